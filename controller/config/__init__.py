@@ -1,0 +1,1 @@
+"""Files to validated frozen values; every mistake with file, line and field."""
