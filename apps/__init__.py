@@ -1,0 +1,1 @@
+"""Controller apps: an event and a snapshot in, commands out. Pure."""

@@ -1,0 +1,1 @@
+"""qinetctl: one file per command group."""

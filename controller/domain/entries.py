@@ -1,0 +1,142 @@
+"""What a node is told, entry by entry, and the digest by which both sides compare it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from controller.domain.route import Hop
+
+DIGEST_BYTES: Final = 32
+EMPTY_DIGEST: Final = bytes(DIGEST_BYTES)
+_MODULUS: Final = 1 << (8 * DIGEST_BYTES)
+
+
+class HopRole(Enum):
+    """Where on a route a node stands. The head end is the relay's source, the far end its target."""
+
+    HEAD = "head"
+    TRANSIT = "transit"
+    FAR = "far"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayHopEntry:
+    """One node's part in one share of a key relay (GS QKD 015: a VIRT link with previous and next hop).
+
+    Attributes:
+        previous, next: The hop on either side; None at the ends.
+        far_address: host:port of the other end's peer server; at the ends only, else "".
+        head, far: The relay's ends.
+        rate_millibit_per_s: Reserved for this share, both directions together.
+        chunk_bit: Size of a chunk's payload.
+        stock_low_bit, stock_high_bit: Watermarks of each end's stock of its own direction.
+    """
+
+    relay: str
+    share: int
+    shares: int
+    route_version: int
+    role: HopRole
+    previous: Hop | None
+    next: Hop | None
+    head: str
+    far: str
+    far_address: str = ""
+    rate_millibit_per_s: int
+    forward_share: float
+    chunk_bit: int
+    stock_low_bit: int
+    stock_high_bit: int
+
+    @property
+    def id(self) -> str:
+        """Return the entry's id: one per relay and share, so that a new route version replaces the old."""
+        return f"keyRelays/{self.relay}/shares/{self.share}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationEntry:
+    """The association that lets SAEs at a node fetch keys of a relay (GS QKD 015 qkd_app, 014).
+
+    Attributes:
+        local_saes, remote_saes: SAE ids served here and at the far node.
+        remote_node, remote_address: The far node's name, and host:port of its peer server.
+        ttl_s: How long an unused key may stay stored.
+    """
+
+    application: str
+    relay: str
+    local_saes: tuple[str, ...]
+    remote_saes: tuple[str, ...]
+    remote_node: str
+    remote_address: str
+    key_size_bit: int
+    ttl_s: int
+    priority: int = 0
+
+    @property
+    def id(self) -> str:
+        """Return the entry's id."""
+        return f"applications/{self.application}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEntry:
+    """A node's setting of one of its links (GS QKD 015 qkd_link of type PHYS).
+
+    Attributes:
+        neighbour, neighbour_address: The far node's name, and host:port of its peer server ("" while unknown).
+        enabled: Whether key is to be generated.
+    """
+
+    link: str
+    local_interface: int
+    remote_interface: int
+    neighbour: str
+    neighbour_address: str
+    enabled: bool
+    authentication_floor_bit: int
+    authentication_rate_millibit_per_s: int
+    qber_limit: float
+    key_ttl_s: int
+
+    @property
+    def id(self) -> str:
+        """Return the entry's id."""
+        return f"links/{self.link}"
+
+
+Entry = RelayHopEntry | ApplicationEntry | LinkEntry
+
+
+def entry_hash(entry_id: str, content: bytes) -> bytes:
+    """Return the SHA-256 of (uint32 big-endian length of id, id, content): 32 bytes."""
+    name = entry_id.encode()
+    return hashlib.sha256(len(name).to_bytes(4, "big") + name + content).digest()
+
+
+def digest_of(hashes: Mapping[str, bytes]) -> bytes:
+    """Return the digest of a configuration, given the hash of each entry: their sum mod 2^256, 32 bytes.
+
+    A sum can be kept up to date entry by entry and does not depend on order.
+
+    >>> digest_of({}) == EMPTY_DIGEST
+    True
+    """
+    total = sum(int.from_bytes(value, "big") for value in hashes.values()) % _MODULUS
+    return total.to_bytes(DIGEST_BYTES, "big")
+
+
+def digest_moved(digest: bytes, *, removed: bytes | None = None, added: bytes | None = None) -> bytes:
+    """Return the digest after one entry's hash was removed, added or replaced.
+
+    >>> a = entry_hash("a", b"1")
+    >>> digest_moved(digest_moved(EMPTY_DIGEST, added=a), removed=a) == EMPTY_DIGEST
+    True
+    """
+    total = int.from_bytes(digest, "big")
+    total -= int.from_bytes(removed, "big") if removed is not None else 0
+    total += int.from_bytes(added, "big") if added is not None else 0
+    return (total % _MODULUS).to_bytes(DIGEST_BYTES, "big")

@@ -1,0 +1,147 @@
+"""What happens to the network: told by agents, by time, or by our own commits. Apps listen to these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.domain.alarm import Alarm
+from controller.domain.snapshot import AgentRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConnected:
+    """An agent's Hello was answered.
+
+    Attributes:
+        in_force: Hash of each entry in force at the agent, by id.
+        alarms: All its active alarms; those of this node not named are over.
+        links_down: Reason by link, for each of its links whose quantum channel it says is down.
+    """
+
+    record: AgentRecord
+    in_force: Mapping[str, bytes]
+    alarms: tuple[Alarm, ...] = ()
+    links_down: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLost:
+    """An agent's session ended. It moves nothing."""
+
+    node: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigConfirmed:
+    """An agent has applied and persisted an update.
+
+    Attributes:
+        in_force: Hash of each entry in force at the agent now, by id.
+    """
+
+    node: str
+    version: int
+    in_force: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRefused:
+    """An agent refused entries of an update, and applied none of it.
+
+    Attributes:
+        refused: By entry id, (status code name, message).
+    """
+
+    node: str
+    version: int
+    refused: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkReport:
+    """One end's word on its link.
+
+    Attributes:
+        down_reason: "" when the channel works here.
+        exhausted: Stored key is at the floor.
+        promised_skr_millibit_per_s: Quantile of its measured blocks less a margin; None before 20 blocks.
+    """
+
+    node: str
+    link: str
+    down_reason: str = ""
+    exhausted: bool = False
+    promised_skr_millibit_per_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayReport:
+    """One end's word on a key relay.
+
+    Attributes:
+        confirmed: A key of this route version was confirmed end to end in the direction that originates here.
+        starved: Stock is below its low watermark and delivered rate is below what was promised over the window.
+    """
+
+    node: str
+    relay: str
+    route_version: int
+    confirmed: bool
+    starved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRaised:
+    """An agent, or the controller, raised an alarm."""
+
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmCleared:
+    """An alarm is over."""
+
+    key: tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimePassed:
+    """Service time went on.
+
+    Attributes:
+        service_time_ms: Now.
+    """
+
+    service_time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkWentDown:
+    """Committed: a link's quantum channel is down. Apps decide what moves."""
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkExhausted:
+    """Committed: a link that is down has come to its floor; what rode on it no longer does."""
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkImproved:
+    """Committed: something that was not possible may be now: a link up, capacity freed, an agent back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOffEnded:
+    """The hold-off of a relay on a link that is down has ended."""
+
+    relay: str
+
+
+AgentEvent = (
+    AgentConnected | AgentLost | ConfigConfirmed | ConfigRefused | LinkReport | RelayReport | AlarmRaised | AlarmCleared
+)
+AppEvent = LinkWentDown | LinkExhausted | NetworkImproved | HoldOffEnded

@@ -1,0 +1,1 @@
+"""Names and certificates: who a peer is, TLS credentials, the lab CA."""

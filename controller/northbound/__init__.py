@@ -1,0 +1,1 @@
+"""The operators' gRPC API: translates; every decision is the writer's."""

@@ -1,0 +1,1 @@
+"""Pure formulas of photons and modules, each with its source."""

@@ -1,0 +1,1 @@
+"""From services and topology to what each node must be told. Pure."""

@@ -1,0 +1,1 @@
+"""Demand and snapshot in; a route, or the reason and the bottleneck, out. Pure."""

@@ -1,0 +1,1 @@
+"""Protobuf to domain and back, once, for every face, the agent and the store."""

@@ -1,0 +1,1 @@
+"""Everything between the controller and the nodes."""

@@ -1,0 +1,1 @@
+"""The reference node agent: sans-I/O rules under a thin shell."""

@@ -1,0 +1,1 @@
+"""The qinet-agent command line."""

@@ -1,0 +1,1 @@
+"""Many agents of one topology in one process, with faults to order."""
