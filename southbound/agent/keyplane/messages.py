@@ -1,0 +1,216 @@
+"""What two agents say to each other; fields and names are those of `proto/qinet/peer/v1/peer.proto`.
+
+Tags, payloads and keys are bytes; they carry `repr=False` so that no log line can hold them. Bit
+offsets and lengths are multiples of 8.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRange:
+    """Bits of a link's block: [offset_bit, offset_bit + length_bit)."""
+
+    block: int
+    offset_bit: int
+    length_bit: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMark:
+    """How far a block is used up, and how often it changed hands, as the sender knows it."""
+
+    block: int
+    mark_bit: int
+    cessions: int
+    compared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """First message about a link on a new connection: both ends go on from the larger marks."""
+
+    link: str
+    last_block: int
+    marks: tuple[BlockMark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCompare:
+    """The sender holds this block durably; `tag` is masked with bits of the block itself."""
+
+    link: str
+    block: int
+    length_bit: int
+    tag: bytes = field(repr=False)
+    compared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockGone:
+    """The sender does not hold this block and never will again."""
+
+    link: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class HashKeyDrawn:
+    """From here on the sender's tags on this link use the hash key that stands at `ranges`."""
+
+    link: str
+    ranges: tuple[PoolRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCession:
+    """The sender has given an unused block to the other direction, durably."""
+
+    link: str
+    block: int
+    cessions: int
+    sequence: int
+    ranges: tuple[PoolRange, ...]
+    tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk on one hop: `payload` is padded with `ranges` but their last 128 bits, which mask the tag."""
+
+    link: str
+    sequence: int
+    relay: str
+    route_version: int
+    share: int
+    shares: int
+    forward: bool
+    chunk_id: int
+    ranges: tuple[PoolRange, ...]
+    payload: bytes = field(repr=False)
+    tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAck:
+    """The sender has passed a chunk on (at the far end: stored it), or refused it."""
+
+    link: str
+    sequence: int
+    acknowledged: int
+    relay: str
+    route_version: int
+    share: int
+    forward: bool
+    chunk_id: int
+    accepted: bool
+    ranges: tuple[PoolRange, ...]
+    tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StockMark:
+    """One chunk that a far end holds: how far it is used up, and its end-to-end check."""
+
+    chunk_id: int
+    mark_bit: int
+    tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StockState:
+    """What the sender holds as far end of a relay, all of it; first message about a relay on a new connection."""
+
+    relay: str
+    chunks: tuple[StockMark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkConfirm:
+    """The sender, far end of a chunk, holds it durably; `tag` is the masked hash of what it holds."""
+
+    relay: str
+    route_version: int
+    share: int
+    chunk_id: int
+    tag: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkVoid:
+    """The sender, origin of these chunks, does not hold them (any more): erase them, refuse them if they come."""
+
+    relay: str
+    chunk_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Bits of a stocked chunk: [offset_bit, offset_bit + length_bit)."""
+
+    chunk_id: int
+    offset_bit: int
+    length_bit: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCut:
+    """One key, by its UUID (canonical text), and the stocked bits it is made of, in order."""
+
+    key_id: str
+    cuts: tuple[Cut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """The origin binds keys to a master and its slaves; nothing is handed out before the answer."""
+
+    relay: str
+    application: str
+    assignment: int
+    master: str
+    slaves: tuple[str, ...]
+    keys: tuple[KeyCut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The answer to Assign: the bindings are durable, or (not accepted) nothing was bound."""
+
+    relay: str
+    assignment: int
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVoid:
+    """The origin never hands these keys out: erase them. Repeated on every connection until answered."""
+
+    relay: str
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVoided:
+    """The answer to KeyVoid: none of these keys exists here."""
+
+    relay: str
+    key_ids: tuple[str, ...]
+
+
+Message = (
+    LinkState
+    | BlockCompare
+    | BlockGone
+    | HashKeyDrawn
+    | BlockCession
+    | Chunk
+    | ChunkAck
+    | StockState
+    | ChunkConfirm
+    | ChunkVoid
+    | Assign
+    | Assigned
+    | KeyVoid
+    | KeyVoided
+)
