@@ -1,0 +1,56 @@
+# Everything runs in .venv, made here; nothing needs root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS = $(shell find proto/qinet -name '*.proto')
+STAMP := $(VENV)/.installed
+DEPS := .cache/proto-deps
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check proto proto-check golden
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with everything that running and testing need
+
+$(STAMP): setup.cfg setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Qinet needs Python 3.11 or newer: make PYTHON=/path/to/python3.11'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[controller,dev]'
+	@touch $@
+
+run: $(STAMP) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-2010] [ONCE=1]
+	@$(BIN)/qinetctl demo $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(ONCE),--once)
+
+test: $(STAMP) ## run every test
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+check: $(STAMP) proto-check ## lint, types and import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports --cache-dir .cache/import-linter
+	@$(BIN)/mypy controller southbound apps tests
+
+$(DEPS)/google/rpc/status.proto: $(STAMP)
+	@mkdir -p $(DEPS)
+	@$(BIN)/python -c 'import google.rpc, pathlib, shutil, sys; \
+		shutil.copytree(pathlib.Path(list(google.rpc.__path__)[0]), sys.argv[1] + "/google/rpc", dirs_exist_ok=True)' $(DEPS)
+	@find $(DEPS) -type f ! -name 'status.proto' -delete; rm -rf $(DEPS)/google/rpc/context $(DEPS)/google/rpc/__pycache__
+
+proto: $(DEPS)/google/rpc/status.proto ## generate proto/gen from proto/qinet
+	@rm -rf .cache/gen && mkdir -p .cache/gen
+	@PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Iproto -I$(DEPS) --python_out=.cache/gen --mypy_out=quiet:.cache/gen \
+		--grpc_python_out=.cache/gen --mypy_grpc_out=quiet:.cache/gen $(PROTOS)
+	@rm -rf proto/gen/qinet && mkdir -p proto/gen && cp -r .cache/gen/qinet proto/gen/qinet
+
+proto-check: $(DEPS)/google/rpc/status.proto ## lint the protos, and check that proto/gen is what they generate
+	@PATH=$(BIN):$$PATH buf lint --path proto/qinet
+	@rm -rf .cache/gen && mkdir -p .cache/gen
+	@PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Iproto -I$(DEPS) --python_out=.cache/gen --mypy_out=quiet:.cache/gen \
+		--grpc_python_out=.cache/gen --mypy_grpc_out=quiet:.cache/gen $(PROTOS)
+	@diff -r -x __pycache__ .cache/gen/qinet proto/gen/qinet >/dev/null || { echo 'proto/gen is not what proto/qinet generates: run make proto'; exit 1; }
+
+golden: $(STAMP) ## regenerate the expected outputs in tests/golden
+	@QINET_GOLDEN=write $(BIN)/python -m pytest -q tests/golden
