@@ -13,6 +13,8 @@ from controller.domain.refusals import InvalidValue
 
 UINT32_MAX: Final = 2**32 - 1
 
+_FORM: Final = "a section of fields (`name: value`)"
+
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER: Final = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _NOT_FINITE: Final = re.compile(r"[-+]?(\.?(inf|infinity)|\.?nan)", re.IGNORECASE)
@@ -82,6 +84,7 @@ class Section:
         self._mistakes = mistakes
         self._known: set[str] = set()
         self._children: list[Section] = []
+        self._sections: dict[str, Section] = {}
         self._finished = node is None
         self._noted = 0
 
@@ -117,6 +120,22 @@ class Section:
         except InvalidValue as refusal:
             for field, what in refusal.fields:
                 self.mistake(field, what)
+            return None
+
+    def include(self, key: str, reader: Callable[["Section"], T], *, default: str | None = None) -> T | None:
+        """Return what the reader makes of the file named at a field; None if it has mistakes, which join ours."""
+        path = self.path(key, default=default)
+        if self._node is None or not (self.has(key) or default is not None):
+            return None
+        try:
+            return load(path, reader)
+        except Mistakes as refused:
+            for mistake in refused.mistakes:
+                if mistake.line:
+                    self._mistakes.append(mistake)
+                    self._noted += 1
+                else:
+                    self.mistake(key, f"{path} {mistake.what}")
             return None
 
     def finish(self) -> None:
@@ -257,8 +276,31 @@ class Section:
                 found.append(item.text)
         return tuple(found) if items is not None else tuple(default or ())
 
-    def section(self, key: str, *, required: bool = True) -> "Section":
-        """Return the section under a field; an absent one that is not required reads as an empty one."""
+    def choices(self, key: str, options: Mapping[str, T], *, default: Iterable[T] | None = None) -> tuple[T, ...]:
+        """Return what the distinct words of a list stand for."""
+        found: dict[str, T] = {}
+        items = self._items(key, optional=default is not None)
+        for index, item in enumerate(items or ()):
+            place = f"{self._path(key)}[{index}]"
+            if not isinstance(item, document.Scalar) or item.text not in options:
+                shown = _shown(item.text) if isinstance(item, document.Scalar) else "this"
+                self._note(item.line, place, f"{shown} is not one of {', '.join(options)}")
+            elif item.text in found:
+                self._note(item.line, place, f"{item.text!r} is given twice")
+            else:
+                found[item.text] = options[item.text]
+        return tuple(found.values()) if items is not None else tuple(default or ())
+
+    def section(self, key: str, *, required: bool = True, form: str = _FORM) -> "Section":
+        """Return the section under a field, the same one each time; one absent and not required reads as empty.
+
+        `form` says what is expected where something else than a section is found.
+        """
+        if key not in self._sections:
+            self._sections[key] = self._section(key, required, form)
+        return self._sections[key]
+
+    def _section(self, key: str, required: bool, form: str) -> "Section":
         self._known.add(key)
         entry = self._node.entries.get(key) if self._node else None
         if entry is None:
@@ -268,7 +310,7 @@ class Section:
             return self._child(absent, self._path(key), self.line)
         line, node = entry
         if not isinstance(node, document.Mapping):
-            self.mistake(key, "must be a section of fields (`name: value`)")
+            self.mistake(key, f"must be {form}")
             return self._child(None, self._path(key), line)
         return self._child(node, self._path(key), line)
 
@@ -280,7 +322,7 @@ class Section:
             if isinstance(item, document.Mapping):
                 found.append(self._child(item, place, item.line))
             else:
-                self._note(item.line, place, "must be a section of fields (`name: value`)")
+                self._note(item.line, place, f"must be {_FORM}")
         return found
 
     def named_sections(self, key: str, *, required: bool = True) -> dict[str, "Section"]:
