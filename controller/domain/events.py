@@ -12,12 +12,15 @@ class AgentConnected:
     """An agent's Hello was answered.
 
     Attributes:
+        version: Log revision of the configuration that the session wanted when it opened; what was wanted later
+            is confirmed by ConfigConfirmed alone.
         in_force: Hash of each entry in force at the agent, by id.
         alarms: All its active alarms; those of this node not named are over.
         links_down: Reason by link, for each of its links whose quantum channel it says is down.
     """
 
     record: AgentRecord
+    version: int
     in_force: Mapping[str, bytes]
     alarms: tuple[Alarm, ...] = ()
     links_down: Mapping[str, str] = field(default_factory=dict)
@@ -33,9 +36,10 @@ class AgentLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigConfirmed:
-    """An agent has applied and persisted an update.
+    """An agent has in force what was wanted of it at a revision: an update was acknowledged, or none was needed.
 
     Attributes:
+        version: Log revision that the configuration was compiled from.
         in_force: Hash of each entry in force at the agent now, by id.
     """
 

@@ -136,10 +136,13 @@ class KeyRelay:
         route_version: Rises with every new set of routes; 0 before the first.
         releasing: What earlier routes still hold.
         confirmed_by: Ends that confirmed a first key on this route version.
+        starved_at: Ends whose stock is below its low watermark while less is delivered than was promised.
         riding: True while stored key carries it over a link that is down.
         ever_active: Whether keys ever flowed.
         created_ms: Wall clock, displayed only, milliseconds since 1970.
-        expires_at_ms, move_at_ms, install_by_ms: Service time in milliseconds; None means never.
+        expires_at_ms: Service time at which the controller ends it, milliseconds; None means never.
+        move_at_ms: Service time before which it is neither moved (hold-off) nor, when BLOCKED, tried again.
+        install_by_ms: Service time after which an unfinished installation looks for another route.
     """
 
     name: str
@@ -154,6 +157,7 @@ class KeyRelay:
     route_version: int = 0
     releasing: tuple[Releasing, ...] = ()
     confirmed_by: frozenset[str] = frozenset()
+    starved_at: frozenset[str] = frozenset()
     riding: bool = False
     ever_active: bool = False
     created_by: str = ""
@@ -169,6 +173,15 @@ class KeyRelay:
     def removed(self) -> bool:
         """Tell whether its removal was committed; it stays until every reservation is released."""
         return self.state is RelayState.REMOVING
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Return the ends that keys originate at: both, unless `forward_share` gives all to one."""
+        demand = self.demand
+        return frozenset(
+            ({demand.source} if demand.forward_share > 0 else set())
+            | ({demand.target} if demand.forward_share < 1 else set())
+        )
 
     def nodes(self) -> frozenset[str]:
         """Return every node of its routes."""

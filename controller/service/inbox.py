@@ -1,0 +1,62 @@
+"""The writer's inbox: three classes, each bounded; offering never blocks."""
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+
+class Urgency(IntEnum):
+    """What is decided first."""
+
+    NETWORK = 0
+    OPERATOR = 1
+    BACKGROUND = 2
+
+
+SIZES: Final[Mapping[Urgency, int]] = MappingProxyType(
+    {Urgency.NETWORK: 16384, Urgency.OPERATOR: 1024, Urgency.BACKGROUND: 256}
+)
+
+
+class Inbox:
+    """Thread-safe. Who offers is told at once when a class is full; what to do then is theirs."""
+
+    def __init__(self, sizes: Mapping[Urgency, int] = SIZES) -> None:
+        self._sizes = sizes
+        self._queues: dict[Urgency, deque[Any]] = {urgency: deque() for urgency in Urgency}
+        self._filled = threading.Condition()
+        self._closed = False
+
+    def offer(self, item: Any, urgency: Urgency) -> bool:
+        """Put an item in; return False if its class is full or the inbox is closed."""
+        with self._filled:
+            queue = self._queues[urgency]
+            if self._closed or len(queue) >= self._sizes[urgency]:
+                return False
+            queue.append(item)
+            self._filled.notify()
+            return True
+
+    def take(self, at_most: int) -> list[Any]:
+        """Wait for items and return up to that many, most urgent first; an empty list once closed and drained."""
+        with self._filled:
+            self._filled.wait_for(lambda: self._closed or any(self._queues.values()))
+            batch: list[Any] = []
+            for urgency in Urgency:
+                queue = self._queues[urgency]
+                while queue and len(batch) < at_most:
+                    batch.append(queue.popleft())
+            return batch
+
+    def close(self) -> None:
+        """Take nothing more in; what is in is still taken out."""
+        with self._filled:
+            self._closed = True
+            self._filled.notify_all()
+
+    def depths(self) -> dict[Urgency, int]:
+        """Return how many items wait, by class."""
+        return {urgency: len(queue) for urgency, queue in self._queues.items()}
