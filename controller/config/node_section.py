@@ -1,6 +1,6 @@
 """One node of a topology file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,8 +43,9 @@ def read_node(section: Section, known: Mapping[str, str]) -> ReadNode:
     capabilities = section.choices("capabilities", _CAPABILITIES, default=_DEFAULT_CAPABILITIES)
     admin_enabled = section.boolean("admin_enabled", default=True)
     maintenance = section.boolean("maintenance", default=False)
-    interfaces = tuple(_interface(part, known, origins) for part in section.sections("interfaces"))
-    _note_repeated_numbers(section, interfaces)
+    parts = section.sections("interfaces", required=False)
+    interfaces = tuple(_interface(part, known, origins) for part in parts)
+    _note_repeated_numbers(parts, interfaces)
     node = section.build(
         lambda: Node(
             name=name,
@@ -100,10 +101,10 @@ def _interface(section: Section, known: Mapping[str, str], origins: dict[str, Pr
     )
 
 
-def _note_repeated_numbers(section: Section, interfaces: tuple[Interface | None, ...]) -> None:
-    seen: set[int] = set()
-    for interface in interfaces:
+def _note_repeated_numbers(parts: Sequence[Section], interfaces: Sequence[Interface | None]) -> None:
+    first: dict[int, int] = {}
+    for section, interface in zip(parts, interfaces, strict=True):
         if interface is not None:
-            if interface.number in seen:
-                section.mistake("interfaces", f"two interfaces have the number {interface.number}")
-            seen.add(interface.number)
+            line = first.setdefault(interface.number, section.line)
+            if line != section.line:
+                section.mistake("number", f"{interface.number} is given twice, first in line {line}")

@@ -75,7 +75,10 @@ def read_topology(root: Section) -> TopologyFile:
         root.mistake("nodes", "a network has at least one node")
     _note_repeated_names(nodes)
     _note_repeated_names(links)
-    by_name = {node.name: node.node for node in nodes if node.name is not None}
+    by_name: dict[str, Node | None] = {}
+    for node in nodes:
+        if node.name is not None:
+            by_name.setdefault(node.name, node.node)
     for link in links:
         _note_wrong_ends(link, by_name)
     _note_doubly_used_interfaces(links)
