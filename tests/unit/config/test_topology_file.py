@@ -390,3 +390,23 @@ def test_whatever_one_value_is_replaced_by_the_file_is_read_or_refused_with_a_li
     with contextlib.suppress(Mistakes):
         topology = loads(text, read_topology)
         assert set(topology.simulations) == {link.name for link in topology.links}
+
+
+def test_the_example_of_the_documentation_is_a_file_that_holds() -> None:
+    page = (TOPOLOGIES.parent / "docs" / "topologies.md").read_text()
+    (example,) = [part.split("```")[0] for part in page.split("```yaml\n")[1:]]
+    assert [link.name for link in loads(example, read_topology).links] == ["a-b"]
+
+
+def test_the_documentation_names_every_field() -> None:
+    page = (TOPOLOGIES.parent / "docs" / "topologies.md").read_text()
+    empty_node, empty_link = (
+        "nodes: [{x: 1, interfaces: [{x: 1}]}]",
+        "links: [{x: 1, settings: {x: 1}, simulation: {x: 1}}]",
+    )
+    mistakes = told(f"x: 1\n{empty_node}\n{empty_link}\n")
+    fields = {
+        field for line in mistakes if "known here: " in line for field in line.split("known here: ")[1].split(", ")
+    }
+    assert len(fields) > 40
+    assert {field for field in fields if f"`{field}`" not in page} <= {"node", "interface"}
