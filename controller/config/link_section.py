@@ -10,7 +10,7 @@ from controller.config.figure import FORM, Figure, figure, provenance, source
 from controller.config.profiles import Module, Profile, expected_block
 from controller.config.section import UINT32_MAX, Section
 from controller.domain.link import Basis, Establishment, Link, LinkEnd, Provenance
-from controller.physics.basics import fibre_loss_db
+from controller.physics.basics import fibre_loss_db, key_fraction
 
 _KINDS: Final = ("QKD", "ENTANGLEMENT")
 _ESTABLISHMENTS: Final = {value.value: value for value in Establishment}
@@ -50,8 +50,7 @@ class LinkSimulation:
         recalibration_every_s: Time between recalibrations, which make no key; 0 for none.
         recalibration_s: How long one takes.
         loss_db: Of the channel; None when unknown.
-        module: What the rate was derived from; None where the rate was given. `profiles.expected_block(module, loss_db,
-            misalignment=...)` tells what a drifted channel yields.
+        module: What the rate was derived from; None where the rate was given.
         provenance: What these figures rest on.
     """
 
@@ -66,6 +65,20 @@ class LinkSimulation:
     loss_db: float | None
     module: Module | None
     provenance: Provenance
+
+    def secret_bit_at(self, qber: float) -> int:
+        """Return the secret bits that a block yields on average at another error ratio, in [0, 0.5]; >= 0.
+
+        Where the rate was derived, the difference is put down to misalignment and the model is asked again; else the
+        block shrinks as the asymptotic key fraction does. The qber_limit of the link is not looked at.
+        """
+        if self.module is not None and self.loss_db is not None:
+            misalignment = min(0.5, max(0.0, self.module.misalignment + qber - self.qber_mean))
+            return expected_block(self.module, self.loss_db, misalignment=misalignment).secret_bit
+        usual = key_fraction(self.qber_mean)
+        if usual == 0.0:  # the file promises key where one-way post-processing has none: all or nothing
+            return self.block_secret_bit if qber <= self.qber_mean else 0
+        return round(self.block_secret_bit * key_fraction(qber) / usual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -410,3 +410,19 @@ def test_the_documentation_names_every_field() -> None:
     }
     assert len(fields) > 40
     assert {field for field in fields if f"`{field}`" not in page} <= {"node", "interface"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_simulated_block_is_as_promised_at_the_expected_errors_and_shrinks_with_more(name: str) -> None:
+    for simulation in shipped(name).simulations.values():
+        assert simulation.secret_bit_at(simulation.qber_mean) == simulation.block_secret_bit
+        drifted = [simulation.secret_bit_at(simulation.qber_mean + step * 0.005) for step in range(30)]
+        assert drifted == sorted(drifted, reverse=True)
+        assert drifted[1] < drifted[0]
+        assert drifted[-1] == 0
+        assert simulation.secret_bit_at(0.0) > simulation.block_secret_bit
+
+
+def test_a_given_rate_at_errors_that_leave_no_key_is_all_or_nothing() -> None:
+    simulation = loads(changed(("qber: {value: 0.02", "qber: {value: 0.105")), read_topology).simulations["a-b"]
+    assert [simulation.secret_bit_at(qber) for qber in (0.02, 0.105, 0.106)] == [5000, 5000, 0]
