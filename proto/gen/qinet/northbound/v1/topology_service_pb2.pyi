@@ -704,12 +704,10 @@ class ApplyTopologyRequest(_message.Message):
 
     NODES_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
-    NETWORK_FIELD_NUMBER: _builtins.int
+    NETWORK_NAME_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
-    network: _builtins.str
-    """UUID of the network, from which GS QKD 015 ids derive; empty leaves it as it is. Fails with INVALID_ARGUMENT if
-    it is no UUID.
-    """
+    network_name: _builtins.str
+    """Name of the network, a DNS label, from which its UUID and all GS QKD 015 ids derive; empty leaves it as it is."""
     validate_only: _builtins.bool
     """Decide and tell the plan, but change nothing."""
     @_builtins.property
@@ -725,12 +723,12 @@ class ApplyTopologyRequest(_message.Message):
         *,
         nodes: _abc.Iterable[_node_pb2.Node] | None = ...,
         links: _abc.Iterable[_link_pb2.Link] | None = ...,
-        network: _builtins.str = ...,
+        network_name: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["links", b"links", "network", b"network", "nodes", b"nodes", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["links", b"links", "network_name", b"network_name", "nodes", b"nodes", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -819,7 +817,7 @@ class TopologyAction(_message.Message):
     kind: Global___TopologyAction.Kind.ValueType
     """What is done."""
     resource: _builtins.str
-    """To what. Format: `nodes/{node}`, `links/{link}` or `network`."""
+    """To what. Format: `nodes/{node}` or `links/{link}`."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the fields that differed, for updates."""
