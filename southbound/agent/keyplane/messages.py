@@ -18,19 +18,28 @@ class PoolRange:
 
 @dataclass(frozen=True, slots=True)
 class BlockMark:
-    """How far a block is used up, and how often it changed hands, as the sender knows it."""
+    """How far a block is used up, and how often it changed hands, as the sender knows it.
+
+    `mark_bit` is where the sender goes on; `seen_bit` is the end of the last use it is sure of. After
+    a crash they differ by what was burnt.
+    """
 
     block: int
     mark_bit: int
+    seen_bit: int
     cessions: int
     compared: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """First message about a link on a new connection: both ends go on from the larger marks."""
+    """First message about a link on a new connection: both ends go on from the larger marks.
+
+    One that does not answer starts the link anew and is answered by one that does.
+    """
 
     link: str
+    answers: bool
     last_block: int
     marks: tuple[BlockMark, ...]
 
@@ -119,9 +128,13 @@ class StockMark:
 
 @dataclass(frozen=True, slots=True)
 class StockState:
-    """What the sender holds as far end of a relay, all of it; first message about a relay on a new connection."""
+    """What the sender holds as far end of a relay, all of it; first message about a relay on a new connection.
+
+    One that does not answer is answered by one that does.
+    """
 
     relay: str
+    answers: bool
     chunks: tuple[StockMark, ...]
 
 

@@ -1,8 +1,88 @@
 """The node's key plane: takes every event to the part that decides it, and runs what became possible."""
 
+import json
 from collections.abc import Iterable
+from typing import Final
 
-from southbound.agent.keyplane.events import Effect, Event, Figures, KeyStatus, Record
+from controller.domain.capacity import END_TO_END_CHECK_BIT
+from southbound.agent.keyplane.delivery import ID_BYTES, KeyDelivery
+from southbound.agent.keyplane.events import (
+    BlockFinished,
+    Configure,
+    Effect,
+    Entropy,
+    Event,
+    Figures,
+    GetKeys,
+    GetKeysById,
+    KeyStatus,
+    NeedEntropy,
+    PeerDown,
+    PeerUp,
+    Received,
+    Record,
+    Send,
+    Tick,
+    WakeAt,
+)
+from southbound.agent.keyplane.link import QkdLink
+from southbound.agent.keyplane.messages import (
+    Assign,
+    Assigned,
+    BlockCession,
+    BlockCompare,
+    BlockGone,
+    Chunk,
+    ChunkAck,
+    ChunkConfirm,
+    ChunkVoid,
+    HashKeyDrawn,
+    KeyVoid,
+    KeyVoided,
+    LinkState,
+    Message,
+    StockState,
+)
+from southbound.agent.keyplane.outbox import NEVER, Outbox
+from southbound.agent.keyplane.pool import Block, LinkPools
+from southbound.agent.keyplane.relay import Forwarder
+from southbound.agent.keyplane.settings import LinkSetting, RelayHop, Settings
+from southbound.agent.keyplane.stock import RelayStock
+
+_LEAST_RESERVOIR: Final = 4096
+
+
+class _Reservoir:
+    """Random bytes from the shell; each is given once."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self.wanted = _LEAST_RESERVOIR
+        self.asked = False
+
+    def add(self, data: bytes) -> None:
+        """Take bytes in."""
+        self._data += data
+        self.asked = False
+
+    def missing(self) -> int:
+        """Return how many bytes to ask for now; 0 while half of what is wanted is there, or asked for."""
+        if self.asked or 2 * len(self._data) >= self.wanted:
+            return 0
+        return self.wanted - len(self._data)
+
+    def has(self, byte_count: int) -> bool:
+        """Tell whether so many are there, and ask for more if not."""
+        if byte_count > len(self._data):
+            self.wanted = max(self.wanted, 2 * byte_count)
+            return False
+        return True
+
+    def take(self, byte_count: int) -> bytes:
+        """Return bytes that are there."""
+        taken = bytes(self._data[:byte_count])
+        del self._data[:byte_count]
+        return taken
 
 
 class KeyPlane:
@@ -12,23 +92,283 @@ class KeyPlane:
         """Start empty; `stride_bit` is how far durable marks run ahead (a crash burns at most so much per block)."""
         self._node = node
         self._stride_bit = stride_bit
+        self._settings = Settings()
+        self._connected: set[str] = set()
+        self._pools: dict[str, LinkPools] = {}
+        self._links: dict[str, QkdLink] = {}
+        self._stocks: dict[str, RelayStock] = {}
+        self._chance = _Reservoir()
+        self._forwarder = Forwarder(node, self)
+        self._delivery = KeyDelivery(node, self._stocks, self._chance, self._connected)
+        self._due_s = NEVER
+        self._told_wake_s = NEVER
+        self._now_s = 0.0
+
+    # ------------------------------------------------------------ the contract
 
     def restore(self, records: Iterable[Record], now_s: float) -> list[Effect]:
         """Take up what was persisted; burns what may have been used. Call it first, once."""
-        raise NotImplementedError
+        box = Outbox(now_s)
+        marks: dict[tuple[str, int], dict[str, int]] = {}
+        blocks: list[tuple[dict[str, float], str, bytes]] = []
+        for record in records:
+            meta = json.loads(record.meta)
+            match record.table:
+                case "link":
+                    pools = self._new_pools(meta["link"], meta["neighbour"])
+                    pools.last_block = meta["last_block"]
+                    self._pools[pools.link] = pools
+                case "block":
+                    blocks.append((meta, meta["link"], record.secret))
+                case "mark":
+                    marks[meta["link"], meta["block"]] = meta
+                case "own" | "held":
+                    stock = self._stocks.get(meta["relay"])
+                    if stock is None:
+                        stock = self._stocks[meta["relay"]] = RelayStock(meta["relay"], self._node, meta["far_node"])
+                    stock.restore(record)
+                case "key":
+                    self._delivery.restore(record, box)
+                case _:
+                    raise ValueError(f"key store: unknown table {record.table!r}; written by a newer version?")
+        for meta, link, secret in blocks:
+            number = int(meta["block"])
+            block = _restored(number, meta["made_s"], secret, marks[link, number])
+            self._pools[link].restore(block, box)
+        return self._finish(box)
 
     def handle(self, event: Event) -> list[Effect]:
         """Decide one event; the effects are to be carried out in order, see `events.py`."""
-        raise NotImplementedError
+        box = Outbox(max(event.now_s, self._now_s))
+        self._now_s = box.now_s
+        match event:
+            case Configure():
+                self._configure(event.settings, box)
+            case PeerUp():
+                self._peer_up(event.node, box)
+            case PeerDown():
+                self._peer_down(event.node, box)
+            case Received():
+                if event.node in self._connected:
+                    self._received(event.node, event.message, box)
+            case BlockFinished():
+                if (link := self._links.get(event.link)) is not None:
+                    link.finished(event, box)
+            case GetKeys():
+                self._delivery.get_keys(event, box)
+            case GetKeysById():
+                self._delivery.get_keys_by_id(event, box)
+            case Entropy():
+                self._chance.add(event.data)
+                self._delivery.entropy_came(box)
+            case Tick():
+                pass
+        return self._finish(box)
 
     def status(self, master: str, slave: str) -> KeyStatus | None:
         """Return the figures of 014's `status`, or None where no association serves the pair."""
-        raise NotImplementedError
+        return self._delivery.status(master, slave)
 
     def peers(self) -> frozenset[str]:
         """Return the nodes that a stream is needed to: neighbours, and far ends of this node's relays."""
-        raise NotImplementedError
+        neighbours = {link.neighbour for link in self._links.values()}
+        return frozenset(neighbours | {stock.far_node for stock in self._stocks.values() if stock.hop is not None})
 
     def figures(self) -> Figures:
-        """Return the figures for reports and metrics."""
-        raise NotImplementedError
+        """Return the figures for reports and metrics, as of the last event."""
+        return Figures(
+            links=tuple(link.figures(self._now_s) for link in self._links.values()),
+            relays=tuple(stock.figures() for stock in self._stocks.values()),
+        )
+
+    def _finish(self, box: Outbox) -> list[Effect]:
+        """Run what became possible, then what fell due; ask for the next tick and for chance."""
+        for link in self._links.values():
+            link.keep_up(box)
+        if box.now_s >= self._due_s:
+            self._due_s = NEVER
+            for link in self._links.values():
+                link.expire(box)
+            self._forwarder.expire(box)
+            for stock in self._stocks.values():
+                stock.expire(box)
+            self._delivery.expire(box)
+        self._forwarder.pump(self._links, box)
+        self._due_s = min(self._due_s, box.wake_at_s)
+        if self._due_s not in {NEVER, self._told_wake_s}:
+            box.effects.append(WakeAt(self._due_s))
+        self._told_wake_s = self._due_s
+        if missing := self._chance.missing():
+            self._chance.asked = True
+            box.effects.append(NeedEntropy(missing))
+        return [each for each in box.effects if not isinstance(each, Send) or each.node in self._connected]
+
+    # ------------------------------------------------------------ settings and peers
+
+    def _configure(self, settings: Settings, box: Outbox) -> None:
+        old_links, self._links = self._links, {}
+        for setting in settings.links:
+            self._links[setting.link] = self._take_link(setting, old_links.get(setting.link), box)
+        hops = [hop for hop in settings.relays if self._known(hop)]
+        ends = {hop.relay: hop for hop in hops if self._node in {hop.head, hop.tail}}
+        for relay, stock in list(self._stocks.items()):
+            hop = ends.get(relay)
+            if hop is None or stock.far_node != self._far(hop):
+                stock.close(box)
+                del self._stocks[relay]
+        for relay, hop in ends.items():
+            new = self._stocks.get(relay)
+            if new is None:
+                new = self._stocks[relay] = RelayStock(relay, self._node, self._far(hop))
+            begins = new.hop is None
+            new.configure(hop, box)
+            if begins and new.far_node in self._connected:
+                new.connect(box)
+                self._delivery.connect(new, box)
+        self._forwarder.configure(hops, self._links, box)
+        self._delivery.configure(settings.associations)
+        self._settings = settings
+        longest = max((hop.chunk_bit for hop in hops), default=0) + END_TO_END_CHECK_BIT
+        most = max((association.keys_per_request_max for association in settings.associations), default=0)
+        self._chance.wanted = max(_LEAST_RESERVOIR, 8 * longest, 2 * ID_BYTES * most)
+        self._due_s = box.now_s
+
+    def _take_link(self, setting: LinkSetting, old: QkdLink | None, box: Outbox) -> QkdLink:
+        if old is not None and old.neighbour == setting.neighbour:
+            old.setting = setting
+            return old
+        pools = self._pools.get(setting.link)
+        if pools is None or pools.neighbour != setting.neighbour:
+            if pools is not None:
+                for block in list(pools.blocks.values()):
+                    pools.drop(block, box)
+            pools = self._pools[setting.link] = self._new_pools(setting.link, setting.neighbour)
+        link = QkdLink(setting, pools)
+        if setting.neighbour in self._connected:
+            link.connect(box)
+        return link
+
+    def _known(self, hop: RelayHop) -> bool:
+        """Tell whether the links that a hop names are set here and lead where it says."""
+        for way in (hop.previous, hop.next):
+            if way is not None and (way.link not in self._links or self._links[way.link].neighbour != way.node):
+                return False
+        return True
+
+    def _far(self, hop: RelayHop) -> str:
+        return hop.tail if hop.head == self._node else hop.head
+
+    def _new_pools(self, link: str, neighbour: str) -> LinkPools:
+        return LinkPools(link=link, node=self._node, neighbour=neighbour, stride_bit=self._stride_bit)
+
+    def _peer_up(self, node: str, box: Outbox) -> None:
+        if node in self._connected:
+            self._peer_down(node, box)
+        self._connected.add(node)
+        for link in self._links.values():
+            if link.neighbour == node:
+                link.connect(box)
+        for stock in self._stocks.values():
+            if stock.far_node == node and stock.hop is not None:
+                stock.connect(box)
+                self._delivery.connect(stock, box)
+
+    def _peer_down(self, node: str, box: Outbox) -> None:
+        self._connected.discard(node)
+        for link in self._links.values():
+            if link.neighbour == node:
+                link.disconnect()
+        for stock in self._stocks.values():
+            if stock.far_node == node:
+                stock.synchronised = False
+        self._delivery.disconnect(node, box)
+
+    # ------------------------------------------------------------ messages
+
+    def _received(self, node: str, message: Message, box: Outbox) -> None:
+        match message:
+            case LinkState() | BlockCompare() | BlockGone() | HashKeyDrawn() | BlockCession() | Chunk() | ChunkAck():
+                link = self._links.get(message.link)
+                if link is not None and link.neighbour == node:
+                    self._received_on_link(link, message, box)
+            case StockState() | ChunkConfirm() | ChunkVoid():
+                stock = self._stocks.get(message.relay)
+                if stock is not None and stock.far_node == node and stock.hop is not None:
+                    self._received_for_stock(stock, message, box)
+            case Assign():
+                self._delivery.on_assign(node, message, box)
+            case Assigned():
+                self._delivery.on_assigned(node, message, box)
+            case KeyVoid():
+                self._delivery.on_void(node, message, box)
+            case KeyVoided():
+                self._delivery.on_voided(node, message, box)
+
+    def _received_on_link(
+        self,
+        link: QkdLink,
+        message: LinkState | BlockCompare | BlockGone | HashKeyDrawn | BlockCession | Chunk | ChunkAck,
+        box: Outbox,
+    ) -> None:
+        match message:
+            case LinkState():
+                link.on_state(message, box)
+            case BlockCompare():
+                link.on_compare(message, box)
+            case BlockGone():
+                link.gone(message, box)
+            case HashKeyDrawn():
+                link.on_hash_key(message, box)
+            case BlockCession():
+                link.on_cession(message, box)
+            case Chunk():
+                self._forwarder.on_chunk(link, message, box)
+            case ChunkAck():
+                self._forwarder.on_ack(link, message, box)
+
+    def _received_for_stock(
+        self, stock: RelayStock, message: StockState | ChunkConfirm | ChunkVoid, box: Outbox
+    ) -> None:
+        match message:
+            case StockState():
+                stock.on_state(message, box)
+            case ChunkConfirm():
+                stock.on_confirm(message, box)
+            case ChunkVoid():
+                stock.on_void(message, box)
+
+    # ------------------------------------------------------------ what the forwarder asks of the ends
+
+    def wants_chunk(self, hop: RelayHop, now_s: float) -> bool:
+        """Tell whether this node, origin of the relay, should send a chunk now."""
+        stock = self._stocks.get(hop.relay)
+        if stock is None or stock.far_node not in self._connected or not stock.wants_chunk(now_s):
+            return False
+        return self._chance.has((hop.chunk_bit + END_TO_END_CHECK_BIT) // 8)
+
+    def make(self, hop: RelayHop, box: Outbox) -> tuple[int, bytes]:
+        """Return a new chunk's id and payload, kept durably."""
+        return self._stocks[hop.relay].make(self._chance.take((hop.chunk_bit + END_TO_END_CHECK_BIT) // 8), box)
+
+    def take(self, hop: RelayHop, chunk_id: int, payload: bytes, box: Outbox) -> bool:
+        """Store a chunk that has arrived; False if it is refused."""
+        stock = self._stocks.get(hop.relay)
+        return stock is not None and stock.take(hop, chunk_id, payload, box)
+
+    def lost(self, relay: str, chunk_id: int, box: Outbox) -> None:
+        """Hear that a chunk of ours is not arriving."""
+        if (stock := self._stocks.get(relay)) is not None:
+            stock.lost(chunk_id, box)
+
+
+def _restored(number: int, made_s: float, secret: bytes, mark: dict[str, int]) -> Block:
+    return Block(
+        number=number,
+        key=bytearray(secret),
+        made_s=made_s,
+        mark_bit=mark["mark_bit"],
+        seen_bit=mark["seen_bit"],
+        durable_bit=mark["mark_bit"],
+        cessions=mark["cessions"],
+        compared=bool(mark["compared"]),
+    )

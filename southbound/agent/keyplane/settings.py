@@ -85,7 +85,7 @@ class RelayHop:
         rate_millibit_per_s: Promised end-to-end key, both directions together; > 0.
         forward_share: Which part of the rate is for keys of which the head is origin; in [0, 1].
         chunk_bit: Key bits in one chunk; a multiple of 8, in [64, 2^20].
-        stock_low_bit, stock_high_bit: Each origin end refills below low, up to high; chunk_bit <= low <= high.
+        stock_low_bit, stock_high_bit: Each origin end refills below low, up to high; low <= high >= chunk_bit.
 
     Raises:
         InvalidValue: A field is out of range; names the relay and the field.
@@ -122,8 +122,10 @@ class RelayHop:
             raise InvalidValue(place, ("forward_share", f"{self.forward_share} is not in [0, 1]"))
         if self.chunk_bit % 8 or not 64 <= self.chunk_bit <= 1 << 20:
             raise InvalidValue(place, ("chunk_bit", f"{self.chunk_bit} is not a multiple of 8 in [64, 2^20]"))
-        if not self.chunk_bit <= self.stock_low_bit <= self.stock_high_bit:
-            raise InvalidValue(place, ("stock_low_bit", "chunk_bit <= stock_low_bit <= stock_high_bit does not hold"))
+        if not 0 <= self.stock_low_bit <= self.stock_high_bit:
+            raise InvalidValue(place, ("stock_low_bit", f"{self.stock_low_bit} is not in [0, stock_high_bit]"))
+        if self.stock_high_bit < self.chunk_bit:
+            raise InvalidValue(place, ("stock_high_bit", f"{self.stock_high_bit} is below one chunk"))
 
     def outward(self, *, forward: bool) -> Hop | None:
         """Return the hop that a chunk of that direction takes from here, or None where it ends."""

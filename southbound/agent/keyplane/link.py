@@ -1,0 +1,410 @@
+"""One link with its neighbour: comparing blocks, taking the larger marks on connect, ceding what is unused."""
+
+from typing import Final
+
+from controller.domain.capacity import HOP_TAG_BIT
+from southbound.agent.keyplane.events import AlarmKind, BlockFinished, ClearAlarm, LinkFigures
+from southbound.agent.keyplane.gf128 import PolynomialHash, bind
+from southbound.agent.keyplane.ledger import Purpose
+from southbound.agent.keyplane.messages import (
+    BlockCession,
+    BlockCompare,
+    BlockGone,
+    BlockMark,
+    HashKeyDrawn,
+    LinkState,
+    PoolRange,
+)
+from southbound.agent.keyplane.outbox import NEVER, Outbox
+from southbound.agent.keyplane.pool import COMPARE_BIT, Block, Cause, InvalidRange, LinkPools
+from southbound.agent.keyplane.settings import LinkSetting
+
+_RESTART_PAUSE_S: Final = 5.0
+
+
+def range_fields(ranges: tuple[PoolRange, ...]) -> tuple[int, ...]:
+    """Return the pool positions as a tag covers them."""
+    return tuple(number for each in ranges for number in (each.block, each.offset_bit, each.length_bit))
+
+
+class QkdLink:
+    """A link's pools and its session with the neighbour.
+
+    A session begins when both have told their marks. In it, each end draws a hash key for the tags it
+    sends; nothing of a session outlives it. `session` counts them.
+    """
+
+    def __init__(self, setting: LinkSetting, pools: LinkPools) -> None:
+        self.setting = setting
+        self.pools = pools
+        self.connected = False
+        self.synchronised = False
+        self.measured: float | None = None
+        self._tags: dict[int, tuple[bytes, bytes]] = {}
+        self._early: dict[int, BlockCompare] = {}
+        self._sending: PolynomialHash | None = None
+        self._receiving: PolynomialHash | None = None
+        self._sent_sequence = 0
+        self._received_sequence = 0
+        self._restarted_s = -NEVER
+        self._cede_again: set[int] = set()
+        self.session = 0
+        for block in pools.blocks.values():
+            self._tags[block.number] = self._compute_tags(block)
+            block.key[COMPARE_BIT // 8 : block.mark_bit // 8] = bytes((block.mark_bit - COMPARE_BIT) // 8)
+
+    @property
+    def name(self) -> str:
+        """Return the link's name."""
+        return self.setting.link
+
+    @property
+    def neighbour(self) -> str:
+        """Return the neighbour's name."""
+        return self.setting.neighbour
+
+    # ------------------------------------------------------------ session
+
+    def connect(self, box: Outbox) -> None:
+        """Begin: the stream to the neighbour stands."""
+        self.disconnect()
+        self.connected = True
+        self._tell(box, answers=False)
+
+    def disconnect(self) -> None:
+        """Forget the session."""
+        self.session += 1
+        self.connected = self.synchronised = False
+        self._sending = self._receiving = None
+        self._sent_sequence = self._received_sequence = 0
+        for block in self.pools.blocks.values():
+            block.settled = False
+
+    def _tell(self, box: Outbox, *, answers: bool) -> None:
+        marks = tuple(
+            BlockMark(block.number, block.mark_bit, block.seen_bit, block.cessions, block.compared)
+            for block in self.pools.blocks.values()
+        )
+        box.send(self.neighbour, LinkState(self.name, answers, self.pools.last_block, marks))
+
+    def on_state(self, state: LinkState, box: Outbox) -> None:
+        """Go on from the larger marks; burn what the other end may have used and we do not know of."""
+        if not state.answers:
+            if self.synchronised:
+                self.disconnect()
+                self.connected = True
+            self._tell(box, answers=True)
+        theirs = {mark.block: mark for mark in state.marks}
+        for mark in state.marks:
+            self._merge(mark, box)
+        for block in list(self.pools.blocks.values()):
+            if block.number not in theirs and block.number <= state.last_block:
+                self.pools.drop(block, box)
+        self.synchronised = True
+        for block in list(self.pools.blocks.values()):
+            self._compare(block, box)
+        self._cede_again = {
+            number
+            for number, block in self.pools.blocks.items()
+            if self.pools.sender(block) == self.neighbour
+            and number in theirs
+            and block.cessions > theirs[number].cessions
+        }
+
+    def _merge(self, mark: BlockMark, box: Outbox) -> None:
+        pools = self.pools
+        block = pools.blocks.get(mark.block)
+        if block is None:
+            if mark.block > pools.last_block and mark.compared:
+                # The other end compared it with us, so we once held it: this store is a copy from before that.
+                self._older(f"block {mark.block} is not in it", box)
+                pools.last_block = mark.block
+                pools.persist_link(box)
+            if mark.block <= pools.last_block:
+                box.send(self.neighbour, BlockGone(self.name, mark.block))
+            return
+        ours = pools.sender(block) == pools.node
+        if mark.cessions > block.cessions:
+            given = (mark.cessions - block.cessions) % 2 == 1
+            if ours == given:
+                # We turned it round and don't know it any more; whoever used what, nobody does from here on.
+                self._older(f"block {mark.block} was ceded", box)
+                pools.drop(block, box)
+                box.send(self.neighbour, BlockGone(self.name, mark.block))
+                return
+        if ours and mark.seen_bit > block.durable_bit:
+            self._older(f"block {mark.block} was used up to {mark.seen_bit}", box)
+        block.settled = block.compared and mark.compared
+        pools.burn(block, mark.mark_bit, box)
+
+    def _older(self, how: str, box: Outbox) -> None:
+        box.alarm(
+            AlarmKind.STORE_OLDER_THAN_PEER,
+            f"links/{self.name}",
+            f"key store is older than that of {self.neighbour} ({how}); restored from a backup? burnt up to its marks",
+        )
+
+    def restart(self, box: Outbox) -> None:
+        """Compare marks anew: the two ends disagree about what may be used."""
+        if self.connected and box.now_s - self._restarted_s >= _RESTART_PAUSE_S:
+            self._restarted_s = box.now_s
+            self.connect(box)
+
+    def gone(self, message: BlockGone, box: Outbox) -> None:
+        """Drop a block that the other end does not hold."""
+        block = self.pools.blocks.get(message.block)
+        if block is not None:
+            self.pools.drop(block, box)
+        self._early.pop(message.block, None)
+
+    # ------------------------------------------------------------ blocks
+
+    def finished(self, event: BlockFinished, box: Outbox) -> None:
+        """Take a block from the module, if it yields key."""
+        pools = self.pools
+        if event.block <= pools.last_block:
+            return
+        pools.last_block = event.block
+        pools.persist_link(box)
+        self.measured = event.measured
+        subject = f"links/{self.name}"
+        early = self._early.pop(event.block, None)
+        if not self.setting.yields_key(event.measured):
+            box.alarm(
+                AlarmKind.BLOCK_DISTURBED,
+                subject,
+                f"block {event.block}: {self.setting.measure} {event.measured:.4g} is beyond "
+                f"{self.setting.measure_limit:.4g}, no key taken: fault or eavesdropping, undetermined",
+            )
+            if early is not None:
+                box.send(self.neighbour, BlockGone(self.name, event.block))
+            return
+        box.effects.append(ClearAlarm(AlarmKind.BLOCK_DISTURBED, subject))
+        if 8 * len(event.key) <= COMPARE_BIT:
+            return
+        block = pools.add(event.block, event.key, box)
+        self._tags[block.number] = self._compute_tags(block)
+        pools.note_compare(block, box, sent=True)
+        box.wake(block.made_s + self.setting.key_ttl_s)
+        box.wake(block.made_s + self.setting.quarantine_last_s)
+        if self.synchronised:
+            self._compare(block, box)
+        if early is not None:
+            self.on_compare(early, box)
+
+    def _compute_tags(self, block: Block) -> tuple[bytes, bytes]:
+        """Return our tag and the neighbour's of a whole block."""
+        key, rest = block.bits(0, COMPARE_BIT), block.bits(COMPARE_BIT, block.length_bit - COMPARE_BIT)
+        hashed = PolynomialHash(key[:16])
+        message = bind(self.name, block.number) + rest
+        smaller, larger = hashed.tag(message, key[16:32]), hashed.tag(message, key[32:48])
+        return (smaller, larger) if self.pools.is_smaller() else (larger, smaller)
+
+    def _compare(self, block: Block, box: Outbox) -> None:
+        if not block.settled:
+            tag = self._tags[block.number][0]
+            box.send(self.neighbour, BlockCompare(self.name, block.number, block.length_bit, tag, block.compared))
+
+    def on_compare(self, message: BlockCompare, box: Outbox) -> None:
+        """Count a block as stored if the other end has the same bits; drop it if not."""
+        if not self.synchronised:
+            return
+        block = self.pools.blocks.get(message.block)
+        if block is None:
+            if message.block <= self.pools.last_block:
+                box.send(self.neighbour, BlockGone(self.name, message.block))
+            else:
+                self._early[message.block] = message
+                while len(self._early) > 256:
+                    del self._early[min(self._early)]
+            return
+        subject = f"links/{self.name}"
+        if message.length_bit != block.length_bit or message.tag != self._tags[block.number][1]:
+            if block.compared:
+                return
+            text = f"block {block.number} came out different at {self.neighbour}, no key taken"
+            box.alarm(AlarmKind.BLOCK_MISMATCH, subject, text)
+            self.pools.drop(block, box)
+            box.send(self.neighbour, BlockGone(self.name, message.block))
+            return
+        news = not block.compared
+        if news:
+            self.pools.note_compare(block, box, sent=False)
+            self.pools.store(block, box)
+            box.effects.append(ClearAlarm(AlarmKind.BLOCK_MISMATCH, subject))
+        if news or not message.compared:
+            self._compare(block, box)
+        block.settled = message.compared
+
+    def expire(self, box: Outbox) -> None:
+        """Erase what is too old, and ask to be woken for the next."""
+        for block in list(self.pools.blocks.values()):
+            if box.now_s - block.made_s >= self.setting.key_ttl_s:
+                self.pools.drop(block, box)
+            elif box.now_s - block.made_s < self.setting.quarantine_last_s:
+                box.wake(block.made_s + self.setting.quarantine_last_s)
+        for number in self._tags.keys() - self.pools.blocks.keys():
+            del self._tags[number]
+        box.wake(self.pools.next_expiry_s(self.setting.key_ttl_s))
+
+    # ------------------------------------------------------------ drawing and accepting
+
+    def _drawable(self, now_s: float, *, but: int = -1) -> list[Block]:
+        return self.pools.drawable(
+            now_s, ttl_s=self.setting.key_ttl_s, quarantine_s=self.setting.quarantine_last_s, but=but
+        )
+
+    def sendable_bit(self, now_s: float) -> int:
+        """Return what this node could send with now, the floor not taken off."""
+        return sum(block.left_bit for block in self._drawable(now_s))
+
+    def spare_bit(self, now_s: float) -> int:
+        """Return what relays may draw here now: each direction leaves half of the floor, both together all of it."""
+        floor_bit = self.setting.authentication_floor_bit
+        pools = self.pools
+        own_bit = self.sendable_bit(now_s)
+        both_bit = pools.left_bit(pools.node) + pools.left_bit(pools.neighbour)
+        return min(own_bit - -(-floor_bit // 2), both_bit - floor_bit)
+
+    def neighbour_spare_bit(self) -> int:
+        """Return what the neighbour may draw for acknowledgements, as far as this node knows."""
+        return self.pools.left_bit(self.neighbour) - -(-self.setting.authentication_floor_bit // 2)
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether tagged messages can go both ways."""
+        return self._sending is not None and self._receiving is not None
+
+    def next_sequence(self) -> int:
+        """Return the number of the next tagged message."""
+        self._sent_sequence += 1
+        return self._sent_sequence
+
+    def draw(self, length_bit: int, cause: Cause, box: Outbox, *, but: int = -1) -> tuple[tuple[PoolRange, ...], bytes]:
+        """Take bits to send with; the caller has made sure that they are there."""
+        return self.pools.draw(self._drawable(box.now_s, but=but), length_bit, cause, box)
+
+    def tag(self, content: bytes, mask: bytes) -> bytes:
+        """Return the tag of a message that we send."""
+        if self._sending is None:
+            raise ValueError(f"links/{self.name}: no hash key drawn yet")
+        return self._sending.tag(content, mask)
+
+    def check(
+        self, *, ranges: tuple[PoolRange, ...], length_bit: int, sequence: int, content: bytes, tag: bytes, box: Outbox
+    ) -> bytes | None:
+        """Return the bits a message was sent with, or None if it is not to be believed; uses nothing yet.
+
+        The last 128 bits are the mask of its tag. Verified before the mark moves, so that a forger can't burn key.
+        """
+        if self._receiving is None or not self.synchronised:
+            return None
+        try:
+            key = self.pools.peek(ranges, length_bit)
+        except InvalidRange:
+            self.restart(box)
+            return None
+        if sequence <= self._received_sequence or self._receiving.tag(content, key[-HOP_TAG_BIT // 8 :]) != tag:
+            text = f"a message of {self.neighbour} failed authentication: fault or attack, undetermined"
+            box.alarm(AlarmKind.TAG_INVALID, f"links/{self.name}", text)
+            return None
+        self._received_sequence = sequence
+        return key
+
+    def keep_up(self, box: Outbox) -> None:
+        """Do what the link itself needs: a hash key to send with, cessions told again, cessions made."""
+        if not self.synchronised:
+            return
+        if self._sending is None and self.sendable_bit(box.now_s) >= HOP_TAG_BIT:
+            ranges, key = self.draw(HOP_TAG_BIT, Cause(purpose=Purpose.HASH_KEY), box)
+            self._sending = PolynomialHash(key)
+            box.send(self.neighbour, HashKeyDrawn(self.name, ranges))
+        if self._sending is None:
+            return
+        for number in sorted(self._cede_again):
+            block = self.pools.blocks.get(number)
+            if block is None or self.pools.sender(block) != self.neighbour or self._tell_cession(block, box):
+                self._cede_again.discard(number)
+        while (block := self._to_cede(box.now_s)) is not None:
+            if not self._can_tell_cession(block, box.now_s):
+                break
+            self.pools.cede(block, block.cessions + 1, box, sent=True)
+            self._tell_cession(block, box)
+
+    def on_hash_key(self, message: HashKeyDrawn, box: Outbox) -> None:
+        """Take the key under which the neighbour's tags are made from here on."""
+        if not self.synchronised:
+            return
+        try:
+            key = self.pools.peek(message.ranges, HOP_TAG_BIT)
+        except InvalidRange:
+            self.restart(box)
+            return
+        self.pools.accept(message.ranges, Cause(purpose=Purpose.HASH_KEY), box)
+        self._receiving = PolynomialHash(key)
+
+    # ------------------------------------------------------------ cession
+
+    def _to_cede(self, now_s: float) -> Block | None:
+        """Return the newest unused block whose move still leaves us no less than the neighbour then has."""
+        pools = self.pools
+        lead_bit = self.sendable_bit(now_s) - pools.left_bit(pools.neighbour)
+        unused = [
+            block
+            for block in self._drawable(now_s)
+            if block.unused and block.settled and 2 * block.left_bit <= lead_bit
+        ]
+        return unused[-1] if unused else None
+
+    def _can_tell_cession(self, block: Block, now_s: float) -> bool:
+        return sum(other.left_bit for other in self._drawable(now_s, but=block.number)) >= HOP_TAG_BIT
+
+    def _tell_cession(self, block: Block, box: Outbox) -> bool:
+        if not self._can_tell_cession(block, box.now_s):
+            return False
+        ranges, mask = self.draw(HOP_TAG_BIT, Cause(purpose=Purpose.CESSION_TAG), box, but=block.number)
+        sequence = self.next_sequence()
+        content = bind("cession", self.name, block.number, block.cessions, sequence, *range_fields(ranges))
+        tag = self.tag(content, mask)
+        box.send(self.neighbour, BlockCession(self.name, block.number, block.cessions, sequence, ranges, tag))
+        return True
+
+    def on_cession(self, message: BlockCession, box: Outbox) -> None:
+        """Take over a block that the neighbour gave to our direction."""
+        ranges = message.ranges
+        content = bind("cession", self.name, message.block, message.cessions, message.sequence, *range_fields(ranges))
+        if (
+            self.check(
+                ranges=ranges,
+                length_bit=HOP_TAG_BIT,
+                sequence=message.sequence,
+                content=content,
+                tag=message.tag,
+                box=box,
+            )
+            is None
+        ):
+            return
+        self.pools.accept(ranges, Cause(purpose=Purpose.CESSION_TAG), box)
+        block = self.pools.blocks.get(message.block)
+        if block is None or message.cessions <= block.cessions:
+            return
+        if (message.cessions - block.cessions) % 2 == 1 and self.pools.sender(block) == self.neighbour:
+            self.pools.cede(block, message.cessions, box, sent=False)
+
+    def figures(self, now_s: float) -> LinkFigures:
+        """Return the figures for reports."""
+        pools = self.pools
+        stored_bit = pools.left_bit(pools.node) + pools.left_bit(pools.neighbour)
+        return LinkFigures(
+            link=self.name,
+            neighbour=self.neighbour,
+            stored_bit=stored_bit,
+            sendable_bit=self.sendable_bit(now_s),
+            usable_bit=max(0, stored_bit - self.setting.authentication_floor_bit),
+            consumed_bit=pools.consumed_bit,
+            burnt_bit=pools.burnt_bit,
+            blocks=pools.stored_blocks,
+            measured=self.measured,
+            synchronised=self.synchronised,
+        )

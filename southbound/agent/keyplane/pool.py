@@ -1,0 +1,308 @@
+"""The blocks of one link at one end, split into one pool per direction: marks only rise, gaps are burnt.
+
+A block belongs to the direction that its number says (even: the smaller node name sends), turned round
+once for every cession. Offsets are in bit and multiples of 8. The memory mark moves with every use; the
+durable mark runs ahead of it in strides, and is where a restart goes on.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind, Purpose
+from southbound.agent.keyplane.messages import PoolRange
+from southbound.agent.keyplane.outbox import NEVER, Outbox
+
+COMPARE_BIT: Final = 384
+"""The first bits of a block compare it: hash key, then each end's mask (the smaller node name's first)."""
+_SENDER_STOPS_AT: Final = 0.95
+"""Part of a block's life after which it is not sent with: the other end's clock may run a little ahead."""
+
+
+@dataclass(slots=True)
+class Block:
+    """One block as one end sees it.
+
+    Attributes:
+        mark_bit, durable_bit: Used or burnt up to here: in memory, and on disk; mark <= durable.
+        seen_bit: End of the last real use.
+        cessions: How often it changed hands.
+        compared: The other end holds it durably and has the same bits.
+        settled: The other end knows the same of us.
+    """
+
+    number: int
+    key: bytearray = field(repr=False)
+    made_s: float
+    mark_bit: int = COMPARE_BIT
+    seen_bit: int = COMPARE_BIT
+    durable_bit: int = COMPARE_BIT
+    cessions: int = 0
+    compared: bool = False
+    settled: bool = False
+
+    @property
+    def length_bit(self) -> int:
+        """Return the length of the block."""
+        return 8 * len(self.key)
+
+    @property
+    def left_bit(self) -> int:
+        """Return how much is neither used nor burnt."""
+        return self.length_bit - self.mark_bit
+
+    @property
+    def unused(self) -> bool:
+        """Tell whether nothing but the comparison was ever drawn, on disk as in memory."""
+        return self.durable_bit == COMPARE_BIT
+
+    def bits(self, offset_bit: int, length_bit: int) -> bytes:
+        """Return a copy of a range."""
+        return bytes(self.key[offset_bit // 8 : (offset_bit + length_bit) // 8])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What a use is for, as the ledger tells it."""
+
+    purpose: Purpose
+    relay: str = ""
+    route_version: int = 0
+    share: int = 0
+    origin: str = ""
+    chunk_id: int = -1
+
+
+class InvalidRange(Exception):  # noqa: N818 (an answer to a message, not an error of ours)
+    """A neighbour named bits that it may not use, or that are used up."""
+
+
+class LinkPools:
+    """All blocks of one link at one end, and which of them each direction may draw."""
+
+    def __init__(self, *, link: str, node: str, neighbour: str, stride_bit: int) -> None:
+        self.link = link
+        self.node = node
+        self.neighbour = neighbour
+        self.last_block = -1
+        self.blocks: dict[int, Block] = {}
+        self.consumed_bit = 0
+        self.burnt_bit = 0
+        self.stored_blocks = 0
+        self._ends = sorted((node, neighbour))
+        self._stride_bit = max(8, stride_bit)
+
+    # ------------------------------------------------------------ whose, and how much
+
+    def sender(self, block: Block) -> str:
+        """Return the node that may send with the block."""
+        return self._ends[(block.number + block.cessions) % 2]
+
+    def is_smaller(self) -> bool:
+        """Tell whether this node has the smaller name of the two."""
+        return self.node == self._ends[0]
+
+    def of(self, sender: str) -> Iterator[Block]:
+        """Yield the compared blocks of a direction, oldest number first."""
+        for number in sorted(self.blocks):
+            block = self.blocks[number]
+            if block.compared and self.sender(block) == sender:
+                yield block
+
+    def left_bit(self, sender: str) -> int:
+        """Return what is stored for a direction."""
+        return sum(block.left_bit for block in self.of(sender))
+
+    def drawable(self, now_s: float, *, ttl_s: float, quarantine_s: float, but: int = -1) -> list[Block]:
+        """Return the blocks that this node may send with now."""
+        return [
+            block
+            for block in self.of(self.node)
+            if block.number != but
+            and block.left_bit
+            and quarantine_s <= now_s - block.made_s < ttl_s * _SENDER_STOPS_AT
+        ]
+
+    # ------------------------------------------------------------ using bits
+
+    def draw(
+        self, blocks: Iterable[Block], length_bit: int, cause: Cause, box: Outbox
+    ) -> tuple[tuple[PoolRange, ...], bytes]:
+        """Take bits to send with. The caller has made sure that the blocks hold that many."""
+        ranges, key = [], bytearray()
+        for block in list(blocks):
+            if not length_bit:
+                break
+            part = min(length_bit, block.left_bit)
+            if not part:
+                continue
+            ranges.append(PoolRange(block.number, block.mark_bit, part))
+            key += block.bits(block.mark_bit, part)
+            self._use(block, block.mark_bit, part, cause, box, sent=True)
+            length_bit -= part
+        if length_bit:
+            raise ValueError(f"links/{self.link}: {length_bit} bit short of a draw that was granted")
+        return tuple(ranges), bytes(key)
+
+    def peek(self, ranges: tuple[PoolRange, ...], length_bit: int) -> bytes:
+        """Return the bits that the neighbour used, without using them here.
+
+        Raises:
+            InvalidRange: They are not the neighbour's, not there, at or below the mark, or of another total length.
+        """
+        key = bytearray()
+        seen: set[int] = set()
+        for each in ranges:
+            block = self.blocks.get(each.block)
+            if block is None or not block.compared or self.sender(block) != self.neighbour:
+                raise InvalidRange(f"block {each.block} is not the neighbour's to use")
+            if each.block in seen or each.length_bit <= 0 or each.length_bit % 8 or each.offset_bit % 8:
+                raise InvalidRange(f"block {each.block}: malformed range")
+            if each.offset_bit < block.mark_bit or each.offset_bit + each.length_bit > block.length_bit:
+                raise InvalidRange(f"block {each.block}: offset {each.offset_bit} is used up or beyond the end")
+            seen.add(each.block)
+            key += block.bits(each.offset_bit, each.length_bit)
+        if 8 * len(key) != length_bit:
+            raise InvalidRange(f"{8 * len(key)} bit named where {length_bit} are needed")
+        return bytes(key)
+
+    def accept(self, ranges: tuple[PoolRange, ...], cause: Cause, box: Outbox) -> None:
+        """Use the bits of ranges that `peek` let pass; what lies between is burnt."""
+        for each in ranges:
+            block = self.blocks[each.block]
+            self.burn(block, each.offset_bit, box)
+            self._use(block, each.offset_bit, each.length_bit, cause, box, sent=False)
+
+    def burn(self, block: Block, up_to_bit: int, box: Outbox) -> None:
+        """Never use what is left below that offset."""
+        up_to_bit = min(up_to_bit, block.length_bit)
+        gap_bit = up_to_bit - block.mark_bit
+        if gap_bit <= 0:
+            return
+        self.note_burn(block, block.mark_bit, gap_bit, box)
+        self._advance(block, up_to_bit, box)
+
+    def note_burn(self, block: Block, offset_bit: int, length_bit: int, box: Outbox) -> None:
+        """Account for bits that are never used; those in the range that were used before stay used."""
+        box.note(self._entry(LedgerKind.BURN, box, block, offset_bit, length_bit))
+        self.burnt_bit += length_bit
+
+    def _use(self, block: Block, offset_bit: int, length_bit: int, cause: Cause, box: Outbox, *, sent: bool) -> None:
+        box.note(self._entry(LedgerKind.USE, box, block, offset_bit, length_bit, cause=cause, sent=sent))
+        self.consumed_bit += length_bit
+        block.seen_bit = offset_bit + length_bit
+        self._advance(block, offset_bit + length_bit, box)
+
+    def _advance(self, block: Block, to_bit: int, box: Outbox) -> None:
+        block.key[block.mark_bit // 8 : to_bit // 8] = bytes((to_bit - block.mark_bit) // 8)
+        block.mark_bit = to_bit
+        if to_bit == block.length_bit:
+            self.drop(block, box)
+        elif to_bit > block.durable_bit:
+            block.durable_bit = min(block.length_bit, to_bit + self._stride_bit)
+            self.persist_mark(block, box)
+
+    # ------------------------------------------------------------ a block's life
+
+    def add(self, number: int, key: bytes, box: Outbox) -> Block:
+        """Hold a new block durably, not compared yet."""
+        block = Block(number=number, key=bytearray(key), made_s=box.now_s)
+        self.blocks[number] = block
+        meta = {"link": self.link, "block": number, "made_s": block.made_s}
+        box.persist("block", self._key(number), meta, key)
+        self.persist_mark(block, box)
+        return block
+
+    def restore(self, block: Block, box: Outbox) -> None:
+        """Take up a block at its durable mark: what lies between the last known use and it is burnt."""
+        self.blocks[block.number] = block
+        if gap_bit := block.mark_bit - block.seen_bit:
+            self.note_burn(block, block.seen_bit, gap_bit, box)
+        if not block.left_bit:
+            self.drop(block, box)
+
+    def drop(self, block: Block, box: Outbox) -> None:
+        """Erase a block; what was left of it is burnt."""
+        if block.left_bit and block.compared:
+            self.note_burn(block, block.mark_bit, block.left_bit, box)
+        block.key[:] = bytes(len(block.key))
+        block.mark_bit = block.length_bit
+        del self.blocks[block.number]
+        box.erase("block", self._key(block.number))
+        box.erase("mark", self._key(block.number))
+        box.note(self._entry(LedgerKind.WIPE, box, block, 0, 0))
+
+    def store(self, block: Block, box: Outbox) -> None:
+        """Count a block as stored: the other end holds it, and the same."""
+        block.compared = True
+        self.stored_blocks += 1
+        self.persist_mark(block, box)
+        box.note(self._entry(LedgerKind.BLOCK, box, block, 0, block.length_bit))
+
+    def note_compare(self, block: Block, box: Outbox, *, sent: bool) -> None:
+        """Account for the bits of a block that compare it: ours when we send, the other end's when they check."""
+        cause = Cause(purpose=Purpose.COMPARE)
+        if self.is_smaller() == sent:
+            box.note(self._entry(LedgerKind.USE, box, block, 0, 256, cause=cause, sent=sent))
+        else:
+            box.note(self._entry(LedgerKind.USE, box, block, 256, 128, cause=cause, sent=sent))
+
+    def cede(self, block: Block, cessions: int, box: Outbox, *, sent: bool) -> None:
+        """Turn a block round, durably."""
+        block.cessions = cessions
+        self.persist_mark(block, box)
+        box.note(self._entry(LedgerKind.CESSION, box, block, 0, 0, count=cessions, sent=sent))
+
+    def next_expiry_s(self, ttl_s: float) -> float:
+        """Return when the first block ends."""
+        return min((block.made_s + ttl_s for block in self.blocks.values()), default=NEVER)
+
+    def persist_mark(self, block: Block, box: Outbox) -> None:
+        """Make a block's marks and owner durable."""
+        meta = {
+            "link": self.link,
+            "block": block.number,
+            "mark_bit": block.durable_bit,
+            "seen_bit": block.seen_bit,
+            "cessions": block.cessions,
+            "compared": block.compared,
+        }
+        box.persist("mark", self._key(block.number), meta)
+
+    def persist_link(self, box: Outbox) -> None:
+        """Make durable up to which number blocks have come."""
+        meta = {"link": self.link, "neighbour": self.neighbour, "last_block": self.last_block}
+        box.persist("link", self.link, meta)
+
+    def _key(self, number: int) -> str:
+        return f"{self.link}/{number}"
+
+    def _entry(
+        self,
+        kind: LedgerKind,
+        box: Outbox,
+        block: Block,
+        offset_bit: int,
+        length_bit: int,
+        *,
+        cause: Cause | None = None,
+        sent: bool = False,
+        count: int = 0,
+    ) -> LedgerEntry:
+        return LedgerEntry(
+            kind=kind,
+            at_s=box.now_s,
+            link=self.link,
+            neighbour=self.neighbour,
+            block=block.number,
+            offset_bit=offset_bit,
+            length_bit=length_bit,
+            sent=sent,
+            count=count,
+            purpose=cause.purpose if cause else None,
+            relay=cause.relay if cause else "",
+            route_version=cause.route_version if cause else 0,
+            share=cause.share if cause else 0,
+            origin=cause.origin if cause else "",
+            chunk_id=cause.chunk_id if cause else -1,
+        )

@@ -1,0 +1,1 @@
+"""What tests share: virtual worlds, free ports, certificates."""

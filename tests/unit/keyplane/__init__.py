@@ -1,0 +1,1 @@
+"""The key plane, sans I/O."""
