@@ -111,6 +111,6 @@ class Following:
         """
         for step in self._backlog:
             yield step
-        while (step := await self._queue.get()) is not None:
-            yield step
+        while (latest := await self._queue.get()) is not None:
+            yield latest
         raise TooSlow

@@ -1,0 +1,181 @@
+"""From services and topology to what each node must be told: a pure function of the snapshot, owner by owner.
+
+An owner is the link, application or key relay that an entry stands for. What an owner's entries are
+depends on a few other documents (`owners_touched`), so that a change recompiles only what it concerns.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from controller.domain.application import Application
+from controller.domain.capacity import chunk_bits
+from controller.domain.entries import ApplicationEntry, Entry, HopRole, LinkEntry, RelayHopEntry
+from controller.domain.key_relay import KeyRelay, Phase
+from controller.domain.link import Establishment, Link
+from controller.domain.route import Route
+from controller.domain.snapshot import Changes, Snapshot
+
+Owner = tuple[str, str]
+"""(collection, id) of what an entry stands for."""
+
+OWNING: Final = ("links", "applications", "relays")
+_LOW_WATER_S: Final = 30
+_HIGH_WATER_S: Final = 90
+_LOW_WATER_CHUNKS: Final = 8
+_SMALLEST_LOW_WATER_BIT: Final = 16 * 1024
+
+
+def compile_owner(snapshot: Snapshot, owner: Owner) -> dict[str, tuple[Entry, ...]]:
+    """Return the entries of one owner, by node; empty when it does not exist or nothing is to be told."""
+    collection, name = owner
+    document = getattr(snapshot, collection).get(name)
+    entries: dict[str, tuple[Entry, ...]] = {}
+    if document is None:
+        return entries
+    told: Iterator[tuple[str, Entry]]
+    match document:
+        case Link():
+            told = _link_entries(snapshot, document)
+        case Application():
+            told = _application_entries(snapshot, document)
+        case _:
+            told = _relay_entries(snapshot, document)
+    for node, entry in told:
+        entries[node] = (*entries.get(node, ()), entry)
+    return entries
+
+
+def all_owners(snapshot: Snapshot) -> list[Owner]:
+    """Return every owner of a snapshot."""
+    return [(collection, name) for collection in OWNING for name in getattr(snapshot, collection)]
+
+
+def owners_touched(before: Snapshot, after: Snapshot, changes: Changes) -> set[Owner]:
+    """Return every owner whose entries the changes may have altered."""
+    touched: set[Owner] = set()
+    for collection, key in changes.folded:
+        if collection in OWNING:
+            touched.add((collection, key))
+        if collection == "agents":
+            touched |= _owners_at(after, key)
+        if collection == "relays":
+            touched |= {("applications", relay.application) for relay in _versions(before, after, key)}
+        if collection == "saes":
+            touched |= {("applications", name) for name, app in after.applications.items() if key in app.saes}
+        if collection == "applications":
+            touched |= {("relays", name) for name, relay in after.relays.items() if relay.application == key}
+    return touched
+
+
+def _versions(before: Snapshot, after: Snapshot, relay: str) -> Iterator[KeyRelay]:
+    for snapshot in (before, after):
+        if relay in snapshot.relays:
+            yield snapshot.relays[relay]
+
+
+def _owners_at(snapshot: Snapshot, node: str) -> set[Owner]:
+    owners: set[Owner] = {("links", name) for name, link in snapshot.links.items() if node in link.nodes}
+    for name, relay in snapshot.relays.items():
+        if node in (relay.demand.source, relay.demand.target):
+            owners.add(("relays", name))
+            if relay.application:
+                owners.add(("applications", relay.application))
+    return owners
+
+
+def _peer_address(snapshot: Snapshot, node: str) -> str:
+    record = snapshot.agents.get(node)
+    return record.peer_address if record else ""
+
+
+def _link_entries(snapshot: Snapshot, link: Link) -> Iterator[tuple[str, Entry]]:
+    if link.establishment is not Establishment.ESTABLISHED:
+        return
+    for local, remote in (link.ends, link.ends[::-1]):
+        yield (
+            local.node,
+            LinkEntry(
+                link=link.name,
+                local_interface=local.interface,
+                remote_interface=remote.interface,
+                neighbour=remote.node,
+                neighbour_address=_peer_address(snapshot, remote.node),
+                enabled=link.admin_enabled,
+                authentication_floor_bit=link.authentication_floor_bit,
+                authentication_rate_millibit_per_s=link.authentication_rate_millibit_per_s,
+                qber_limit=link.qber_limit,
+                key_ttl_s=link.key_ttl_s,
+            ),
+        )
+
+
+def relay_of(snapshot: Snapshot, application: str) -> KeyRelay | None:
+    """Return the key relay that serves an application and is not being removed, or None."""
+    return next(
+        (relay for relay in snapshot.relays.values() if relay.application == application and not relay.removed), None
+    )
+
+
+def _application_entries(snapshot: Snapshot, application: Application) -> Iterator[tuple[str, Entry]]:
+    relay = relay_of(snapshot, application.name)
+    if relay is None:
+        return
+    ends = (relay.demand.source, relay.demand.target)
+    known = [snapshot.saes[sae] for sae in application.saes if sae in snapshot.saes]
+    saes_at = {end: tuple(sae.id for sae in known if sae.node == end) for end in ends}
+    for local, remote in (ends, ends[::-1]):
+        yield (
+            local,
+            ApplicationEntry(
+                application=application.name,
+                relay=relay.name,
+                local_saes=saes_at[local],
+                remote_saes=saes_at[remote],
+                remote_node=remote,
+                remote_address=_peer_address(snapshot, remote),
+                key_size_bit=application.key_size_bit,
+                ttl_s=application.qos.ttl_s,
+                priority=application.qos.priority,
+            ),
+        )
+
+
+def _relay_entries(snapshot: Snapshot, relay: KeyRelay) -> Iterator[tuple[str, Entry]]:
+    if relay.removed or relay.phase in (Phase.NONE, Phase.BREAKING):
+        return
+    for share, route in enumerate(relay.routes):
+        for node, entry in _share_entries(snapshot, relay, share, route):
+            # The head end is told last: until it is, nothing of the new version is in use.
+            if node != relay.demand.source or relay.phase is not Phase.INSTALLING:
+                yield node, entry
+
+
+def _share_entries(snapshot: Snapshot, relay: KeyRelay, share: int, route: Route) -> Iterator[tuple[str, Entry]]:
+    demand = relay.demand
+    chunk = chunk_bits(demand.rate_millibit_per_s)
+    low = max(_LOW_WATER_CHUNKS * chunk, demand.rate_millibit_per_s * _LOW_WATER_S // 1000, _SMALLEST_LOW_WATER_BIT)
+    high = max(2 * low, demand.rate_millibit_per_s * _HIGH_WATER_S // 1000)
+    hops: list[Any] = [None, *route.hops(), None]
+    for place, node in enumerate(route.nodes):
+        role = HopRole.HEAD if node == demand.source else HopRole.FAR if node == demand.target else HopRole.TRANSIT
+        other = {HopRole.HEAD: demand.target, HopRole.FAR: demand.source}.get(role)
+        yield (
+            node,
+            RelayHopEntry(
+                relay=relay.name,
+                share=share,
+                shares=len(relay.routes),
+                route_version=relay.route_version,
+                role=role,
+                previous=hops[place],
+                next=hops[place + 1],
+                head=demand.source,
+                far=demand.target,
+                far_address=_peer_address(snapshot, other) if other else "",
+                rate_millibit_per_s=demand.rate_millibit_per_s,
+                forward_share=demand.forward_share,
+                chunk_bit=chunk,
+                stock_low_bit=low,
+                stock_high_bit=high,
+            ),
+        )

@@ -1,0 +1,159 @@
+"""Decides an operator's request: finds its desk, and keeps request ids and etags."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from controller.domain.application import Application, Sae
+from controller.domain.etag import etag
+from controller.domain.key_relay import KeyRelay
+from controller.domain.link import Link
+from controller.domain.node import Node
+from controller.domain.refusals import AlreadyExists, NotFound, Precondition
+from controller.domain.snapshot import NO_CHANGES, Changes, RequestRecord, Snapshot, document_key, put
+from controller.service.application_desk import add_sae, create_application, delete_application, delete_sae
+from controller.service.lifecycle import removed
+from controller.service.relay_desk import check_etag, create_relay
+from controller.service.requests import ApplyTopology, Create, Delete, Request, Result, UpdateAdministration
+from controller.service.topology_desk import (
+    apply_topology,
+    create_link,
+    create_node,
+    delete_link,
+    delete_node,
+    update_administration,
+)
+
+_COLLECTIONS = {Node: "nodes", Link: "links", Application: "applications", Sae: "saes", KeyRelay: "relays"}
+_SHOWN = {"relays": "keyRelays"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a request comes to: what to write, and what to answer once that is durable."""
+
+    changes: Changes
+    result: Result
+
+
+def resource_name(collection: str, key: str) -> str:
+    """Return the API's name of a resource.
+
+    >>> resource_name("relays", "r1"), resource_name("nodes", "a")
+    ('keyRelays/r1', 'nodes/a')
+    """
+    return f"{_SHOWN.get(collection, collection)}/{key}"
+
+
+def decide(snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, version: int) -> Decision:
+    """Decide a request on a snapshot. `version` is the revision that the decision will be committed as.
+
+    Raises:
+        Refusal: The answer is no.
+    """
+    match request:
+        case Create():
+            return _create(snapshot, request, now_ms=now_ms, wall_ms=wall_ms, version=version)
+        case Delete():
+            return _delete(snapshot, request)
+        case UpdateAdministration(collection=collection, key=key):
+            _check_current_etag(snapshot, collection, key, request.etag)
+            changes = update_administration(snapshot, request)
+            return _answer(changes, changes.folded[collection, key])
+        case ApplyTopology():
+            changes, actions = apply_topology(snapshot, request)
+            return Decision(changes=changes, result=Result(document=None, revision=0, actions=actions))
+    raise TypeError(f"no desk for {type(request).__name__}")
+
+
+def _answer(changes: Changes, document: Any) -> Decision:
+    return Decision(changes=changes, result=Result(document=document, revision=0))
+
+
+def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, version: int) -> Decision:
+    document = request.document
+    collection = _COLLECTIONS[type(document)]
+    if request.request_id:
+        repeated = _repeated(snapshot, request, now_ms)
+        if repeated is not None:
+            return repeated
+    match document:
+        case Node():
+            changes = create_node(snapshot, document)
+        case Link():
+            changes = create_link(snapshot, document)
+        case Sae():
+            changes = add_sae(snapshot, document)
+        case Application():
+            changes = create_application(snapshot, document)
+        case KeyRelay():
+            relay = create_relay(
+                snapshot, document, version=version, caller=request.caller, now_ms=now_ms, wall_ms=wall_ms
+            )
+            changes = put(relay)
+    created = changes.folded[collection, document_key(document)]
+    if request.request_id:
+        changes += put(
+            RequestRecord(
+                caller=request.caller,
+                request_id=request.request_id,
+                body_sha256=request.body_sha256,
+                resource=resource_name(collection, document_key(document)),
+                used_ms=now_ms,
+            )
+        )
+    return _answer(changes, created)
+
+
+def _repeated(snapshot: Snapshot, request: Create, now_ms: int) -> Decision | None:
+    """Return what a request id created before, or None when it is new.
+
+    Raises:
+        AlreadyExists: It was used with another body.
+        Precondition: ALREADY_DELETED: what it created is gone; it never creates again.
+    """
+    record = snapshot.requests.get((request.caller, request.request_id))
+    if record is None:
+        return None
+    facts = {"request_id": request.request_id, "resource": record.resource}
+    if record.body_sha256 != request.body_sha256:
+        raise AlreadyExists(
+            "REQUEST_ID_REUSED",
+            f"request_id {request.request_id!r} was used for {record.resource} with another body; take a new one",
+            facts,
+        )
+    collection = _COLLECTIONS[type(request.document)]
+    document = getattr(snapshot, collection).get(record.resource.partition("/")[2])
+    if document is None or (isinstance(document, KeyRelay) and document.removed):
+        raise Precondition(
+            "ALREADY_DELETED",
+            f"{record.resource}, which request_id {request.request_id!r} created, was deleted; take a new request_id",
+            facts,
+        )
+    return _answer(put(replace(record, used_ms=now_ms)), document)
+
+
+def _check_current_etag(snapshot: Snapshot, collection: str, key: str, given: str) -> None:
+    document = getattr(snapshot, collection).get(key)
+    if document is None:
+        raise NotFound(resource_name(collection, key))
+    check_etag(resource_name(collection, key), given, etag(document))
+
+
+def _delete(snapshot: Snapshot, request: Delete) -> Decision:
+    collection, key = request.collection, request.key
+    _check_current_etag(snapshot, collection, key, request.etag)
+    document = getattr(snapshot, collection)[key]
+    match collection:
+        case "nodes":
+            changes = delete_node(snapshot, key)
+        case "links":
+            changes = delete_link(snapshot, key)
+        case "applications":
+            changes = delete_application(snapshot, key)
+        case "saes":
+            changes = delete_sae(snapshot, key)
+        case _:
+            relay: KeyRelay = document
+            document = relay if relay.removed else removed(relay, f"deleted by {request.caller}")
+            changes = NO_CHANGES if relay.removed else put(document)
+    return _answer(changes, document)

@@ -1,0 +1,182 @@
+"""Decisions on nodes and links: pure functions from snapshot and request to changes."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.link import Link, LinkKind
+from controller.domain.node import Node
+from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition
+from controller.domain.snapshot import Changes, Snapshot, delete, put
+from controller.service.requests import ApplyTopology, UpdateAdministration
+
+NETWORKS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "qinet:networks")
+"""Namespace of network UUIDs, which GS QKD 015 ids derive from."""
+
+_Administered = TypeVar("_Administered", Node, Link)
+
+
+def create_node(snapshot: Snapshot, node: Node) -> Changes:
+    """Return the changes that add a node.
+
+    Raises:
+        AlreadyExists: A node of that name exists.
+    """
+    if node.name in snapshot.nodes:
+        raise AlreadyExists("ALREADY_EXISTS", f"nodes/{node.name} exists", {"resource": f"nodes/{node.name}"})
+    return put(node)
+
+
+def create_link(snapshot: Snapshot, link: Link) -> Changes:
+    """Return the changes that add a link.
+
+    Raises:
+        AlreadyExists: A link of that name exists.
+        InvalidValue: An end, or its interface, does not exist, or serves another established link.
+    """
+    if link.name in snapshot.links:
+        raise AlreadyExists("ALREADY_EXISTS", f"links/{link.name} exists", {"resource": f"links/{link.name}"})
+    _check_links(snapshot.nodes, {**snapshot.links, link.name: link}, only=[link.name])
+    return put(link)
+
+
+def _check_links(nodes: Mapping[str, Node], links: Mapping[str, Link], *, only: Iterable[str]) -> None:
+    taken: dict[tuple[str, int], list[str]] = {}
+    for link in links.values():
+        for end in link.ends:
+            taken.setdefault((end.node, end.interface), []).append(link.name)
+    for name in only:
+        link = links[name]
+        if link.kind is not LinkKind.QKD:
+            raise NotServed("links of kind ENTANGLEMENT")
+        for end in link.ends:
+            node = nodes.get(end.node)
+            if node is None:
+                raise InvalidValue(f"links/{name}", ("ends", f"nodes/{end.node} does not exist; create it first"))
+            if node.interface(end.interface) is None:
+                raise InvalidValue(
+                    f"links/{name}",
+                    ("ends", f"nodes/{end.node} has no interface {end.interface}; add it to the node first"),
+                )
+            others = [other for other in taken[end.node, end.interface] if other != name]
+            if others:
+                where = f"nodes/{end.node}/interfaces/{end.interface}"
+                raise InvalidValue(f"links/{name}", ("ends", f"{where} already serves links/{others[0]}"))
+
+
+def delete_node(snapshot: Snapshot, name: str) -> Changes:
+    """Return the changes that delete a node.
+
+    Raises:
+        NotFound: There is none.
+        Precondition: IN_USE by links or SAEs.
+    """
+    if name not in snapshot.nodes:
+        raise NotFound(f"nodes/{name}")
+    users = [f"links/{link.name}" for link in snapshot.links.values() if name in link.nodes]
+    users += [f"saes/{sae.id}" for sae in snapshot.saes.values() if sae.node == name]
+    _refuse_use(f"nodes/{name}", users)
+    return delete("nodes", name) + delete("agents", name)
+
+
+def delete_link(snapshot: Snapshot, name: str) -> Changes:
+    """Return the changes that delete a link.
+
+    Raises:
+        NotFound: There is none.
+        Precondition: IN_USE by key relays, releasing ones included.
+    """
+    if name not in snapshot.links:
+        raise NotFound(f"links/{name}")
+    _refuse_use(f"links/{name}", _relays_on(snapshot, name))
+    return delete("links", name) + delete("conditions", name)
+
+
+def _relays_on(snapshot: Snapshot, link: str) -> list[str]:
+    return [
+        f"keyRelays/{relay.name}"
+        for relay in snapshot.relays.values()
+        if link in relay.links() or any(held.link == link for held in relay.releasing)
+    ]
+
+
+def _refuse_use(resource: str, users: list[str]) -> None:
+    if users:
+        shown = ", ".join(sorted(users)[:10])
+        raise Precondition(
+            "IN_USE",
+            f"{resource} is used by {shown}; delete or move these first",
+            {"resource": resource, "used_by": shown},
+        )
+
+
+def update_administration(snapshot: Snapshot, request: UpdateAdministration) -> Changes:
+    """Return the changes that set the administrative state of a node or link.
+
+    Raises:
+        NotFound: There is no such resource.
+    """
+    if request.collection == "nodes" and request.key in snapshot.nodes:
+        return put(_administered(snapshot.nodes[request.key], request.admin_enabled, request.maintenance))
+    if request.collection == "links" and request.key in snapshot.links:
+        return put(_administered(snapshot.links[request.key], request.admin_enabled, request.maintenance))
+    raise NotFound(f"{request.collection}/{request.key}")
+
+
+def _administered(document: _Administered, enabled: bool | None, maintenance: bool | None) -> _Administered:
+    return replace(
+        document,
+        admin_enabled=document.admin_enabled if enabled is None else enabled,
+        maintenance=document.maintenance if maintenance is None else maintenance,
+    )
+
+
+def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes, tuple[tuple[str, str], ...]]:
+    """Return the changes that make nodes and links what is given, and a list of (resource name, action).
+
+    Administrative states are the operator's and stay.
+
+    Raises:
+        InvalidValue: A link's end does not exist.
+        Precondition: IN_USE: what would go or change is used; OVER_RESERVED: a link would carry less than it promises.
+    """
+    wanted_nodes = {name: _keeping_state(node, snapshot.nodes.get(name)) for name, node in request.nodes.items()}
+    wanted_links = {name: _keeping_state(link, snapshot.links.get(name)) for name, link in request.links.items()}
+    _check_links(wanted_nodes, wanted_links, only=wanted_links)
+    actions: list[tuple[str, str]] = []
+    changes = Changes()
+    for name in sorted(snapshot.links.keys() - wanted_links.keys()):
+        changes += delete_link(snapshot, name)
+        actions.append((f"links/{name}", "delete"))
+    for name in sorted(snapshot.nodes.keys() - wanted_nodes.keys()):
+        users = [f"saes/{sae.id}" for sae in snapshot.saes.values() if sae.node == name]
+        _refuse_use(f"nodes/{name}", users)
+        changes += delete("nodes", name) + delete("agents", name)
+        actions.append((f"nodes/{name}", "delete"))
+    for name, node in sorted(wanted_nodes.items()):
+        if node != snapshot.nodes.get(name):
+            changes += put(node)
+            actions.append((f"nodes/{name}", "update" if name in snapshot.nodes else "create"))
+    for name, link in sorted(wanted_links.items()):
+        known = snapshot.links.get(name)
+        if link != known:
+            if known is not None and known.ends != link.ends:
+                _refuse_use(f"links/{name}", _relays_on(snapshot, name))
+            changes += put(link)
+            actions.append((f"links/{name}", "update" if known else "create"))
+    excess = over_reserved(wanted_links, snapshot.conditions, reserved_millibit_per_s(snapshot.relays.values()))
+    if excess:
+        shown = ", ".join(f"links/{name}" for name in sorted(excess))
+        raise Precondition("OVER_RESERVED", f"{shown} would carry less than is promised on it", {"links": shown})
+    network = uuid.uuid5(NETWORKS, request.network_name) if request.network_name else None
+    if network is not None and network != snapshot.network:
+        changes += Changes(network=network)
+    return changes, tuple(sorted(actions))
+
+
+def _keeping_state(document: _Administered, known: _Administered | None) -> _Administered:
+    if known is None:
+        return document
+    return _administered(document, known.admin_enabled, known.maintenance)

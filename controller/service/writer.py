@@ -1,0 +1,224 @@
+"""The writer: the only thread that decides. Batch in, core, one commit, publish, answer."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from controller.domain.events import AgentEvent, TimePassed
+from controller.domain.key_relay import RelayState
+from controller.domain.refusals import Refusal
+from controller.domain.snapshot import Changes, ElectionId, Snapshot
+from controller.observability.metrics import Metrics
+from controller.ports.agents import AgentPort
+from controller.ports.clock import Clock
+from controller.ports.store import LogRecord, OutcomeUnknown, Store
+from controller.service.configuration import Encode
+from controller.service.core import App, Core, Now
+from controller.service.desk import Desk
+from controller.service.inbox import Inbox, Urgency
+from controller.service.published import Committed, Published
+from controller.service.requests import Request, Result
+
+log = logging.getLogger(__name__)
+
+TURN_DECISIONS: Final = 64
+"""Most decisions in one turn: beyond it, a turn would hold the interpreter from the I/O thread too long."""
+TURN_SECONDS: Final = 0.010
+"""A turn ends after this time, though decisions are left in its batch."""
+_HEAD_RETRY_S: Final = 0.5
+
+Answer = "asyncio.Future[Result]"
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one turn will do on the asyncio thread once its commit stands."""
+
+    answers: list[tuple[Any, Result | BaseException]] = field(default_factory=list)
+    done: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Writer:
+    """Runs the core on its own thread, on the store's state.
+
+    When it cannot go on (the store refuses, or a fault of ours), `on_death` is called once, from its thread; the
+    process has to end then, since nobody else may decide.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        apps: Sequence[App],
+        encode: Encode,
+        agents: AgentPort,
+        clock: Clock,
+        metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
+        on_death: Callable[[BaseException], None],
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._clock = clock
+        self._metrics = metrics
+        self._loop = loop
+        self._on_death = on_death
+        loaded = store.load()
+        self._election: ElectionId = store.open_term()
+        self._core = Core(loaded.snapshot, apps, encode)
+        self._service_base_ms = loaded.snapshot.service_time_ms - clock.monotonic_ms()
+        self._lost_at: dict[str, float] = {}
+        self.inbox = Inbox()
+        self.desk = Desk(self.inbox, self._publication())
+        self.turns = 0
+        self._left: list[Any] = []
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    @property
+    def election(self) -> ElectionId:
+        """Return the election id that this writer decides under."""
+        return self._election
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to decide. Call on the asyncio thread: it also gives every node its configuration."""
+        self._agents.push(self._core.configuration.take_pushes(), self._core.snapshot.revision, self._election)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more in, decide what is in, and end. Blocks until the thread has ended."""
+        self.inbox.close()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def deliver(self, event: AgentEvent, done: Callable[[], None] | None) -> bool:
+        """Take an agent's event in; False when there is no room (ports.agents.Deliver)."""
+        taken = self.inbox.offer((event, done), Urgency.NETWORK)
+        if not taken:
+            self._metrics.inbox_full_total.labels(Urgency.NETWORK.name.lower()).inc()
+        return taken
+
+    def tick(self) -> None:
+        """Let the core see that time passed; skipped when the last tick still waits."""
+        if not self.inbox.depths()[Urgency.BACKGROUND]:
+            self.inbox.offer((TimePassed(service_time_ms=self._now().service_ms), None), Urgency.BACKGROUND)
+
+    def _now(self) -> Now:
+        return Now(
+            service_ms=self._service_base_ms + self._clock.monotonic_ms(),
+            wall_ms=self._clock.wall_ms(),
+        )
+
+    def _run(self) -> None:
+        try:
+            while batch := self._left or self.inbox.take(TURN_DECISIONS):
+                self._left = []
+                self._turn(batch)
+        except BaseException as death:
+            log.exception("writer died")
+            self._on_death(death)
+
+    def _turn(self, batch: Sequence[Any]) -> None:
+        turn = _Turn()
+        before = self._core.snapshot
+        end = time.monotonic() + TURN_SECONDS
+        taken = 0
+        for item, answer in batch:
+            self._take(item, answer, turn)
+            taken += 1
+            if time.monotonic() > end:
+                break
+        self._left = list(batch[taken:])
+        self._metrics.batch_decisions.observe(taken)
+        changes = self._core.take_changes()
+        if changes:
+            self._commit(changes)
+        self._time_restorations(before, self._core.snapshot, changes)
+        step = Committed(changes=changes, published=self._publication())
+        pushes = self._core.configuration.take_pushes()
+        self.turns += 1
+        self._loop.call_soon_threadsafe(self._finish, step, pushes, turn)
+
+    def _take(self, item: Any, answer: Any, turn: _Turn) -> None:
+        if not isinstance(item, Request):
+            self._core.take(item, self._now())
+            if answer is not None:
+                turn.done.append(answer)
+            return
+        began = time.perf_counter()
+        try:
+            result: Result | BaseException = self._core.decide(item, self._now())
+        except Refusal as refusal:
+            result = refusal
+        outcome = "refused" if isinstance(result, Refusal) else "decided"
+        self._metrics.decision_seconds.labels(type(item).__name__, outcome).observe(time.perf_counter() - began)
+        turn.answers.append((answer, result))
+
+    def _commit(self, changes: Changes) -> None:
+        """Make the batch durable. After an unknown outcome nothing is decided until the store has said where it is."""
+        expected = self._core.snapshot.revision
+        record = LogRecord(revision=expected + 1, election=self._election, changes=changes)
+        began = time.perf_counter()
+        while True:
+            try:
+                self._store.commit(record, expected)
+                break
+            except OutcomeUnknown:
+                log.exception("commit outcome unknown revision=%d", record.revision)
+                if self._head() == record.revision:
+                    break
+        self._metrics.commit_seconds.observe(time.perf_counter() - began)
+        self._core.committed(record.revision)
+
+    def _head(self) -> int:
+        while True:
+            try:
+                return self._store.head()
+            except OutcomeUnknown:
+                time.sleep(_HEAD_RETRY_S)  # the disk does not answer; there is nothing else that may be done
+
+    def _time_restorations(self, before: Snapshot, after: Snapshot, changes: Changes) -> None:
+        for collection, key in changes.folded:
+            if collection != "relays":
+                continue
+            old, new = before.relays.get(key), after.relays.get(key)
+            if new is None or new.removed:
+                self._lost_at.pop(key, None)
+            elif new.state in (RelayState.RESTORING, RelayState.BLOCKED) and old and old.ever_active:
+                self._lost_at.setdefault(key, time.monotonic())
+            elif new.state is RelayState.ACTIVE and key in self._lost_at:
+                self._metrics.restoration_seconds.observe(time.monotonic() - self._lost_at.pop(key))
+
+    def _publication(self) -> Published:
+        configuration = self._core.configuration
+        return Published(
+            snapshot=self._core.snapshot,
+            election=self._election,
+            unconfirmed=self._core.unconfirmed(),
+            reserved_millibit_per_s=self._core.reserved(),
+            confirmed_version=configuration.confirmed_versions(),
+            digests=configuration.digests(),
+        )
+
+    def _finish(self, step: Committed, pushes: Any, turn: _Turn) -> None:
+        """On the asyncio thread, once per turn: show, push, answer."""
+        self.desk.publish(step)
+        if pushes:
+            self._agents.push(pushes, step.published.snapshot.revision, self._election)
+        for done in turn.done:
+            done()
+        for answer, result in turn.answers:
+            if answer.done():
+                continue  # the caller went away; what was decided stands
+            if isinstance(result, BaseException):
+                answer.set_exception(result)
+            else:
+                answer.set_result(replace(result, revision=min(result.revision, step.published.snapshot.revision)))
