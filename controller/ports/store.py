@@ -77,6 +77,19 @@ class OutcomeUnknown(StoreFault):
     """
 
 
+def check_follows(record: LogRecord, *, expected: int, head: int) -> None:
+    """Check that a record may be appended; for implementations.
+
+    Raises:
+        Conflict: The log is not at `expected`.
+        ValueError: The record is not the next one after it: a mistake of the caller.
+    """
+    if head != expected:
+        raise Conflict(expected=expected, found=head)
+    if record.revision != expected + 1:
+        raise ValueError(f"a record of revision {record.revision} cannot follow revision {expected}")
+
+
 class TooOld(StoreFault):
     """The log does not reach back to that revision, or never had it (a backup was restored): send the full state."""
 
@@ -119,6 +132,7 @@ class Store(Protocol):
 
         Raises:
             OutcomeUnknown: The store does not answer.
+            Unusable: What it now says makes no sense.
         """
 
     def commit(self, record: LogRecord, expected: int) -> int:
@@ -138,7 +152,7 @@ class Store(Protocol):
         """Return the records that follow a revision, oldest first; none when it is the newest.
 
         Raises:
-            TooOld: They are not all in the log.
+            TooOld: They are not all in the log; or, on the way, no longer.
         """
 
     def open_term(self) -> ElectionId:
@@ -148,11 +162,14 @@ class Store(Protocol):
             OutcomeUnknown: It may or may not have been counted; calling again is safe.
         """
 
-    def raise_epoch(self) -> int:
+    def raise_epoch(self, above: int = 0) -> int:
         """Begin a new line of history and return its epoch: all election ids from now on beat all before.
 
         Needed where the log may have lost its end: a backup was restored, or the store was moved. The state
         stays, the term count goes on, the store id is new. Takes effect with the next `open_term()`.
+
+        Args:
+            above: An epoch that agents have seen (alarm ELECTION_ID_AHEAD names it); the new one is above it too.
 
         Raises:
             OutcomeUnknown: It may or may not have been raised; calling again is safe.

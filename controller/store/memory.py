@@ -5,14 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from controller.domain.snapshot import ElectionId, Snapshot
-from controller.ports.store import NOTHING, Conflict, Loaded, LogRecord, TooOld
+from controller.ports.store import Loaded, LogRecord, TooOld, check_follows
+from controller.wire.log import pack, record_to_pb, unpack
 
 
 @dataclass(slots=True, kw_only=True)
 class Memory:
-    """What lasts while stores on it come and go, as a disk would."""
+    """What lasts while stores on it come and go, as a disk would.
 
-    records: list[LogRecord] = field(default_factory=list)
+    Attributes:
+        entries: By revision, the entry and its staged parts: bytes, so that what a disk would refuse is refused.
+    """
+
+    entries: dict[int, tuple[bytes, tuple[bytes, ...]]] = field(default_factory=dict)
     snapshot: Snapshot = field(default_factory=Snapshot)
     epoch: int = 1
     term: int = 0
@@ -37,33 +42,30 @@ class MemoryStore:
 
     def commit(self, record: LogRecord, expected: int) -> int:
         """Append the record if the log is still at `expected`."""
-        head = self.head()
-        if head != expected:
-            raise Conflict(expected=expected, found=head)
-        if record.revision != expected + 1:
-            raise ValueError(f"a record of revision {record.revision} cannot follow revision {expected}")
+        check_follows(record, expected=expected, head=self.head())
         memory = self._memory
+        memory.entries[record.revision] = pack(record_to_pb(record))
         memory.snapshot = replace(memory.snapshot.applying(record.changes), revision=record.revision)
-        memory.records.append(record)
-        del memory.records[: -self._keep_records]
+        memory.entries.pop(record.revision - self._keep_records, None)
         return record.revision
 
     def tail(self, after: int) -> Iterator[LogRecord]:
         """Return the records that follow a revision."""
         head = self.head()
-        oldest = self._memory.records[0].revision if self._memory.records else NOTHING + 1
+        oldest = head - len(self._memory.entries) + 1
         if not oldest - 1 <= after <= head:
             raise TooOld(after=after, oldest=oldest, head=head)
-        return iter(self._memory.records[len(self._memory.records) - (head - after) :])
+        kept = [(revision, *self._memory.entries[revision]) for revision in range(after + 1, head + 1)]
+        return (unpack(entry, revision, parts.__getitem__) for revision, entry, parts in kept)
 
     def open_term(self) -> ElectionId:
         """Begin a term and return its election id."""
         self._memory.term += 1
         return ElectionId(epoch=self._memory.epoch, term=self._memory.term)
 
-    def raise_epoch(self) -> int:
+    def raise_epoch(self, above: int = 0) -> int:
         """Begin a new line of history and return its epoch."""
-        self._memory.epoch += 1
+        self._memory.epoch = max(self._memory.epoch, above) + 1
         self._memory.store_id = str(uuid.uuid4())
         return self._memory.epoch
 

@@ -1,0 +1,201 @@
+"""Any document that the domain allows, for property tests."""
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from hypothesis import strategies as st
+
+from controller.domain.alarm import Alarm, Severity
+from controller.domain.application import Application, Qos, Sae
+from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState, Releasing
+from controller.domain.link import (
+    MAX_RATE_MILLIBIT_PER_S,
+    Basis,
+    Establishment,
+    Link,
+    LinkCondition,
+    LinkEnd,
+    LinkKind,
+    Provenance,
+)
+from controller.domain.node import UINT32_MAX, Capability, Interface, Node, Role, Technology
+from controller.domain.route import Route
+from controller.domain.snapshot import AgentRecord, RequestRecord, document_key
+
+labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+sae_ids = st.from_regex(r"[A-Za-z0-9._~-]{1,12}", fullmatch=True)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+uint32 = st.integers(0, UINT32_MAX)
+times_ms = st.integers(0, 2**62)
+names = st.frozensets(labels, max_size=3)
+rates = st.integers(0, MAX_RATE_MILLIBIT_PER_S)
+
+
+def figures(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False)
+
+
+interfaces = st.builds(
+    Interface,
+    number=uint32,
+    technology=st.sampled_from(Technology),
+    role=st.sampled_from(Role),
+    model=texts,
+    max_absorption_db=st.none() | figures(0, 999),
+    wavelength_range=texts,
+    device=texts,
+    port=uint32,
+)
+nodes = st.builds(
+    Node,
+    name=labels,
+    location=texts,
+    trust_domain=texts,
+    capabilities=st.frozensets(st.sampled_from(Capability)),
+    interfaces=st.lists(interfaces, max_size=3, unique_by=lambda interface: interface.number).map(tuple),
+    longitude_deg=st.none() | figures(-180, 180),
+    latitude_deg=st.none() | figures(-90, 90),
+    admin_enabled=st.booleans(),
+    maintenance=st.booleans(),
+)
+
+
+@st.composite
+def links(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Link:
+    first, second = sorted(draw(st.lists(labels, min_size=2, max_size=2, unique=True)))
+    provenance = st.builds(Provenance, basis=st.sampled_from(Basis), source=texts)
+    return Link(
+        name=draw(labels),
+        kind=draw(st.sampled_from(LinkKind)),
+        establishment=draw(st.sampled_from(Establishment)),
+        ends=(LinkEnd(node=first, interface=draw(uint32)), LinkEnd(node=second, interface=draw(uint32))),
+        length_km=draw(st.none() | figures(0, 1e4)),
+        loss_db=draw(st.none() | figures(0, 1e3)),
+        model_skr_millibit_per_s=draw(rates),
+        authentication_rate_millibit_per_s=draw(rates),
+        authentication_floor_bit=draw(st.integers(0, 2**63)),
+        expected_qber=draw(st.none() | figures(0, 0.5)),
+        qber_limit=draw(st.floats(0, 0.5, exclude_min=True)),
+        key_ttl_s=draw(st.integers(1, 2**40)),
+        provenance=MappingProxyType(draw(st.dictionaries(texts, provenance, max_size=3))),
+        admin_enabled=draw(st.booleans()),
+        maintenance=draw(st.booleans()),
+    )
+
+
+conditions = st.builds(
+    LinkCondition,
+    down_at=names,
+    down_reason=texts,
+    exhausted=st.booleans(),
+    promised_skr_millibit_per_s=st.none() | rates,
+)
+saes = st.builds(Sae, id=sae_ids, node=labels)
+
+
+@st.composite
+def applications(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Application:
+    low, high = sorted((draw(uint32), draw(uint32)))
+    server, *clients = draw(st.lists(sae_ids, min_size=2, max_size=4, unique=True))
+    qos = Qos(
+        max_bandwidth_bit_per_s=draw(st.sampled_from([0, high])),
+        min_bandwidth_bit_per_s=low,
+        jitter_ms=draw(uint32),
+        ttl_s=draw(st.integers(1, UINT32_MAX)),
+        priority=draw(uint32),
+    )
+    size_bit = 8 * draw(st.integers(8, 1024))
+    return Application(name=draw(labels), server_sae=server, client_saes=tuple(clients), qos=qos, key_size_bit=size_bit)
+
+
+@st.composite
+def routes(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Route:
+    passed = draw(st.lists(labels, min_size=2, max_size=5, unique=True))
+    used = draw(st.lists(labels, min_size=len(passed) - 1, max_size=len(passed) - 1))
+    return Route(nodes=tuple(passed), links=tuple(used))
+
+
+@st.composite
+def demands(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Demand:
+    source, target = draw(st.lists(labels, min_size=2, max_size=2, unique=True))
+    avoided = draw(names) - {source, target}
+    avoided_links = draw(names)
+    return Demand(
+        source=source,
+        target=target,
+        rate_millibit_per_s=draw(st.integers(1, MAX_RATE_MILLIBIT_PER_S)),
+        priority=draw(uint32),
+        max_hops=draw(st.none() | st.integers(1, 100)),
+        avoid_nodes=avoided,
+        avoid_links=avoided_links,
+        pass_nodes=draw(names) - avoided,
+        pass_links=draw(names) - avoided_links,
+        trust_domains=draw(st.frozensets(texts, max_size=3)),
+        shares=draw(st.integers(1, 16)),
+        protection=draw(st.sampled_from(Protection)),
+        hold_off_ms=draw(uint32),
+        lifetime_s=draw(st.none() | st.integers(1, 2**40)),
+        forward_share=draw(figures(0, 1)),
+    )
+
+
+releasing = st.builds(
+    Releasing,
+    link=labels,
+    share=st.integers(0, 15),
+    charge_millibit_per_s=st.integers(0, 2**50),
+    nodes=st.tuples(labels, labels),
+)
+relays = st.builds(
+    KeyRelay,
+    name=labels,
+    demand=demands(),
+    application=labels | st.just(""),
+    admin_enabled=st.booleans(),
+    accept_blocked=st.booleans(),
+    state=st.sampled_from(RelayState),
+    state_reason=texts,
+    phase=st.sampled_from(Phase),
+    routes=st.lists(routes(), max_size=2).map(tuple),
+    route_version=st.integers(0, 2**40),
+    releasing=st.lists(releasing, max_size=2).map(tuple),
+    confirmed_by=names,
+    riding=st.booleans(),
+    ever_active=st.booleans(),
+    created_by=texts,
+    created_ms=times_ms,
+    expires_at_ms=st.none() | times_ms,
+    move_at_ms=st.none() | times_ms,
+    install_by_ms=st.none() | times_ms,
+)
+agents = st.builds(AgentRecord, node=labels, store_id=texts, peer_address=texts, delivery_address=texts, version=texts)
+requests = st.builds(RequestRecord, caller=texts, request_id=texts, body_sha256=texts, resource=texts, used_ms=times_ms)
+alarms = st.builds(
+    Alarm,
+    node=labels | st.just(""),
+    object=texts,
+    kind=texts,
+    severity=st.sampled_from(Severity),
+    message=texts,
+    raised_ms=times_ms,
+)
+
+
+def _keyed(collection: str, documents: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, Any, Any]]:
+    return documents.map(lambda document: (collection, document_key(document), document))
+
+
+BY_COLLECTION: dict[str, st.SearchStrategy[tuple[str, Any, Any]]] = {
+    "nodes": _keyed("nodes", nodes),
+    "links": _keyed("links", links()),
+    "conditions": st.tuples(st.just("conditions"), labels, conditions),
+    "applications": _keyed("applications", applications()),
+    "saes": _keyed("saes", saes),
+    "relays": _keyed("relays", relays),
+    "agents": _keyed("agents", agents),
+    "requests": _keyed("requests", requests),
+    "alarms": _keyed("alarms", alarms),
+}
+writes = st.one_of(*BY_COLLECTION.values())
+deletes = writes.map(lambda write: (write[0], write[1], None))
