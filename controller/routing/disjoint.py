@@ -1,0 +1,279 @@
+"""Disjoint routes for the shares of a key relay, or the bottleneck that forbids them."""
+
+from dataclasses import dataclass, replace
+
+from controller.domain.capacity import link_charge_millibit_per_s
+from controller.domain.key_relay import Demand
+from controller.domain.refusals import InvalidValue, Precondition
+from controller.domain.route import Route
+from controller.routing.explain import listed, no_capacity, no_route
+from controller.routing.flow import Flow
+from controller.routing.graph import Graph
+from controller.routing.key_relay import find_route
+from controller.routing.search import Way, best_way, loosened, order_of, ways_in_order
+from controller.routing.terrain import ANY_ROOM, Meter, Terrain, terrain_of
+
+
+def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
+    """Return the routes of a demand, one per share; raises as `find_route` and `find_disjoint_routes`."""
+    if demand.shares == 1:
+        return (find_route(graph, demand),)
+    return find_disjoint_routes(graph, demand, demand.shares)
+
+
+def find_disjoint_routes(graph: Graph, demand: Demand, k: int) -> tuple[Route, ...]:
+    """Return k >= 1 routes of fewest links in all that share no node, no link and no location between the ends.
+
+    Locations of the two ends are exempt: there only nodes must differ. Every route keeps the demand's limits on
+    its own; what is to be passed is passed by one of them. Of equal sets always the same is taken, and from b to a
+    its reverse; shorter routes come first. A flow of least cost settles most cases; where shared locations, hop
+    limits or passes contradict it, an exact search within a step budget.
+
+    Raises:
+        NotFound: Source or target is no node of the network.
+        Precondition: NO_ROUTE: not even one; NO_DISJOINT_ROUTES: fewer than k, names the nodes, locations and
+            links that all must pass; NO_CAPACITY: k, but too narrow.
+        TooHard: The exact search is out of steps.
+    """
+    if k < 1:
+        raise InvalidValue("", ("shares", f"{k} is not positive"))
+    if k == 1:
+        return (find_route(graph, demand),)
+    terrain = terrain_of(graph, demand)
+    need = link_charge_millibit_per_s(demand.rate_millibit_per_s)
+    meter = Meter()
+    ways = _shortest_set(terrain, need, k, meter)
+    if ways is None:
+        raise _why_none(terrain, demand, need, k, meter)
+    return tuple(terrain.route(way) for way in sorted(ways, key=lambda way: order_of(terrain, way)))
+
+
+def _shortest_set(terrain: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:
+    if terrain.unmet or _cut_between(terrain, need, k, meter) is not None:
+        return None
+    ways = _flow_ways(terrain, need, k, meter)
+    if ways is None or (sum(map(len, ways)) > k * terrain.most):
+        return None
+    if _allowed_together(terrain, ways):
+        return ways
+    return _searched(loosened(terrain), terrain, need, k, meter)
+
+
+def _allowed_together(terrain: Terrain, ways: list[Way]) -> bool:
+    """Tell whether ways that share no node keep also what a flow does not see."""
+    groups: set[str] = set()
+    nodes: set[int] = set()
+    links: set[int] = set()
+    for way in ways:
+        transit = terrain.nodes_on(way)[1:-1]
+        touched = {terrain.group(node) for node in transit}
+        if len(way) > terrain.most or groups & touched:
+            return False
+        groups |= touched
+        nodes.update(transit)
+        links.update(way)
+    return terrain.must_nodes <= nodes and terrain.must_links <= links
+
+
+def _flow_ways(terrain: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:
+    """Return k ways of fewest links in all that share no node, locations aside; None when there are fewer."""
+    flow = Flow[tuple[int, str]]()
+    arcs: list[tuple[int, int, int, int]] = []
+    for node, passable in enumerate(terrain.passable):
+        if node in (terrain.start, terrain.goal):
+            continue
+        if passable:
+            flow.add((node, "in"), (node, "out"), 1, 0)
+    for node in range(len(terrain.passable)):
+        if node == terrain.goal or not (terrain.passable[node] or node == terrain.start):
+            continue
+        for link, far in terrain.ways(node, need):
+            if far != terrain.start and (terrain.passable[far] or far == terrain.goal):
+                arcs.append((flow.add((node, "out"), (far, "in"), 1, 1), node, link, far))
+    meter.spend(len(arcs))
+    if flow.send((terrain.start, "out"), (terrain.goal, "in"), k) < k:
+        return None
+    onward: dict[int, tuple[int, int]] = {}
+    ways: list[Way] = []
+    first: list[tuple[int, int]] = []
+    for arc, node, link, far in arcs:
+        if flow.used(arc):
+            if node == terrain.start:
+                first.append((link, far))
+            else:
+                onward[node] = (link, far)
+    for link, node in first:
+        way = [link]
+        at = node
+        while at != terrain.goal:
+            step, at = onward[at]
+            way.append(step)
+        ways.append(tuple(way))
+    return ways
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """What every set of disjoint routes must share out: each group of nodes and each link serves one route."""
+
+    width: int
+    groups: frozenset[str]
+    links: frozenset[int]
+
+
+def _cut_between(terrain: Terrain, need: int, k: int, meter: Meter) -> _Cut | None:
+    """Return a least cut of fewer than k groups and direct links, or None when there is none.
+
+    Every location counts as one node here, wherever its nodes are; so a cut forbids k routes for sure, while its
+    absence does not yet promise them.
+    """
+    flow = Flow[tuple[str, str]]()
+    source, sink = ("start", "out"), ("goal", "in")
+    groups: set[str] = set()
+
+    def vertex(node: int, side: str) -> tuple[str, str]:
+        if node == terrain.start:
+            return source
+        return sink if node == terrain.goal else (terrain.group(node), side)
+
+    direct: set[int] = set()
+    steps = 0
+    for node, passable in enumerate(terrain.passable):
+        if node == terrain.goal or not (passable or node == terrain.start):
+            continue
+        if node != terrain.start and (group := terrain.group(node)) not in groups:
+            groups.add(group)
+            flow.add((group, "in"), (group, "out"), 1, 0)
+        for link, far in terrain.ways(node, need):
+            if far == terrain.start or not (terrain.passable[far] or far == terrain.goal):
+                continue
+            steps += 1
+            at_ends = node == terrain.start and far == terrain.goal
+            if at_ends:
+                direct.add(link)
+            flow.add(vertex(node, "out"), vertex(far, "in"), 1 if at_ends else k, 0)
+    meter.spend(steps)
+    width = flow.send(source, sink, k)
+    if width == k:
+        return None
+    near = flow.reachable(source)
+    return _Cut(
+        width=width,
+        groups=frozenset(group for group in groups if (group, "in") in near and (group, "out") not in near),
+        links=frozenset(direct),
+    )
+
+
+def _searched(free: Terrain, limits: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:
+    """Return the shortest allowed set by trying first routes in order, each with the best set of the others."""
+    best: list[Way] | None = None
+    bound = k * limits.most + 1
+
+    def extend(terrain: Terrain, chosen: list[Way]) -> None:
+        nonlocal best, bound
+        left = k - len(chosen)
+        length = sum(map(len, chosen))
+        for way in ways_in_order(terrain, need, meter):
+            meter.spend(len(way))
+            # The routes of a set are chosen in their order, so none of the others is shorter.
+            if len(way) > limits.most or length + left * len(way) >= bound:
+                return
+            if chosen and order_of(free, way) < order_of(free, chosen[-1]):
+                continue
+            now = [*chosen, way]
+            if left == 1:
+                if _allowed_together(limits, now):
+                    best, bound = now, length + len(way)
+                    return
+                continue
+            touched = {terrain.group(node) for node in terrain.nodes_on(way)[1:-1]}
+            rest = terrain.closing(
+                (node for node in range(len(terrain.passable)) if terrain.group(node) in touched), way
+            )
+            others = _flow_ways(rest, need, left - 1, meter)
+            if others is not None and length + len(way) + sum(map(len, others)) < bound:
+                extend(rest, now)
+
+    extend(free, [])
+    return best
+
+
+def _why_none(terrain: Terrain, demand: Demand, need: int, k: int, meter: Meter) -> Precondition:
+    if terrain.unmet:
+        return no_route(terrain.graph, demand)
+    passing_nothing = replace(loosened(terrain), most=terrain.most)
+    if best_way(passing_nothing, ANY_ROOM, Meter(None)) is None:
+        return no_route(terrain.graph, replace(demand, pass_nodes=frozenset(), pass_links=frozenset()))
+    rooms = terrain.graph.rooms
+    if _shortest_set(terrain, ANY_ROOM, k, meter) is None:
+        return _no_disjoint(terrain, demand, k, meter)
+    steps = sorted({room for room in rooms if room < need})
+    low, high = 0, len(steps)
+    ways: list[Way] = []
+    widest = ANY_ROOM
+    while low < high:
+        middle = (low + high) // 2
+        found = _shortest_set(terrain, steps[middle], k, Meter())
+        if found is None:
+            high = middle
+        else:
+            ways, widest, low = found, steps[middle], middle + 1
+    names = terrain.graph.wiring.links
+    return no_capacity(
+        f"no set of {k} disjoint routes from nodes/{demand.source} to nodes/{demand.target}",
+        need=need,
+        widest=widest,
+        tight=sorted(names[link] for way in ways for link in way if rooms[link] <= widest),
+        short=sorted(names[link] for way in ways for link in way if rooms[link] < need),
+    )
+
+
+def _no_disjoint(terrain: Terrain, demand: Demand, k: int, meter: Meter) -> Precondition:
+    wiring = terrain.graph.wiring
+    between = f"from nodes/{demand.source} to nodes/{demand.target}"
+    facts: dict[str, object] = {"source": demand.source, "target": demand.target, "shares": k}
+    cut = _cut_between(terrain, ANY_ROOM, k, meter)
+    if cut is None:
+        limits = [name for name in ("max_hops", "pass_nodes", "pass_links") if getattr(demand, name)]
+        free = _flow_ways(terrain, ANY_ROOM, k, meter) or []
+        of_place: dict[str, set[int]] = {}
+        for way in free:
+            for node in terrain.nodes_on(way)[1:-1]:
+                of_place.setdefault(terrain.group(node), set()).add(node)
+        shared = {place: nodes for place, nodes in of_place.items() if len(nodes) > 1}
+        meeting = f" without meeting at location {listed(shared)}" if shared else ""
+        keeping = f" within {' and '.join(limits)}" if limits else ""
+        return Precondition(
+            "NO_DISJOINT_ROUTES",
+            f"no {k} disjoint routes {between}{meeting}{keeping};"
+            " ask for fewer shares, loosen the limits, or add links elsewhere",
+            {
+                **facts,
+                "constraint": ",".join(limits),
+                "bottleneck_nodes": ",".join(sorted(wiring.nodes[node] for nodes in shared.values() for node in nodes)),
+                "bottleneck_locations": ",".join(sorted(shared)),
+                "bottleneck_links": "",
+            },
+        )
+    members = [
+        node
+        for node, passable in enumerate(terrain.passable)
+        if passable and node not in (terrain.start, terrain.goal) and terrain.group(node) in cut.groups
+    ]
+    nodes = sorted(wiring.nodes[node] for node in members)
+    locations = sorted(cut.groups & {wiring.places[node] for node in members} - {f"nodes/{name}" for name in nodes})
+    links = sorted(wiring.links[link] for link in cut.links)
+    passed = listed([f"nodes/{name}" for name in nodes] + [f"links/{name}" for name in links])
+    where = f" (one location serves one route: {listed(locations)})" if locations else ""
+    return Precondition(
+        "NO_DISJOINT_ROUTES",
+        f"at most {cut.width} of {k} disjoint routes {between}: every route passes {passed}{where};"
+        " ask for fewer shares, or add links around the bottleneck",
+        {
+            **facts,
+            "possible_shares": cut.width,
+            "bottleneck_nodes": ",".join(nodes),
+            "bottleneck_locations": ",".join(locations),
+            "bottleneck_links": ",".join(links),
+        },
+    )
