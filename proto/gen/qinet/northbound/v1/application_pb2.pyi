@@ -36,8 +36,8 @@ class Application(_message.Message):
     name: _builtins.str
     """Names the application. Format: `applications/{application}`. Output only."""
     server_sae: _builtins.str
-    """The SAE that opens it (014: usual master). Format: `saes/{sae}`. Required. Fails with NOT_FOUND if it is not in
-    the directory.
+    """The SAE that opens it (014: usual master). Format: `saes/{sae}`. Required. Fails with FAILED_PRECONDITION and
+    reason `UNKNOWN_SAE` if it is not in the directory.
     """
     key_size_bit: _builtins.int
     """Size of a key where a request names none; bit, a multiple of 8 in [64, 8192]; 0: 256. Set by the client."""
@@ -50,7 +50,8 @@ class Application(_message.Message):
     @_builtins.property
     def client_saes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The other SAEs that may have the keys; this version serves exactly one. Format: `saes/{sae}`. Required. Fails
-        with NOT_FOUND if one is not in the directory, UNIMPLEMENTED if there are several.
+        with FAILED_PRECONDITION and reason `UNKNOWN_SAE` if one is not in the directory, UNIMPLEMENTED if there are
+        several.
         """
 
     @_builtins.property

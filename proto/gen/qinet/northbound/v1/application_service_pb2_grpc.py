@@ -88,9 +88,9 @@ class ApplicationServiceServicer:
 
     def CreateApplication(self, request, context):
         """Creates an application. A key relay that names it feeds it.
-        Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an SAE is not in the directory,
-        FAILED_PRECONDITION with reason `SAME_NODE` if its SAEs are at one node, `IN_USE` if another application has
-        the same SAEs, INVALID_ARGUMENT if a field is out of range.
+        Fails with ALREADY_EXISTS if the name is taken or another application joins the same SAEs, FAILED_PRECONDITION
+        with reason `UNKNOWN_SAE` if an SAE is not in the directory, `SAME_NODE` if its SAEs are at one node,
+        INVALID_ARGUMENT if a field is out of range.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,7 @@ class ApplicationServiceServicer:
 
     def WatchApplications(self, request, context):
         """Tells committed changes of applications and SAEs, for as long as the client listens.
-        Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+        Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,9 +35,9 @@ class ApplicationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ApplicationServiceAsyncStub: ...
     CreateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_service_pb2.CreateApplicationResponse]
     """Creates an application. A key relay that names it feeds it.
-    Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an SAE is not in the directory,
-    FAILED_PRECONDITION with reason `SAME_NODE` if its SAEs are at one node, `IN_USE` if another application has
-    the same SAEs, INVALID_ARGUMENT if a field is out of range.
+    Fails with ALREADY_EXISTS if the name is taken or another application joins the same SAEs, FAILED_PRECONDITION
+    with reason `UNKNOWN_SAE` if an SAE is not in the directory, `SAME_NODE` if its SAEs are at one node,
+    INVALID_ARGUMENT if a field is out of range.
     """
     GetApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_service_pb2.GetApplicationResponse]
     """Returns an application.
@@ -54,7 +54,7 @@ class ApplicationServiceStub:
     """
     WatchApplications: _grpc.UnaryStreamMultiCallable[_application_service_pb2.WatchApplicationsRequest, _application_service_pb2.WatchApplicationsResponse]
     """Tells committed changes of applications and SAEs, for as long as the client listens.
-    Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+    Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
     """
     CreateSae: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.CreateSaeRequest, _application_service_pb2.CreateSaeResponse]
     """Adds an SAE to the directory.
@@ -82,9 +82,9 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.CreateApplicationRequest, _application_service_pb2.CreateApplicationResponse]  # type: ignore[assignment]
     """Creates an application. A key relay that names it feeds it.
-    Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an SAE is not in the directory,
-    FAILED_PRECONDITION with reason `SAME_NODE` if its SAEs are at one node, `IN_USE` if another application has
-    the same SAEs, INVALID_ARGUMENT if a field is out of range.
+    Fails with ALREADY_EXISTS if the name is taken or another application joins the same SAEs, FAILED_PRECONDITION
+    with reason `UNKNOWN_SAE` if an SAE is not in the directory, `SAME_NODE` if its SAEs are at one node,
+    INVALID_ARGUMENT if a field is out of range.
     """
     GetApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.GetApplicationRequest, _application_service_pb2.GetApplicationResponse]  # type: ignore[assignment]
     """Returns an application.
@@ -101,7 +101,7 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     """
     WatchApplications: _aio.UnaryStreamMultiCallable[_application_service_pb2.WatchApplicationsRequest, _application_service_pb2.WatchApplicationsResponse]  # type: ignore[assignment]
     """Tells committed changes of applications and SAEs, for as long as the client listens.
-    Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+    Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
     """
     CreateSae: _aio.UnaryUnaryMultiCallable[_application_service_pb2.CreateSaeRequest, _application_service_pb2.CreateSaeResponse]  # type: ignore[assignment]
     """Adds an SAE to the directory.
@@ -132,9 +132,9 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_application_service_pb2.CreateApplicationResponse, _abc.Awaitable[_application_service_pb2.CreateApplicationResponse]]:
         """Creates an application. A key relay that names it feeds it.
-        Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an SAE is not in the directory,
-        FAILED_PRECONDITION with reason `SAME_NODE` if its SAEs are at one node, `IN_USE` if another application has
-        the same SAEs, INVALID_ARGUMENT if a field is out of range.
+        Fails with ALREADY_EXISTS if the name is taken or another application joins the same SAEs, FAILED_PRECONDITION
+        with reason `UNKNOWN_SAE` if an SAE is not in the directory, `SAME_NODE` if its SAEs are at one node,
+        INVALID_ARGUMENT if a field is out of range.
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +175,7 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_application_service_pb2.WatchApplicationsResponse], _abc.AsyncIterator[_application_service_pb2.WatchApplicationsResponse]]:
         """Tells committed changes of applications and SAEs, for as long as the client listens.
-        Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+        Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
         """
 
     @_abc_1.abstractmethod

@@ -173,8 +173,8 @@ class KeyRelay(_message.Message):
     """Names the relay. Format: `keyRelays/{relay}`. Output only."""
     application: _builtins.str
     """The application that the keys are for. Format: `applications/{application}`; empty: keys are kept for nobody
-    yet. Set by the client. Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` if
-    another relay serves it, `SAE_ELSEWHERE` if its SAEs are not at the relay's ends.
+    yet. Set by the client. Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason
+    `APPLICATION_TAKEN` if another relay serves it, INVALID_ARGUMENT if its SAEs are not at the relay's ends.
     """
     source: _builtins.str
     """One end. Format: `nodes/{node}`. Required. Fails with NOT_FOUND if there is no such node."""

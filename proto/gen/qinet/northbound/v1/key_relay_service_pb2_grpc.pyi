@@ -60,7 +60,7 @@ class KeyRelayServiceStub:
     """Tells what became of a relay over time. Not served by this version: UNIMPLEMENTED."""
     WatchKeyRelays: _grpc.UnaryStreamMultiCallable[_key_relay_service_pb2.WatchKeyRelaysRequest, _key_relay_service_pb2.WatchKeyRelaysResponse]
     """Tells committed changes of key relays, for as long as the client listens.
-    Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+    Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
     """
     ComputeRoutes: _grpc.UnaryUnaryMultiCallable[_key_relay_service_pb2.ComputeRoutesRequest, _key_relay_service_pb2.ComputeRoutesResponse]
     """Computes candidate routes for a demand on the network as it is, and changes nothing.
@@ -100,7 +100,7 @@ class KeyRelayServiceAsyncStub(KeyRelayServiceStub):
     """Tells what became of a relay over time. Not served by this version: UNIMPLEMENTED."""
     WatchKeyRelays: _aio.UnaryStreamMultiCallable[_key_relay_service_pb2.WatchKeyRelaysRequest, _key_relay_service_pb2.WatchKeyRelaysResponse]  # type: ignore[assignment]
     """Tells committed changes of key relays, for as long as the client listens.
-    Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+    Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
     """
     ComputeRoutes: _aio.UnaryUnaryMultiCallable[_key_relay_service_pb2.ComputeRoutesRequest, _key_relay_service_pb2.ComputeRoutesResponse]  # type: ignore[assignment]
     """Computes candidate routes for a demand on the network as it is, and changes nothing.
@@ -185,7 +185,7 @@ class KeyRelayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_key_relay_service_pb2.WatchKeyRelaysResponse], _abc.AsyncIterator[_key_relay_service_pb2.WatchKeyRelaysResponse]]:
         """Tells committed changes of key relays, for as long as the client listens.
-        Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+        Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
         """
 
     @_abc_1.abstractmethod

@@ -287,9 +287,11 @@ class LinkEnd(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     INTERFACE_FIELD_NUMBER: _builtins.int
     node: _builtins.str
-    """The node. Format: `nodes/{node}`. Required. Fails with NOT_FOUND if there is no such node."""
+    """The node. Format: `nodes/{node}`. Required. Fails with INVALID_ARGUMENT if there is no such node."""
     interface: _builtins.int
-    """Number of the interface at that node; uint32. Fails with NOT_FOUND if the node has no such interface."""
+    """Number of the interface at that node; uint32. Fails with INVALID_ARGUMENT if the node has no such
+    interface.
+    """
     def __init__(
         self,
         *,
@@ -318,7 +320,7 @@ class Provenance(_message.Message):
     basis: Global___Basis.ValueType
     """What it rests on. Required."""
     source: _builtins.str
-    """Publication, data sheet or formula, for a person. Set by the client."""
+    """Publication, data sheet or formula, for a person; up to 256 characters. Set by the client."""
     def __init__(
         self,
         *,

@@ -42,11 +42,11 @@ class Node(_message.Message):
     it is required.
     """
     location: _builtins.str
-    """Secure location (015: qkdn_location_id): nodes of one location fall together. Free text; empty: a place of
-    its own. Set by the client.
+    """Secure location (015: qkdn_location_id): nodes of one location fall together. Free text of up to 256
+    characters; empty: a place of its own. Set by the client.
     """
     trust_domain: _builtins.str
-    """Who runs the node; empty: the operator itself. Free text, set by the client."""
+    """Who runs the node; empty: the operator itself. Free text of up to 256 characters, set by the client."""
     longitude_deg: _builtins.float
     """Longitude, for maps; degrees in [-180, 180]; absent when unknown. Set by the client."""
     latitude_deg: _builtins.float

@@ -146,9 +146,14 @@ class Agent(_message.Message):
     CONFIRMED_VERSION_FIELD_NUMBER: _builtins.int
     CONFIRMED_DIGEST_FIELD_NUMBER: _builtins.int
     DESIRED_DIGEST_FIELD_NUMBER: _builtins.int
-    DESIRED_ENTRIES_FIELD_NUMBER: _builtins.int
-    CONFIRMED_ENTRIES_FIELD_NUMBER: _builtins.int
+    ENTRIES_IN_FORCE_FIELD_NUMBER: _builtins.int
+    UP_TO_DATE_FIELD_NUMBER: _builtins.int
     UNCONFIRMED_RELAYS_FIELD_NUMBER: _builtins.int
+    REFUSED_ENTRIES_FIELD_NUMBER: _builtins.int
+    SESSION_START_TIME_FIELD_NUMBER: _builtins.int
+    LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
+    ENDED_BECAUSE_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_MS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Its node. Format: `nodes/{node}`."""
     connected: _builtins.bool
@@ -167,13 +172,29 @@ class Agent(_message.Message):
     """Digest of that configuration: 64 hexadecimal digits; empty while unknown."""
     desired_digest: _builtins.str
     """Digest of the configuration that it should have: 64 hexadecimal digits."""
-    desired_entries: _builtins.int
-    """Number of entries that it should have."""
-    confirmed_entries: _builtins.int
-    """Number of entries that it has confirmed and should have, as they are."""
+    entries_in_force: _builtins.int
+    """Number of entries in force there; 0 while unknown."""
+    up_to_date: _builtins.bool
+    """Whether what is in force there is what it should have."""
+    ended_because: _builtins.str
+    """Why its last session ended; empty while connected."""
+    clock_offset_ms: _builtins.float
+    """Estimated offset of its clock from UTC; ms; absent while unknown."""
     @_builtins.property
     def unconfirmed_relays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Key relays with a part at this node that it has not confirmed. Format: `keyRelays/{relay}`."""
+
+    @_builtins.property
+    def refused_entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedEntry]:
+        """Entries that it refuses now."""
+
+    @_builtins.property
+    def session_start_time(self) -> _timestamp_pb2.Timestamp:
+        """When its session began; the controller's wall clock; absent when it never had one."""
+
+    @_builtins.property
+    def last_heard_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was heard last; the controller's wall clock; absent when it never was."""
 
     def __init__(
         self,
@@ -187,17 +208,54 @@ class Agent(_message.Message):
         confirmed_version: _builtins.int = ...,
         confirmed_digest: _builtins.str = ...,
         desired_digest: _builtins.str = ...,
-        desired_entries: _builtins.int = ...,
-        confirmed_entries: _builtins.int = ...,
+        entries_in_force: _builtins.int = ...,
+        up_to_date: _builtins.bool = ...,
         unconfirmed_relays: _abc.Iterable[_builtins.str] | None = ...,
+        refused_entries: _abc.Iterable[Global___RefusedEntry] | None = ...,
+        session_start_time: _timestamp_pb2.Timestamp | None = ...,
+        last_heard_time: _timestamp_pb2.Timestamp | None = ...,
+        ended_because: _builtins.str = ...,
+        clock_offset_ms: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "clock_offset_ms", b"clock_offset_ms", "last_heard_time", b"last_heard_time", "session_start_time", b"session_start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "agent_version", b"agent_version", "clock_offset_ms", b"clock_offset_ms", "confirmed_digest", b"confirmed_digest", "confirmed_version", b"confirmed_version", "connected", b"connected", "delivery_address", b"delivery_address", "desired_digest", b"desired_digest", "ended_because", b"ended_because", "entries_in_force", b"entries_in_force", "last_heard_time", b"last_heard_time", "node", b"node", "peer_address", b"peer_address", "refused_entries", b"refused_entries", "session_start_time", b"session_start_time", "store_id", b"store_id", "unconfirmed_relays", b"unconfirmed_relays", "up_to_date", b"up_to_date"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clock_offset_ms: _TypeAlias = _typing.Literal["clock_offset_ms"]  # noqa: Y015
+    _WhichOneofArgType__clock_offset_ms: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_offset_ms) -> _WhichOneofReturnType__clock_offset_ms | None: ...
+
+Global___Agent: _TypeAlias = Agent  # noqa: Y015
+
+@_typing.final
+class RefusedEntry(_message.Message):
+    """An entry of the configuration that an agent refuses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    entry: _builtins.str
+    """Id of the entry, as `keyRelays/{relay}/shares/{share}`."""
+    code: _builtins.str
+    """Name of the status code, as `UNIMPLEMENTED`."""
+    message: _builtins.str
+    """Why, for a person."""
+    def __init__(
+        self,
+        *,
+        entry: _builtins.str = ...,
+        code: _builtins.str = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "confirmed_digest", b"confirmed_digest", "confirmed_entries", b"confirmed_entries", "confirmed_version", b"confirmed_version", "connected", b"connected", "delivery_address", b"delivery_address", "desired_digest", b"desired_digest", "desired_entries", b"desired_entries", "node", b"node", "peer_address", b"peer_address", "store_id", b"store_id", "unconfirmed_relays", b"unconfirmed_relays"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "entry", b"entry", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Agent: _TypeAlias = Agent  # noqa: Y015
+Global___RefusedEntry: _TypeAlias = RefusedEntry  # noqa: Y015
 
 @_typing.final
 class ListAgentsRequest(_message.Message):

@@ -136,8 +136,8 @@ class TopologyServiceServicer:
 
     def DeleteNode(self, request, context):
         """Deletes a node.
-        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links, relays or SAEs
-        need it, `STALE_ETAG` if it was changed since.
+        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links or SAEs need it,
+        `STALE_ETAG` if it was changed since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,8 +145,8 @@ class TopologyServiceServicer:
 
     def CreateLink(self, request, context):
         """Creates a link between existing interfaces.
-        Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an end does not exist, FAILED_PRECONDITION with
-        reason `IN_USE` if an interface serves another established link, INVALID_ARGUMENT if a field is out of range.
+        Fails with ALREADY_EXISTS if the name is taken, INVALID_ARGUMENT if an end does not exist or serves another link,
+        or a field is out of range.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +188,7 @@ class TopologyServiceServicer:
 
     def WatchTopology(self, request, context):
         """Tells committed changes of nodes and links, for as long as the client listens.
-        Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+        Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,8 +196,10 @@ class TopologyServiceServicer:
 
     def ApplyTopology(self, request, context):
         """Makes the topology what the request says, as one change: what is missing is created, what differs is
-        updated, what is not named is deleted. With `validate_only` it tells the plan and changes nothing.
-        Fails as the single calls do, and then nothing is done.
+        updated, what is not named is deleted. Administrative states of what exists stay. With `validate_only` it tells
+        the plan and changes nothing.
+        Fails as the single calls do, and with FAILED_PRECONDITION and reason `OVER_RESERVED` if a link would carry less
+        than is promised on it; then nothing is done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,13 +58,13 @@ class TopologyServiceStub:
     """
     DeleteNode: _grpc.UnaryUnaryMultiCallable[_topology_service_pb2.DeleteNodeRequest, _topology_service_pb2.DeleteNodeResponse]
     """Deletes a node.
-    Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links, relays or SAEs
-    need it, `STALE_ETAG` if it was changed since.
+    Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links or SAEs need it,
+    `STALE_ETAG` if it was changed since.
     """
     CreateLink: _grpc.UnaryUnaryMultiCallable[_topology_service_pb2.CreateLinkRequest, _topology_service_pb2.CreateLinkResponse]
     """Creates a link between existing interfaces.
-    Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an end does not exist, FAILED_PRECONDITION with
-    reason `IN_USE` if an interface serves another established link, INVALID_ARGUMENT if a field is out of range.
+    Fails with ALREADY_EXISTS if the name is taken, INVALID_ARGUMENT if an end does not exist or serves another link,
+    or a field is out of range.
     """
     GetLink: _grpc.UnaryUnaryMultiCallable[_topology_service_pb2.GetLinkRequest, _topology_service_pb2.GetLinkResponse]
     """Returns a link, with what is decided and measured of it.
@@ -86,12 +86,14 @@ class TopologyServiceStub:
     """
     WatchTopology: _grpc.UnaryStreamMultiCallable[_topology_service_pb2.WatchTopologyRequest, _topology_service_pb2.WatchTopologyResponse]
     """Tells committed changes of nodes and links, for as long as the client listens.
-    Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+    Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
     """
     ApplyTopology: _grpc.UnaryUnaryMultiCallable[_topology_service_pb2.ApplyTopologyRequest, _topology_service_pb2.ApplyTopologyResponse]
     """Makes the topology what the request says, as one change: what is missing is created, what differs is
-    updated, what is not named is deleted. With `validate_only` it tells the plan and changes nothing.
-    Fails as the single calls do, and then nothing is done.
+    updated, what is not named is deleted. Administrative states of what exists stay. With `validate_only` it tells
+    the plan and changes nothing.
+    Fails as the single calls do, and with FAILED_PRECONDITION and reason `OVER_RESERVED` if a link would carry less
+    than is promised on it; then nothing is done.
     """
 
 @_typing.type_check_only
@@ -118,13 +120,13 @@ class TopologyServiceAsyncStub(TopologyServiceStub):
     """
     DeleteNode: _aio.UnaryUnaryMultiCallable[_topology_service_pb2.DeleteNodeRequest, _topology_service_pb2.DeleteNodeResponse]  # type: ignore[assignment]
     """Deletes a node.
-    Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links, relays or SAEs
-    need it, `STALE_ETAG` if it was changed since.
+    Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links or SAEs need it,
+    `STALE_ETAG` if it was changed since.
     """
     CreateLink: _aio.UnaryUnaryMultiCallable[_topology_service_pb2.CreateLinkRequest, _topology_service_pb2.CreateLinkResponse]  # type: ignore[assignment]
     """Creates a link between existing interfaces.
-    Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an end does not exist, FAILED_PRECONDITION with
-    reason `IN_USE` if an interface serves another established link, INVALID_ARGUMENT if a field is out of range.
+    Fails with ALREADY_EXISTS if the name is taken, INVALID_ARGUMENT if an end does not exist or serves another link,
+    or a field is out of range.
     """
     GetLink: _aio.UnaryUnaryMultiCallable[_topology_service_pb2.GetLinkRequest, _topology_service_pb2.GetLinkResponse]  # type: ignore[assignment]
     """Returns a link, with what is decided and measured of it.
@@ -146,12 +148,14 @@ class TopologyServiceAsyncStub(TopologyServiceStub):
     """
     WatchTopology: _aio.UnaryStreamMultiCallable[_topology_service_pb2.WatchTopologyRequest, _topology_service_pb2.WatchTopologyResponse]  # type: ignore[assignment]
     """Tells committed changes of nodes and links, for as long as the client listens.
-    Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+    Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
     """
     ApplyTopology: _aio.UnaryUnaryMultiCallable[_topology_service_pb2.ApplyTopologyRequest, _topology_service_pb2.ApplyTopologyResponse]  # type: ignore[assignment]
     """Makes the topology what the request says, as one change: what is missing is created, what differs is
-    updated, what is not named is deleted. With `validate_only` it tells the plan and changes nothing.
-    Fails as the single calls do, and then nothing is done.
+    updated, what is not named is deleted. Administrative states of what exists stay. With `validate_only` it tells
+    the plan and changes nothing.
+    Fails as the single calls do, and with FAILED_PRECONDITION and reason `OVER_RESERVED` if a link would carry less
+    than is promised on it; then nothing is done.
     """
 
 class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -205,8 +209,8 @@ class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_topology_service_pb2.DeleteNodeResponse, _abc.Awaitable[_topology_service_pb2.DeleteNodeResponse]]:
         """Deletes a node.
-        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links, relays or SAEs
-        need it, `STALE_ETAG` if it was changed since.
+        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while links or SAEs need it,
+        `STALE_ETAG` if it was changed since.
         """
 
     @_abc_1.abstractmethod
@@ -216,8 +220,8 @@ class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_topology_service_pb2.CreateLinkResponse, _abc.Awaitable[_topology_service_pb2.CreateLinkResponse]]:
         """Creates a link between existing interfaces.
-        Fails with ALREADY_EXISTS if the name is taken, NOT_FOUND if an end does not exist, FAILED_PRECONDITION with
-        reason `IN_USE` if an interface serves another established link, INVALID_ARGUMENT if a field is out of range.
+        Fails with ALREADY_EXISTS if the name is taken, INVALID_ARGUMENT if an end does not exist or serves another link,
+        or a field is out of range.
         """
 
     @_abc_1.abstractmethod
@@ -269,7 +273,7 @@ class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_topology_service_pb2.WatchTopologyResponse], _abc.AsyncIterator[_topology_service_pb2.WatchTopologyResponse]]:
         """Tells committed changes of nodes and links, for as long as the client listens.
-        Fails with RESOURCE_EXHAUSTED and reason `WATCH_TOO_SLOW` if the client does not keep up: resume where it was.
+        Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
         """
 
     @_abc_1.abstractmethod
@@ -279,8 +283,10 @@ class TopologyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_topology_service_pb2.ApplyTopologyResponse, _abc.Awaitable[_topology_service_pb2.ApplyTopologyResponse]]:
         """Makes the topology what the request says, as one change: what is missing is created, what differs is
-        updated, what is not named is deleted. With `validate_only` it tells the plan and changes nothing.
-        Fails as the single calls do, and then nothing is done.
+        updated, what is not named is deleted. Administrative states of what exists stay. With `validate_only` it tells
+        the plan and changes nothing.
+        Fails as the single calls do, and with FAILED_PRECONDITION and reason `OVER_RESERVED` if a link would carry less
+        than is promised on it; then nothing is done.
         """
 
 def add_TopologyServiceServicer_to_server(servicer: TopologyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
