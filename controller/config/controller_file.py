@@ -1,0 +1,171 @@
+"""The controller's configuration file, schema `qinet-controller` version 1: to a frozen value, or every mistake."""
+
+import hashlib
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from controller.config.section import Section, load
+from controller.domain.names import LABEL_RULE, is_label
+
+SCHEMA: Final = "qinet-controller"
+VERSION: Final = 1
+DEFAULT_APPS: Final = ("apps.restoration.Restoration", "apps.retry_blocked.RetryBlocked")
+MOST_SERVICE_METRICS: Final = 200
+"""Services may have metrics of their own up to this many: labels stay bounded."""
+
+_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """Where decisions are kept. Attributes: kind: "sqlite" or "memory"; path: of the SQLite file."""
+
+    kind: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SouthboundConfig:
+    """The port that agents dial. Intervals in milliseconds."""
+
+    listen: tuple[str, int]
+    heartbeat_interval_ms: int
+    report_interval_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """The port that Prometheus scrapes.
+
+    Attributes:
+        plaintext: Plain HTTP instead of mutual TLS; on loopback only.
+        relays: Key relays that have series of their own.
+    """
+
+    listen: tuple[str, int]
+    plaintext: bool
+    relays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingConfig:
+    """What is logged. Attributes: level: a name of the logging module; json: one JSON object a line."""
+
+    level: str
+    json: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerConfig:
+    """Everything a controller is told at its start.
+
+    Attributes:
+        name: It is `controller/{name}`: a DNS label.
+        pki: Folder as `qinetctl pki` makes it.
+        topology: File that is applied at each start; None leaves the store's.
+        addresses: File into which the bound addresses are written once all is up; None for none.
+        sha256: Hex hash of the file.
+    """
+
+    name: str
+    pki: Path
+    store: StoreConfig
+    northbound: tuple[str, int]
+    southbound: SouthboundConfig
+    metrics: MetricsConfig | None
+    apps: tuple[str, ...]
+    topology: Path | None
+    addresses: Path | None
+    logging: LoggingConfig
+    sha256: str = field(default="")
+
+
+def load_controller_config(path: Path | str) -> ControllerConfig:
+    """Read a controller's configuration file.
+
+    Raises:
+        Mistakes: Every mistake of the file.
+    """
+    return load(path, _read)
+
+
+def _read(root: Section) -> ControllerConfig:
+    root.choice("schema", {SCHEMA: SCHEMA})
+    root.choice("version", {str(VERSION): VERSION})
+    return ControllerConfig(
+        name=root.label("name", default="controller"),
+        pki=root.path("pki", default="pki"),
+        store=_store(root.section("store", required=False)),
+        northbound=root.section("northbound", required=False).endpoint("listen", default=("localhost", 7400)),
+        southbound=_southbound(root.section("southbound", required=False)),
+        metrics=_metrics(root.section("metrics")) if root.has("metrics") else None,
+        apps=_apps(root),
+        topology=root.path("topology") if root.has("topology") else None,
+        addresses=root.path("addresses") if root.has("addresses") else None,
+        logging=_logging(root.section("logging", required=False)),
+        sha256=_hash(root.file),
+    )
+
+
+def _hash(file: str) -> str:
+    path = Path(file)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _store(section: Section) -> StoreConfig:
+    return StoreConfig(
+        kind=section.choice("kind", {"sqlite": "sqlite", "memory": "memory"}, default="sqlite"),
+        path=section.path("path", default="controller.db"),
+    )
+
+
+def _southbound(section: Section) -> SouthboundConfig:
+    return SouthboundConfig(
+        listen=section.endpoint("listen", default=("localhost", 7401)),
+        heartbeat_interval_ms=section.integer("heartbeat_interval_ms", low=50, high=600_000, default=2_000),
+        report_interval_ms=section.integer("report_interval_ms", low=50, high=3_600_000, default=5_000),
+    )
+
+
+def _metrics(section: Section) -> MetricsConfig:
+    listen = section.endpoint("listen", default=("localhost", 7402))
+    plaintext = section.boolean("plaintext_on_loopback", default=False)
+    if plaintext and not _loopback(listen[0]):
+        section.mistake(
+            "plaintext_on_loopback", f"{listen[0]} is not loopback; leave it out, and metrics speak mutual TLS"
+        )
+    relays = section.texts("relays", default=())
+    if len(relays) > MOST_SERVICE_METRICS:
+        section.mistake("relays", f"{len(relays)} are more than {MOST_SERVICE_METRICS}")
+    for relay in relays:
+        if not is_label(relay):
+            section.mistake("relays", f"{relay!r} is not {LABEL_RULE}")
+    return MetricsConfig(listen=listen, plaintext=plaintext, relays=relays)
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _apps(root: Section) -> tuple[str, ...]:
+    apps = root.texts("apps", default=DEFAULT_APPS)
+    for app in apps:
+        if not _DOTTED.fullmatch(app):
+            root.mistake("apps", f"{app!r} is not a dotted name as {DEFAULT_APPS[0]}")
+    return apps
+
+
+def _logging(section: Section) -> LoggingConfig:
+    levels = {name: name for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
+    return LoggingConfig(
+        level=section.choice("level", levels, default="INFO"),
+        json=section.choice("format", {"text": False, "json": True}, default=False),
+    )
