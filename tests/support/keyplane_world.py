@@ -68,7 +68,7 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.tamper: Callable[[str, str, Message], Message | None] = lambda _sender, _receiver, message: message
         self.batches = 0
-        self._chance = random.Random(seed)  # noqa: S311
+        self._chance = random.Random(seed)
         self._stride_bit = stride_bit
         self._requests = 0
         self._blocks: dict[str, int] = {}
@@ -154,13 +154,17 @@ class World:
             self.now_s = max(self.now_s, next_s)
             for name, site in self.sites.items():
                 if site.plane is not None and site.wake_s <= self.now_s:
-                    site.wake_s = float("inf")
-                    self.handle(name, Tick(now_s=self.now_s))
+                    self.tick(name)
             self.settle()
         self.now_s = end_s
         for name in self.sites:
-            self.handle(name, Tick(now_s=self.now_s))
+            self.tick(name)
         self.settle()
+
+    def tick(self, name: str) -> None:
+        """Tell a site the time."""
+        self.sites[name].wake_s = float("inf")
+        self.handle(name, Tick(now_s=self.now_s))
 
     # ------------------------------------------------------------ events and effects
 

@@ -1,8 +1,10 @@
 """One link with its neighbour: comparing blocks, taking the larger marks on connect, ceding what is unused."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from controller.domain.capacity import HOP_TAG_BIT
+from southbound.agent.keyplane.comparison import comparison_hash, masked
 from southbound.agent.keyplane.events import AlarmKind, BlockFinished, ClearAlarm, LinkFigures
 from southbound.agent.keyplane.gf128 import PolynomialHash, bind
 from southbound.agent.keyplane.ledger import Purpose
@@ -195,9 +197,8 @@ class QkdLink:
     def _compute_tags(self, block: Block) -> tuple[bytes, bytes]:
         """Return our tag and the neighbour's of a whole block."""
         key, rest = block.bits(0, COMPARE_BIT), block.bits(COMPARE_BIT, block.length_bit - COMPARE_BIT)
-        hashed = PolynomialHash(key[:16])
-        message = bind(self.name, block.number) + rest
-        smaller, larger = hashed.tag(message, key[16:32]), hashed.tag(message, key[32:48])
+        hashed = comparison_hash(bind(self.name, block.number) + rest, key[:16])
+        smaller, larger = masked(hashed, key[16:32]), masked(hashed, key[32:48])
         return (smaller, larger) if self.pools.is_smaller() else (larger, smaller)
 
     def _compare(self, block: Block, box: Outbox) -> None:
@@ -249,14 +250,13 @@ class QkdLink:
 
     # ------------------------------------------------------------ drawing and accepting
 
-    def _drawable(self, now_s: float, *, but: int = -1) -> list[Block]:
-        return self.pools.drawable(
-            now_s, ttl_s=self.setting.key_ttl_s, quarantine_s=self.setting.quarantine_last_s, but=but
-        )
+    def _drawable(self, now_s: float) -> Iterator[Block]:
+        return self.pools.drawable(now_s, ttl_s=self.setting.key_ttl_s, quarantine_s=self.setting.quarantine_last_s)
 
     def sendable_bit(self, now_s: float) -> int:
         """Return what this node could send with now, the floor not taken off."""
-        return sum(block.left_bit for block in self._drawable(now_s))
+        setting = self.setting
+        return self.pools.drawable_bit(now_s, ttl_s=setting.key_ttl_s, quarantine_s=setting.quarantine_last_s)
 
     def spare_bit(self, now_s: float) -> int:
         """Return what relays may draw here now: each direction leaves half of the floor, both together all of it."""
@@ -282,7 +282,8 @@ class QkdLink:
 
     def draw(self, length_bit: int, cause: Cause, box: Outbox, *, but: int = -1) -> tuple[tuple[PoolRange, ...], bytes]:
         """Take bits to send with; the caller has made sure that they are there."""
-        return self.pools.draw(self._drawable(box.now_s, but=but), length_bit, cause, box)
+        blocks = (block for block in self._drawable(box.now_s) if block.number != but)
+        return self.pools.draw(blocks, length_bit, cause, box)
 
     def tag(self, content: bytes, mask: bytes) -> bytes:
         """Return the tag of a message that we send."""
@@ -349,15 +350,14 @@ class QkdLink:
         """Return the newest unused block whose move still leaves us no less than the neighbour then has."""
         pools = self.pools
         lead_bit = self.sendable_bit(now_s) - pools.left_bit(pools.neighbour)
-        unused = [
-            block
-            for block in self._drawable(now_s)
-            if block.unused and block.settled and 2 * block.left_bit <= lead_bit
-        ]
-        return unused[-1] if unused else None
+        unused = None
+        for block in self._drawable(now_s) if lead_bit > 0 else ():
+            if block.unused and block.settled and 2 * block.left_bit <= lead_bit:
+                unused = block
+        return unused
 
     def _can_tell_cession(self, block: Block, now_s: float) -> bool:
-        return sum(other.left_bit for other in self._drawable(now_s, but=block.number)) >= HOP_TAG_BIT
+        return self.sendable_bit(now_s) - block.left_bit >= HOP_TAG_BIT
 
     def _tell_cession(self, block: Block, box: Outbox) -> bool:
         if not self._can_tell_cession(block, box.now_s):

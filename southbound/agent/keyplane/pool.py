@@ -5,6 +5,7 @@ once for every cession. Offsets are in bit and multiples of 8. The memory mark m
 durable mark runs ahead of it in strides, and is where a restart goes on.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -90,6 +91,9 @@ class LinkPools:
         self.burnt_bit = 0
         self.stored_blocks = 0
         self._ends = sorted((node, neighbour))
+        # Kept up with every change: draws and their permits must not cost a walk over all blocks.
+        self._numbers: dict[str, list[int]] = {node: [], neighbour: []}
+        self._left_bit: dict[str, int] = {node: 0, neighbour: 0}
         self._stride_bit = max(8, stride_bit)
 
     # ------------------------------------------------------------ whose, and how much
@@ -104,24 +108,40 @@ class LinkPools:
 
     def of(self, sender: str) -> Iterator[Block]:
         """Yield the compared blocks of a direction, oldest number first."""
-        for number in sorted(self.blocks):
-            block = self.blocks[number]
-            if block.compared and self.sender(block) == sender:
-                yield block
+        return (self.blocks[number] for number in list(self._numbers[sender]))
 
     def left_bit(self, sender: str) -> int:
         """Return what is stored for a direction."""
-        return sum(block.left_bit for block in self.of(sender))
+        return self._left_bit[sender]
 
-    def drawable(self, now_s: float, *, ttl_s: float, quarantine_s: float, but: int = -1) -> list[Block]:
-        """Return the blocks that this node may send with now."""
-        return [
-            block
-            for block in self.of(self.node)
-            if block.number != but
-            and block.left_bit
-            and quarantine_s <= now_s - block.made_s < ttl_s * _SENDER_STOPS_AT
-        ]
+    def drawable(self, now_s: float, *, ttl_s: float, quarantine_s: float) -> Iterator[Block]:
+        """Yield the blocks that this node may send with now, oldest number first."""
+        return (
+            block for block in self.of(self.node) if quarantine_s <= now_s - block.made_s < ttl_s * _SENDER_STOPS_AT
+        )
+
+    def drawable_bit(self, now_s: float, *, ttl_s: float, quarantine_s: float) -> int:
+        """Return what those blocks hold; looks only at the oldest and the newest, as numbers rise with time."""
+        total_bit = self._left_bit[self.node]
+        numbers = self._numbers[self.node]
+        first, last = 0, len(numbers)
+        while first < last and now_s - self.blocks[numbers[first]].made_s >= ttl_s * _SENDER_STOPS_AT:
+            total_bit -= self.blocks[numbers[first]].left_bit
+            first += 1
+        while first < last and now_s - self.blocks[numbers[last - 1]].made_s < quarantine_s:
+            last -= 1
+            total_bit -= self.blocks[numbers[last]].left_bit
+        return total_bit
+
+    def _enter(self, block: Block) -> None:
+        sender = self.sender(block)
+        insort(self._numbers[sender], block.number)
+        self._left_bit[sender] += block.left_bit
+
+    def _leave(self, block: Block) -> None:
+        sender = self.sender(block)
+        self._numbers[sender].remove(block.number)
+        self._left_bit[sender] -= block.left_bit
 
     # ------------------------------------------------------------ using bits
 
@@ -130,16 +150,14 @@ class LinkPools:
     ) -> tuple[tuple[PoolRange, ...], bytes]:
         """Take bits to send with. The caller has made sure that the blocks hold that many."""
         ranges, key = [], bytearray()
-        for block in list(blocks):
-            if not length_bit:
-                break
+        for block in blocks:
             part = min(length_bit, block.left_bit)
-            if not part:
-                continue
             ranges.append(PoolRange(block.number, block.mark_bit, part))
             key += block.bits(block.mark_bit, part)
             self._use(block, block.mark_bit, part, cause, box, sent=True)
             length_bit -= part
+            if not length_bit:
+                break
         if length_bit:
             raise ValueError(f"links/{self.link}: {length_bit} bit short of a draw that was granted")
         return tuple(ranges), bytes(key)
@@ -195,6 +213,7 @@ class LinkPools:
 
     def _advance(self, block: Block, to_bit: int, box: Outbox) -> None:
         block.key[block.mark_bit // 8 : to_bit // 8] = bytes((to_bit - block.mark_bit) // 8)
+        self._left_bit[self.sender(block)] -= to_bit - block.mark_bit
         block.mark_bit = to_bit
         if to_bit == block.length_bit:
             self.drop(block, box)
@@ -216,6 +235,8 @@ class LinkPools:
     def restore(self, block: Block, box: Outbox) -> None:
         """Take up a block at its durable mark: what lies between the last known use and it is burnt."""
         self.blocks[block.number] = block
+        if block.compared:
+            self._enter(block)
         if gap_bit := block.mark_bit - block.seen_bit:
             self.note_burn(block, block.seen_bit, gap_bit, box)
         if not block.left_bit:
@@ -225,6 +246,8 @@ class LinkPools:
         """Erase a block; what was left of it is burnt."""
         if block.left_bit and block.compared:
             self.note_burn(block, block.mark_bit, block.left_bit, box)
+        if block.compared:
+            self._leave(block)
         block.key[:] = bytes(len(block.key))
         block.mark_bit = block.length_bit
         del self.blocks[block.number]
@@ -235,6 +258,7 @@ class LinkPools:
     def store(self, block: Block, box: Outbox) -> None:
         """Count a block as stored: the other end holds it, and the same."""
         block.compared = True
+        self._enter(block)
         self.stored_blocks += 1
         self.persist_mark(block, box)
         box.note(self._entry(LedgerKind.BLOCK, box, block, 0, block.length_bit))
@@ -249,7 +273,9 @@ class LinkPools:
 
     def cede(self, block: Block, cessions: int, box: Outbox, *, sent: bool) -> None:
         """Turn a block round, durably."""
+        self._leave(block)
         block.cessions = cessions
+        self._enter(block)
         self.persist_mark(block, box)
         box.note(self._entry(LedgerKind.CESSION, box, block, 0, 0, count=cessions, sent=sent))
 

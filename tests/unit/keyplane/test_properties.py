@@ -1,0 +1,241 @@
+"""Whatever happens to a network, the rules of the key plane hold."""
+
+import random
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from southbound.agent.keyplane.audit import audit
+from tests.support.keyplane_world import Relay, Wire, World, line, settings_of, world_of
+
+SAE_LIFE_S = 600
+
+
+def ring(size: int) -> tuple[Wire, ...]:
+    return tuple(Wire(f"l{at:02}", (f"n{at:02}", f"n{(at + 1) % size:02}")) for at in range(size))
+
+
+def way(wires: tuple[Wire, ...], head: str, length: int, *, clockwise: bool) -> tuple[Wire, ...]:
+    """Return a way of that many links from a node, round a ring or along a line; shorter where a line ends."""
+    route: list[Wire] = []
+    node, came = head, None
+    order = wires if clockwise else tuple(reversed(wires))
+    while len(route) < length:
+        onward = [wire for wire in order if node in wire.ends and wire is not came]
+        if not onward:
+            break
+        came = onward[0] if route else onward[0 if clockwise else -1]
+        node = came.far(node)
+        route.append(came)
+    return tuple(route)
+
+
+class Story:
+    """A random life of a network, and what must hold all along it."""
+
+    def __init__(self, seed: int, *, is_ring: bool, size: int) -> None:
+        self.chance = random.Random(seed)
+        self.wires = ring(size) if is_ring else line(size)
+        self.relays: dict[str, Relay] = {}
+        self.world: World = world_of(self.wires, [], seed=seed, stride_bit=self.chance.choice((256, 4096)))
+        self.nodes = sorted(self.world.sites)
+        self.given: dict[str, tuple[Relay, str, bytes]] = {}
+        self.fetched: set[str] = set()
+        self.asked: dict[int, tuple[Relay, str]] = {}
+        self.versions = 0
+
+    # what may happen
+
+    def create(self) -> None:
+        self.versions += 1
+        head = self.chance.choice(self.nodes)
+        route = way(self.wires, head, self.chance.randint(1, 4), clockwise=self.chance.random() < 0.5)
+        relay = Relay(f"r{self.versions}", head, route, version=self.versions)
+        if route and relay.tail != head and len(set(relay.nodes)) == len(relay.nodes):
+            self.relays[relay.name] = replace(relay, forward_share=self.chance.choice((0.5, 0.5, 1.0, 0.0)))
+            self.tell()
+
+    def delete(self) -> None:
+        if self.relays:
+            del self.relays[self.chance.choice(sorted(self.relays))]
+            self.tell()
+
+    def move(self) -> None:
+        """Give a relay another way between the same ends, or the same with another version."""
+        if not self.relays:
+            return
+        relay = self.relays[self.chance.choice(sorted(self.relays))]
+        self.versions += 1
+        ways = [relay.wires]
+        for clockwise in (True, False):
+            route = way(self.wires, relay.head, len(self.wires) - len(relay.wires), clockwise=clockwise)
+            if route and Relay("", relay.head, route).tail == relay.tail:
+                ways.append(route)
+        self.relays[relay.name] = replace(relay, wires=self.chance.choice(ways), version=self.versions)
+        self.tell()
+
+    def tell(self) -> None:
+        """Configure all nodes, in an order by chance, while messages go on."""
+        nodes = list(self.nodes)
+        self.chance.shuffle(nodes)
+        for node in nodes:
+            self.world.configure(node, settings_of(node, self.wires, self.relays.values()))
+            self.deliver()
+
+    def deliver(self) -> None:
+        self.world.connect()
+        for _ in range(self.chance.randint(0, 40)):
+            if moves := self.world.moves():
+                self.world.move(*self.chance.choice(moves))
+
+    def distil(self) -> None:
+        wire = self.chance.choice(self.wires)
+        size_bit = self.chance.choice((2048, 16384, 65536))
+        measured = self.chance.choice((0.02, 0.02, 0.02, 0.2))
+        self.world.distil(wire.link, wire.ends, size_bit, measured=measured)
+
+    def crash(self) -> None:
+        running = [node for node in self.nodes if self.world.sites[node].plane is not None]
+        moves = self.world.moves()
+        if moves and self.chance.random() < 0.7:
+            self.world.move(*self.chance.choice(moves), crash=self.chance.choice(("before", "after")))
+        elif running:
+            self.world.crash(self.chance.choice(running))
+
+    def restart(self) -> None:
+        self.world.now_s += 0.001
+        for node in self.nodes:
+            if self.world.sites[node].plane is None:
+                self.world.start(node)
+
+    def drop_stream(self) -> None:
+        if self.world.streams:
+            pair = self.chance.choice(sorted(sorted(each) for each in self.world.streams))
+            self.world.drop_stream(*pair)
+
+    def wait(self) -> None:
+        self.world.now_s += self.chance.choice((0.1, 1.0, 3.0, 20.0))
+        for node in self.nodes:
+            site = self.world.sites[node]
+            if site.plane is not None:
+                self.world.tick(node)
+        self.deliver()
+
+    def ask(self) -> None:
+        if not self.relays:
+            return
+        relay = self.relays[self.chance.choice(sorted(self.relays))]
+        master, slave = self.chance.sample((relay.head, relay.tail), 2)
+        size_bit = self.chance.choice((None, 128, 512))
+        number = self.chance.randint(1, 4)
+        request = self.world.ask(master, relay.sae(master), relay.sae(slave), number, size_bit)
+        self.asked[request] = relay, slave
+
+    def fetch(self) -> None:
+        """A slave fetches what its master got: the same bits, or never any."""
+        self.read()
+        if not self.given:
+            return
+        key_id = self.chance.choice(sorted(self.given))
+        relay, slave, key = self.given[key_id]
+        master = relay.tail if slave == relay.head else relay.head
+        answer = self.world.answers.get(self.world.fetch(slave, relay.sae(slave), relay.sae(master), [key_id]))
+        if answer is None:
+            assert self.world.sites[slave].plane is None
+        elif answer.status == 200:
+            assert key_id not in self.fetched, "given twice"
+            assert [each.key for each in answer.keys] == [key]
+            self.fetched.add(key_id)
+        else:
+            assert answer.status == 400
+            assert key_id in self.fetched, "lost: its master has it, and its slave never gets it"
+
+    def read(self) -> None:
+        for request, (relay, slave) in list(self.asked.items()):
+            answer = self.world.answers.get(request)
+            if answer is not None:
+                del self.asked[request]
+                assert answer.status in {200, 503}
+                for each in answer.keys:
+                    assert each.key_id not in self.given
+                    self.given[each.key_id] = relay, slave, each.key
+
+    # what must hold
+
+    def check(self) -> None:
+        self.read()
+        assert audit({name: site.ledger for name, site in self.world.sites.items()}) == []
+        self.status_is_true()
+
+    def status_is_true(self) -> None:
+        for relay in self.relays.values():
+            for master, slave in ((relay.head, relay.tail), (relay.tail, relay.head)):
+                plane = self.world.sites[master].plane
+                status = plane.status(relay.sae(master), relay.sae(slave)) if plane is not None else None
+                if status is not None:
+                    assert 0 <= status.stored_key_count <= status.max_key_count
+
+    def live(self, steps: int) -> None:
+        acts = [self.distil, self.deliver, self.deliver, self.deliver, self.ask, self.ask, self.fetch, self.wait]
+        acts += [self.create, self.create, self.move, self.delete, self.crash, self.restart, self.restart]
+        acts += [self.drop_stream]
+        for _ in range(2):
+            self.create()
+        for wire in self.wires:
+            for _ in range(2):
+                self.world.distil(wire.link, wire.ends)
+        for _ in range(steps):
+            self.chance.choice(acts)()
+        self.check()
+        self.recover()
+
+    def recover(self) -> None:
+        """When all is up again, every relay fills its stocks, and its status says what can be had."""
+        self.restart()
+        self.world.settle()
+        for wire in self.wires:
+            for _ in range(6):
+                self.world.distil(wire.link, wire.ends, 1 << 17)
+        self.world.run(120)
+        for relay in self.relays.values():
+            for master, slave, share in (
+                (relay.head, relay.tail, relay.forward_share),
+                (relay.tail, relay.head, 1 - relay.forward_share),
+            ):
+                plane = self.world.sites[master].plane
+                assert plane is not None
+                status = plane.status(relay.sae(master), relay.sae(slave))
+                assert status is not None
+                if share:
+                    assert status.stored_key_count >= relay.low_bit // status.key_size_bit
+                while status.stored_key_count:
+                    number = min(status.stored_key_count, status.max_key_per_request)
+                    request = self.world.ask(master, relay.sae(master), relay.sae(slave), number)
+                    self.asked[request] = relay, slave
+                    for pair in list(self.world.streams):
+                        if pair == frozenset((master, slave)):
+                            while self.world.answers.get(request) is None:
+                                self.world.move(*self.chance.choice(self.world.moves()))
+                    assert self.world.answers[request].status == 200
+                    status = plane.status(relay.sae(master), relay.sae(slave))
+                    assert status is not None
+                    if self.chance.random() < 0.5:
+                        break
+        self.read()
+        for key_id, (relay, slave, key) in self.given.items():
+            master = relay.tail if slave == relay.head else relay.head
+            if key_id in self.fetched or self.world.now_s > SAE_LIFE_S:
+                continue
+            answer = self.world.answers[self.world.fetch(slave, relay.sae(slave), relay.sae(master), [key_id])]
+            assert [each.key for each in answer.keys] == [key]
+            self.fetched.add(key_id)
+        self.check()
+
+
+@given(seed=st.integers(0, 2**32), is_ring=st.booleans(), size=st.integers(3, 7), steps=st.integers(10, 120))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_life_of_a_network_uses_a_bit_twice_or_parts_the_two_ends(
+    seed: int, is_ring: bool, size: int, steps: int
+) -> None:
+    Story(seed, is_ring=is_ring, size=size).live(steps)
