@@ -178,7 +178,7 @@ alarms = st.builds(
     kind=texts,
     severity=st.sampled_from(Severity),
     message=texts,
-    raised_ms=times_ms,
+    raised_ms=st.integers(0, 2**64 - 1),
 )
 
 

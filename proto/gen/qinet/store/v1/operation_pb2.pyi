@@ -140,7 +140,7 @@ class Alarm(_message.Message):
     message: _builtins.str
     """For a person."""
     raised_ms: _builtins.int
-    """Wall clock of who raised it, milliseconds since 1970; displayed only."""
+    """Wall clock of who raised it, milliseconds since 1970; displayed only. As wide as what agents may send."""
     def __init__(
         self,
         *,
