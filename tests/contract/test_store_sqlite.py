@@ -202,6 +202,23 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, commits: int) -> 
     store.close()
 
 
+@pytest.mark.parametrize("read", [3, 17, 40])
+def test_a_kill_in_the_middle_of_commits_loses_nothing_acknowledged(tmp_path: Path, read: int) -> None:
+    path = tmp_path / "store.db"
+    with other_process(path, 1_000_000) as process:
+        acknowledged_by(process, read)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        # The pipe may end in half a line: that one was not told.
+        told = [int(line) for line in process.stdout if line.endswith("\n")]
+    store = SqliteStore(path)
+    loaded = store.load()
+    assert loaded.revision >= max(told, default=read)
+    assert set(loaded.snapshot.saes) == {f"sae-{number}" for number in range(1, loaded.revision + 1)}
+    store.close()
+
+
 def test_a_torn_end_of_the_write_ahead_log_costs_whole_records_only(tmp_path: Path) -> None:
     path = tmp_path / "killed" / "store.db"
     killed_store(path, 6)
