@@ -1,0 +1,57 @@
+"""The alarms that stand at a node: told at once, and again in every report until they are over."""
+
+from controller.domain.alarm import Alarm, Severity
+from controller.wire.southbound import alarm_to_pb
+from qinet.southbound.v1 import agent_pb2 as pb
+from southbound.agent.keyplane.events import AlarmKind, ClearAlarm, RaiseAlarm
+from southbound.agent.notices import Notices
+
+LINK_DOWN = "LINK_DOWN"
+_NAMES = {AlarmKind.BLOCK_DISTURBED: "QBER_HIGH"}
+"""Kinds of the key plane under the name that operators know; the others keep theirs."""
+
+
+class Alarms:
+    """Active alarms of one node, keyed (object, kind): raising twice is harmless."""
+
+    def __init__(self, node: str, notices: Notices) -> None:
+        self._node = node
+        self._notices = notices
+        self._active: dict[tuple[str, str], Alarm] = {}
+
+    def raised(self, object_name: str, kind: str, message: str, wall_ms: int) -> None:
+        """Take a fault that stands; `object_name` is a resource name, "" for the node itself."""
+        key = (object_name, kind)
+        old = self._active.get(key)
+        if old is not None and old.message == message:
+            return
+        self._active[key] = Alarm(
+            node=self._node,
+            object=object_name,
+            kind=kind,
+            severity=Severity.MAJOR,
+            message=message,
+            raised_ms=old.raised_ms if old else wall_ms,
+        )
+        self._tell(self._active[key], cleared=False)
+
+    def cleared(self, object_name: str, kind: str) -> None:
+        """Take that a fault is over; not standing is no mistake."""
+        if (alarm := self._active.pop((object_name, kind), None)) is not None:
+            self._tell(alarm, cleared=True)
+
+    def of_plane(self, notice: RaiseAlarm | ClearAlarm, wall_ms: int) -> None:
+        """Take an alarm of the key plane."""
+        kind = _NAMES.get(notice.kind, str(notice.kind))
+        if isinstance(notice, RaiseAlarm):
+            self.raised(notice.object, kind, notice.text, wall_ms)
+        else:
+            self.cleared(notice.object, kind)
+
+    def active(self) -> list[pb.Alarm]:
+        """Return what stands, as it travels."""
+        return [alarm_to_pb(self._active[key]) for key in sorted(self._active)]
+
+    def _tell(self, alarm: Alarm, *, cleared: bool) -> None:
+        change = pb.AlarmChange(alarm=alarm_to_pb(alarm), cleared=cleared)
+        self._notices.add(("alarm", alarm.object, alarm.kind), pb.Notification(alarm=change))

@@ -1,0 +1,1 @@
+"""QKD modules: the port that every driver implements, and the drivers."""

@@ -1,0 +1,428 @@
+"""One node's agent: its store, key plane, peers, modules, key delivery and uplink, put together."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from controller.domain.link import Link
+from controller.domain.node import Node
+from controller.domain.snapshot import ElectionId
+from controller.identity.credentials import Tls, https_server_context
+from controller.wire.southbound import capability_to_pb, election_to_pb, interface_to_pb
+from qinet.southbound.v1 import agent_pb2 as pb
+from southbound.agent import configuration as rules
+from southbound.agent.alarms import Alarms
+from southbound.agent.clock import Clock, ServiceTime, SystemClock
+from southbound.agent.configuration import Accepted, Configuration, Update
+from southbound.agent.delivery.server import DeliveryServer
+from southbound.agent.desk import NodeDesk
+from southbound.agent.drivers.module import Module
+from southbound.agent.key_room import KeyRoom, Notice
+from southbound.agent.keyplane.events import (
+    Answer,
+    ClearAlarm,
+    Configure,
+    Figures,
+    GetKeys,
+    GetKeysById,
+    KeyStatus,
+    RaiseAlarm,
+)
+from southbound.agent.keyplane.plane import KeyPlane
+from southbound.agent.modules import Modules
+from southbound.agent.notices import Notices
+from southbound.agent.peers import ListenRefused, Peers
+from southbound.agent.reports import StarvationWatch, Totals, link_report, relay_reports
+from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write
+from southbound.agent.uplink import ControllerAddress, Uplink
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = "0.1.0"
+_ORPHAN_CHECK_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPlan:
+    """What an agent is started with.
+
+    Attributes:
+        node: As the topology has it: name, location, capabilities, interfaces.
+        links: The node's own.
+        modules: By link.
+        tls: The node's certificate.
+        controllers: At least one; tried in turn.
+        state_dir: Of this agent alone.
+        peer_listen, delivery_listen: Host and port; port 0 takes the last one again if it is free, else any.
+        advertised_host: Where others reach this node; "" for the host that is listened on.
+    """
+
+    node: Node
+    links: Sequence[Link]
+    modules: Mapping[str, Module]
+    tls: Tls
+    controllers: Sequence[ControllerAddress]
+    state_dir: Path
+    peer_listen: tuple[str, int] = ("127.0.0.1", 0)
+    delivery_listen: tuple[str, int] = ("127.0.0.1", 0)
+    advertised_host: str = ""
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class Agent:
+    """A running agent. Start it once; then `stop` or `crash` it once."""
+
+    def __init__(self, plan: AgentPlan, storage: Storage, configuration: Configuration) -> None:
+        """Use `start`."""
+        self._plan = plan
+        self._name = plan.node.name
+        self._storage = storage
+        stored = storage.stored
+        self._service_time = ServiceTime(plan.clock, stored.stamp)
+        self._configuration = configuration
+        self._highest = _election(stored.values.get("election"))
+        self._applying = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._totals = Totals(stored.values.get("totals"))
+        self._starvation = StarvationWatch()
+        self._told: dict[str, bytes] = {}
+        self._starved: dict[str, bool] = {}
+        self._ended = False
+        self.failed = asyncio.Event()
+        self.peer_address = ""
+        self.delivery_address = ""
+        self._notices = Notices()
+        self._alarms = Alarms(self._name, self._notices)
+        self._room = KeyRoom(KeyPlane(self._name), storage, self._service_time, self._on_plane)
+        self.desk = NodeDesk(self._room, self._notices, self._tell)
+        self._delivery: DeliveryServer | None = None
+        self._peers = Peers(node=self._name, tls=plan.tls, post=self._room.post, on_change=self._on_peers)
+        self._modules = Modules(
+            plan.modules,
+            room=self._room,
+            alarms=self._alarms,
+            clock=plan.clock,
+            values=stored.values,
+            on_change=self._on_link,
+            spawn=self._spawn,
+        )
+        self._uplink = Uplink(
+            node=self._name, tls=plan.tls, controllers=plan.controllers, host=self, notices=self._notices
+        )
+
+    @classmethod
+    async def start(cls, plan: AgentPlan) -> "Agent":
+        """Start an agent from its store; return when it listens.
+
+        Raises:
+            StoreRefused: The state directory cannot be used.
+            ListenRefused: An address cannot be listened on.
+        """
+        storage = await Storage.open(plan.state_dir, plan.node.name)
+        agent: Agent | None = None
+        try:
+            stored = storage.stored
+            kept = ((one.entry_id, one.content, one.ends_at_s) for one in stored.entries)
+            configuration = rules.restored(kept, int(stored.values.get("version", "0")), plan.node.name)
+            agent = cls(plan, storage, configuration)
+            await agent._begin()
+        except BaseException:
+            if agent is not None:
+                await agent.crash()
+            await storage.close()
+            raise
+        return agent
+
+    async def ask(self, event: GetKeys | GetKeysById) -> Answer:
+        """Have the key plane answer a request for keys; `request` and `now_s` of the event are filled in."""
+        return await self.desk.ask(event)
+
+    def status(self, master: str, slave: str) -> KeyStatus | None:
+        """Return the figures of 014's `status`, or None where no association serves the pair."""
+        return self._room.status(master, slave)
+
+    def figures(self) -> Figures:
+        """Return the key plane's figures."""
+        return self._room.figures()
+
+    async def stop(self) -> None:
+        """Stop in good order: requests in flight end, counters are kept. Safe to repeat."""
+        if self._ended:
+            return
+        if self._delivery is not None:
+            await self._delivery.stop()
+        await self._end(keep_totals=not self.failed.is_set())
+
+    async def crash(self) -> None:
+        """Stop as if the process were killed: nothing more is written, nobody is told. Safe to repeat."""
+        if self._ended:
+            return
+        await self._end(keep_totals=False)
+        if self._delivery is not None:
+            await self._delivery.stop()
+
+    # ------------------------------------------------------------ what the uplink asks
+
+    @property
+    def configuration(self) -> Configuration:
+        """Return the configuration in force."""
+        return self._configuration
+
+    @property
+    def highest_election(self) -> ElectionId | None:
+        """Return the highest election id ever seen."""
+        return self._highest
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether a controller has taken us."""
+        return self._uplink.connected
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """Return the nodes that a stream stands to."""
+        return self._peers.connected()
+
+    def service_s(self) -> float:
+        """Return the service time."""
+        return self._service_time.now_s()
+
+    def hello(self) -> pb.Hello:
+        """Return how the agent stands."""
+        node = self._plan.node
+        ends = ((link, end) for link in self._plan.links for end in link.ends if end.node == self._name)
+        return pb.Hello(
+            node=self._name,
+            store_id=self._storage.stored.store_id,
+            peer_address=self.peer_address,
+            delivery_address=self.delivery_address,
+            inventory=pb.Inventory(
+                capabilities=[capability_to_pb(one) for one in sorted(node.capabilities, key=lambda one: one.value)],
+                interfaces=[interface_to_pb(one) for one in node.interfaces],
+                links=[
+                    pb.InventoryLink(link=link.name, local_interface=end.interface, neighbour=link.far(self._name))
+                    for link, end in ends
+                ],
+                location_id=node.location,
+            ),
+            alarms=self._alarms.active(),
+            base_digest=self._configuration.digest,
+            highest_election_id=None if self._highest is None else election_to_pb(self._highest),
+            agent_version=VERSION,
+            links=self._link_reports(blocks=False),
+            version=self._configuration.version,
+        )
+
+    def report(self, *, complete: bool) -> pb.Report | None:
+        """Return the state, or what changed since the last report; None where nothing did."""
+        links, relays = self._link_reports(blocks=True), self._relay_reports()
+        told = {f"links/{one.link}": one.SerializeToString() for one in links}
+        told |= {f"keyRelays/{one.relay}": one.SerializeToString() for one in relays}
+        changed = {name for name, content in told.items() if self._told.get(name) != content}
+        self._told = told
+        for relay in relays:
+            if self._starved.get(relay.relay, False) is not relay.starved:
+                self._notices.add(("relay", relay.relay), pb.Notification(relay_update=relay))
+        self._starved = {relay.relay: relay.starved for relay in relays}
+        if not complete:
+            links = [one for one in links if f"links/{one.link}" in changed]
+            relays = [one for one in relays if f"keyRelays/{one.relay}" in changed]
+            if not links and not relays:
+                return None
+        else:
+            self._spawn(self._write([PutValue("totals", self._totals.kept(self._room.figures()))]), "totals")
+        return pb.Report(
+            complete=complete,
+            links=links,
+            relays=relays,
+            alarms=self._alarms.active() if complete else (),
+            queue_fill=max(self._room.fill(), self._peers.fill, self._notices.fill),
+        )
+
+    async def remember(self, election: ElectionId) -> None:
+        """Make the highest election id durable."""
+        await self._write([PutValue("election", json.dumps([election.epoch, election.term]))])
+        self._highest = election
+
+    async def apply(self, update: Update, accepted: Accepted) -> None:
+        """Make a configuration durable and put it in force. Goes on where the caller is cancelled."""
+        await asyncio.shield(self._spawn(self._apply(accepted, update.base_digest), "apply"))
+
+    # ------------------------------------------------------------ inside
+
+    async def _begin(self) -> None:
+        plan, stored = self._plan, self._storage.stored
+        await self._room.restore(stored.records)
+        self._spawn(self._room.run(), "key-room")
+        await self._room.settle(Configure(now_s=0.0, settings=rules.settings(self._configuration)))
+        peer_port = await _bound(self._peers.listen, *plan.peer_listen, stored.values.get("peer_port"))
+        self.peer_address = f"{plan.advertised_host or plan.peer_listen[0]}:{peer_port}"
+        delivery_port = await _bound(self._deliver, *plan.delivery_listen, stored.values.get("delivery_port"))
+        self.delivery_address = f"{plan.advertised_host or plan.delivery_listen[0]}:{delivery_port}"
+        await self._write([PutValue("peer_port", str(peer_port)), PutValue("delivery_port", str(delivery_port))])
+        self._put_in_force()
+        self._spawn(self._uplink.run(), "uplink")
+        self._spawn(self._end_orphans(), "orphans")
+        log.info(
+            "agent runs node=%s peers=%s delivery=%s entries=%d links=%d (simulated modules)",
+            self._name,
+            self.peer_address,
+            self.delivery_address,
+            len(self._configuration.entries),
+            len(plan.links),
+        )
+
+    async def _deliver(self, host: str, port: int) -> int:
+        delivery = DeliveryServer(self.desk, https_server_context(self._plan.tls))
+        try:
+            _, bound = await delivery.start(host, port)
+        except OSError as problem:
+            raise ListenRefused(f"{host}:{port}", problem.strerror or str(problem)) from None
+        self._delivery = delivery
+        return bound
+
+    async def _end(self, *, keep_totals: bool) -> None:
+        self._ended = True
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._room.close()
+        await self._peers.stop()
+        if keep_totals:
+            with suppress(Exception):  # counters are for people; a disk that fails now has nothing else to lose
+                await self._write([PutValue("totals", self._totals.kept(self._room.figures()))])
+        await self._storage.close()
+
+    async def _apply(self, accepted: Accepted, base_digest: bytes) -> None:
+        async with self._applying:
+            if base_digest != self._configuration.digest:
+                # Entries ended by themselves meanwhile; the controller finds the other digest in the Ack.
+                return
+            await self._change(accepted)
+
+    async def _change(self, accepted: Accepted) -> None:
+        writes: list[Write] = [DropEntry(name) for name in sorted(accepted.deletes)]
+        writes += [PutEntry(name, held.content, held.ends_at_s) for name, held in accepted.upserts.items()]
+        writes.append(PutValue("version", str(accepted.configuration.version)))
+        settings = rules.settings(accepted.configuration)
+        await self._room.settle(Configure(now_s=0.0, settings=settings), writes=writes)
+        self._configuration = accepted.configuration
+        self._put_in_force()
+        log.info(
+            "configuration in force node=%s version=%d entries=%d",
+            self._name,
+            self._configuration.version,
+            len(self._configuration.entries),
+        )
+
+    def _put_in_force(self) -> None:
+        self._peers.want(self._room.peers(), rules.peer_addresses(self._configuration))
+        self._modules.configure(rules.link_entries(self._configuration))
+
+    async def _end_orphans(self) -> None:
+        """End what has a lifetime when no controller is there to end it."""
+        while True:
+            await asyncio.sleep(_ORPHAN_CHECK_S)
+            async with self._applying:
+                over = None if self.connected else rules.ended(self._configuration, self.service_s())
+                if over is not None:
+                    log.warning("services ended without a controller node=%s entries=%d", self._name, len(over.deletes))
+                    await self._change(over)
+
+    async def _write(self, writes: Sequence[Write]) -> None:
+        await self._storage.commit(writes, self._service_time.stamp())
+
+    def _link_reports(self, *, blocks: bool) -> list[pb.LinkReport]:
+        figures = {one.link: one for one in self._room.figures().links}
+        entries = rules.link_entries(self._configuration)
+        states = self._modules.states
+        now_ms = self._plan.clock.wall_ms()
+        return [
+            link_report(
+                link.name,
+                state=states[link.name],
+                entry=entries.get(link.name),
+                figures=figures.get(link.name),
+                totals=self._totals,
+                unreachable=link.name in entries and self._peers.unheard(link.far(self._name)),
+                now_ms=now_ms,
+                blocks=blocks,
+            )
+            for link in self._plan.links
+            if link.name in states
+        ]
+
+    def _relay_reports(self) -> list[pb.RelayReport]:
+        return relay_reports(
+            self._room.figures(),
+            hops=rules.end_hops(self._configuration),
+            node=self._name,
+            totals=self._totals,
+            watch=self._starvation,
+            now_s=self.service_s(),
+        )
+
+    def _on_plane(self, notice: Notice) -> None:
+        if isinstance(notice, RaiseAlarm | ClearAlarm):
+            self._alarms.of_plane(notice, self._plan.clock.wall_ms())
+        else:
+            for report in self._relay_reports():
+                if report.relay == notice.relay:
+                    self._notices.add(("relay", report.relay), pb.Notification(relay_update=report))
+        self._tell()
+
+    def _on_link(self, link: str) -> None:
+        for report in self._link_reports(blocks=False):
+            if report.link == link:
+                down = bool(report.down_reason)
+                notice = pb.Notification(link_down=report) if down else pb.Notification(link_up=report)
+                self._notices.add(("link", link), notice)
+        self._tell()
+
+    def _on_peers(self) -> None:
+        self._uplink.nudge(report=True)
+
+    def _tell(self) -> None:
+        self._uplink.nudge(report=True)
+
+    def _spawn(self, work: Awaitable[None], what: str) -> "asyncio.Task[None]":
+        """Run a task of the agent; its failure is the agent's."""
+        task = asyncio.ensure_future(_awaited(work))
+        task.set_name(f"{what}-{self._name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None or self._ended:
+            return
+        log.error("agent failed, restart it node=%s part=%s", self._name, task.get_name(), exc_info=task.exception())
+        # Whoever waits for something to become durable would wait for ever.
+        self._room.close()
+        self.failed.set()
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+async def _bound(listen: Callable[[str, int], Awaitable[int]], host: str, port: int, last: str | None) -> int:
+    """Listen where it was listened last, if the port is free to choose and still free."""
+    if port == 0 and last is not None:
+        with suppress(ListenRefused):
+            return await listen(host, int(last))
+    return await listen(host, port)
+
+
+def _election(kept: str | None) -> ElectionId | None:
+    if kept is None:
+        return None
+    epoch, term = json.loads(kept)
+    return ElectionId(epoch=epoch, term=term)
