@@ -1,6 +1,6 @@
 """What has to be sent so that what is in force at an agent becomes what is wanted of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.domain.entries import digest_moved, digest_of, entry_hash
@@ -32,25 +32,31 @@ def hashes_of(desired: Mapping[str, bytes]) -> dict[str, bytes]:
     return {entry_id: entry_hash(entry_id, content) for entry_id, content in desired.items()}
 
 
-def difference(desired: Mapping[str, bytes], in_force: Mapping[str, bytes]) -> Difference:
+def difference(
+    desired: Mapping[str, bytes], in_force: Mapping[str, bytes], *, held: Collection[str] = ()
+) -> Difference:
     """Return the smallest step that makes `in_force` into `desired`.
 
     Args:
         desired: Content by entry id.
         in_force: Hash by entry id, 32 bytes each.
+        held: Ids to leave as they are, whatever is desired.
 
     >>> step = difference({"a": b"1"}, {"b": entry_hash("b", b"2")})
     >>> dict(step.upserts), step.deletes
     ({'a': b'1'}, ('b',))
     >>> bool(difference({"a": b"1"}, step.after))
     False
+    >>> bool(difference({"a": b"2"}, step.after, held={"a"}))
+    False
     """
-    wanted = hashes_of(desired)
-    upserts = {name: desired[name] for name in sorted(wanted) if in_force.get(name) != wanted[name]}
-    deletes = tuple(sorted(name for name in in_force if name not in wanted))
+    after = {name: entry_hash(name, content) for name, content in desired.items() if name not in held}
+    after |= {name: in_force[name] for name in held if name in in_force}
+    upserts = {name: desired[name] for name in sorted(after) if in_force.get(name) != after[name]}
+    deletes = tuple(sorted(name for name in in_force if name not in after))
     base = target = digest_of(in_force)
     for name in upserts:
-        target = digest_moved(target, removed=in_force.get(name), added=wanted[name])
+        target = digest_moved(target, removed=in_force.get(name), added=after[name])
     for name in deletes:
         target = digest_moved(target, removed=in_force[name])
-    return Difference(upserts=upserts, deletes=deletes, base_digest=base, target_digest=target, after=wanted)
+    return Difference(upserts=upserts, deletes=deletes, base_digest=base, target_digest=target, after=after)

@@ -4,6 +4,8 @@ import math
 import re
 from typing import Final
 
+from google.rpc import code_pb2
+
 from controller.domain import events
 from controller.domain.alarm import Alarm, Severity
 from controller.domain.link import LinkStatus
@@ -210,3 +212,12 @@ def relay_event_from_pb(node: str, report: pb.RelayReport) -> events.RelayReport
 def ratio(value: float) -> float:
     """Return the value as a ratio: clipped to [0, 1], and 0 when it is no number."""
     return 0.0 if math.isnan(value) else min(1.0, max(0.0, value))
+
+
+def code_name(code: int) -> str:
+    """Return the name of a google.rpc.Status code; UNKNOWN for OK, where something was refused, and for no code.
+
+    >>> code_name(10), code_name(0), code_name(99)
+    ('ABORTED', 'UNKNOWN', 'UNKNOWN')
+    """
+    return str(code_pb2.Code.Name(code)) if 0 < code <= 16 else "UNKNOWN"
