@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller.domain.events import AgentEvent, TimePassed
-from controller.domain.key_relay import RelayState
+from controller.domain.key_relay import KeyRelay, RelayState
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Changes, ElectionId, Snapshot
 from controller.observability.metrics import Metrics
@@ -21,7 +21,7 @@ from controller.service.core import App, Core, Now
 from controller.service.desk import Desk
 from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published
-from controller.service.requests import Request, Result
+from controller.service.requests import Create, Request, Result
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,6 @@ TURN_DECISIONS: Final = 64
 TURN_SECONDS: Final = 0.010
 """A turn ends after this time, though decisions are left in its batch."""
 _HEAD_RETRY_S: Final = 0.5
-
-Answer = "asyncio.Future[Result]"
 
 
 @dataclass(slots=True)
@@ -158,8 +156,11 @@ class Writer:
             result: Result | BaseException = self._core.decide(item, self._now())
         except Refusal as refusal:
             result = refusal
-        outcome = "refused" if isinstance(result, Refusal) else "decided"
-        self._metrics.decision_seconds.labels(type(item).__name__, outcome).observe(time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        refused = isinstance(result, Refusal)
+        self._metrics.decision_seconds.labels(type(item).__name__, "refused" if refused else "decided").observe(took_s)
+        if isinstance(item, Create) and isinstance(item.document, KeyRelay):
+            self._metrics.route_seconds.labels("refused" if refused else "found").observe(took_s)
         turn.answers.append((answer, result))
 
     def _commit(self, changes: Changes) -> None:

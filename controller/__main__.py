@@ -1,0 +1,66 @@
+"""qinet-controller: the controller's command line."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.config.controller_file import load_controller_config
+from controller.domain.refusals import Refusal
+
+app = typer.Typer(
+    name="qinet-controller",
+    help="The Qinet controller. Exit codes: 0 stopped as asked, 2 wrong usage or a mistake, 70 the writer died.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+_CONFIG = typer.Option(
+    "--config", "-c", help="Configuration file; see docs/operating.md.", exists=False, dir_okay=False
+)
+
+
+@app.command()
+def run(config: Annotated[Path, _CONFIG]) -> None:
+    """Run until SIGTERM or SIGINT."""
+    try:
+        from controller import bootstrap
+    except ModuleNotFoundError as missing:
+        _fail(
+            f"{missing.name} is not installed; the controller needs more than the base install: "
+            "pip install 'qinet-controller[controller]'"
+        )
+    try:
+        code = bootstrap.run(load_controller_config(config))
+    except Refusal as refusal:
+        _fail(str(refusal))
+    raise typer.Exit(code)
+
+
+@app.command("check-config")
+def check_config(config: Annotated[Path, _CONFIG]) -> None:
+    """Read a configuration file and what it names, and report every mistake."""
+    try:
+        read = load_controller_config(config)
+        if read.topology is not None:
+            from controller.config.topology_file import load_topology
+
+            load_topology(read.topology)
+    except Refusal as refusal:
+        _fail(str(refusal))
+    typer.echo(f"{config}: no mistakes")
+
+
+def _fail(message: str) -> None:
+    print(f"qinet-controller: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Enter here."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

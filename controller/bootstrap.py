@@ -1,0 +1,217 @@
+"""The composition root: makes the parts of a controller, joins them, starts and stops them."""
+
+import asyncio
+import gc
+import importlib
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from controller.config.controller_file import ControllerConfig, MetricsConfig
+from controller.config.mistakes import Mistake, Mistakes
+from controller.config.topology_file import load_topology
+from controller.domain.events import AgentEvent
+from controller.domain.refusals import Precondition
+from controller.identity.credentials import https_server_context
+from controller.identity.peers import Identity, Kind
+from controller.identity.tls_files import Tls, files_in, load_tls
+from controller.northbound.server import NorthboundServer
+from controller.observability.http import MetricsServer
+from controller.observability.logs import configure_logging
+from controller.observability.metrics import Metrics
+from controller.observability.network_metrics import NetworkCollector
+from controller.ports.clock import SystemClock
+from controller.ports.observations import Observations
+from controller.ports.store import Store
+from controller.service.core import App
+from controller.service.figures import network_view
+from controller.service.requests import ApplyTopology
+from controller.service.writer import Writer
+from controller.store.memory import MemoryStore
+from controller.store.sqlite import SqliteStore
+from controller.wire.entries import entry_to_bytes
+from southbound.control.server import AgentServer
+from southbound.control.settings import ControlSettings
+
+log = logging.getLogger(__name__)
+
+WRITER_DIED: Final = 70
+"""Exit code when the writer is dead or stuck: nobody else may decide, so the process ends."""
+_TICK_S: Final = 0.1
+_STUCK_AFTER_S: Final = 30.0
+
+
+def run(config: ControllerConfig) -> int:
+    """Run a controller until it is told to stop, and return the exit code.
+
+    Raises:
+        Refusal: It cannot start; says why.
+    """
+    configure_logging(config.logging.level, as_json=config.logging.json)
+    return asyncio.run(_Controller(config).run())
+
+
+class _Controller:
+    def __init__(self, config: ControllerConfig) -> None:
+        self._config = config
+        self._apps = [_app(name) for name in config.apps]
+        identity = Identity(Kind.CONTROLLER, config.name)
+        self._tls: Tls = load_tls(files_in(config.pki, identity), now=datetime.now(UTC), expect=identity)
+        self._registry = CollectorRegistry()
+        self._metrics = Metrics(self._registry)
+        self._metrics.info.labels(version("qinet-controller")).set(1)
+        self._metrics.configuration_info.labels(config.sha256).set(1)
+        self._observations = Observations()
+        self._exit_code = 0
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with AsyncExitStack() as stack:
+            store = _store(self._config)
+            stack.callback(store.close)
+            writer, agents = self._writer(store, loop)
+            stack.push_async_callback(asyncio.to_thread, writer.stop)
+            writer.start()
+            await self._apply_topology(writer)
+            addresses = await self._listen(writer, agents, stack)
+            gc.collect()
+            gc.freeze()  # what was loaded stays; the collector need not walk it at every turn
+            if self._config.addresses is not None:
+                _write_addresses(self._config.addresses, addresses)
+            log.info(
+                "controller ready name=%s %s", self._config.name, " ".join(f"{k}={v}" for k, v in addresses.items())
+            )
+            ticking = asyncio.create_task(self._tick(writer), name="tick")
+            await self._stop.wait()
+            ticking.cancel()
+            log.info("controller stopping")
+        return self._exit_code
+
+    def _writer(self, store: Store, loop: asyncio.AbstractEventLoop) -> tuple[Writer, AgentServer]:
+        made: list[Writer] = []
+
+        def deliver(event: AgentEvent, done: Callable[[], None] | None) -> bool:
+            return made[0].deliver(event, done)
+
+        clock = SystemClock()
+        agents = AgentServer(
+            deliver=deliver,
+            observations=self._observations,
+            clock=clock,
+            settings=ControlSettings(
+                heartbeat_interval_ms=self._config.southbound.heartbeat_interval_ms,
+                report_interval_ms=self._config.southbound.report_interval_ms,
+            ),
+            push_to_ack=lambda ms: self._metrics.push_to_ack_seconds.observe(ms / 1000),
+        )
+        made.append(
+            Writer(
+                store=store,
+                apps=self._apps,
+                encode=entry_to_bytes,
+                agents=agents,
+                clock=clock,
+                metrics=self._metrics,
+                loop=loop,
+                on_death=self._died,
+            )
+        )
+        return made[0], agents
+
+    def _died(self, death: BaseException) -> None:
+        # Called from the writer's thread. Nothing is flushed or told: what was acknowledged is durable already.
+        log.critical("the writer died, and the process with it: %r", death)
+        logging.shutdown()
+        os._exit(WRITER_DIED)
+
+    async def _apply_topology(self, writer: Writer) -> None:
+        if self._config.topology is None:
+            return
+        topology = load_topology(self._config.topology)
+        result = await writer.desk.submit(
+            ApplyTopology(
+                caller=self._tls.identity.uri,
+                nodes={node.name: node for node in topology.nodes},
+                links={link.name: link for link in topology.links},
+                network_name=topology.name,
+            )
+        )
+        log.info("topology applied name=%s changes=%d", topology.name, len(result.actions))
+
+    async def _listen(self, writer: Writer, agents: AgentServer, stack: AsyncExitStack) -> dict[str, str]:
+        addresses: dict[str, str] = {}
+        stack.push_async_callback(agents.stop)
+        host, port = self._config.southbound.listen
+        addresses["southbound"] = f"{host}:{await agents.start(self._tls, f'{host}:{port}')}"
+        northbound = NorthboundServer(
+            desk=writer.desk, observations=self._observations, metrics=self._metrics, config_sha256=self._config.sha256
+        )
+        stack.push_async_callback(northbound.stop)
+        host, port = self._config.northbound
+        addresses["northbound"] = f"{host}:{await northbound.start(self._tls, f'{host}:{port}')}"
+        if self._config.metrics is not None:
+            addresses["metrics"] = await self._expose(writer, self._config.metrics, stack)
+        return addresses
+
+    async def _expose(self, writer: Writer, config: MetricsConfig, stack: AsyncExitStack) -> str:
+        listed = frozenset(config.relays)
+        NetworkCollector(lambda: network_view(writer, self._observations, listed), self._registry)
+        server = MetricsServer(self._registry, lambda: writer.alive)
+        stack.push_async_callback(server.stop)
+        host, port = config.listen
+        try:
+            bound = await server.start(host, port, None if config.plaintext else https_server_context(self._tls))
+        except OSError as problem:
+            raise Precondition(
+                "ADDRESS_IN_USE",
+                f"cannot listen for Prometheus at {host}:{port}: {problem.strerror}; "
+                "choose another in the configuration (metrics)",
+                {"address": f"{host}:{port}"},
+            ) from None
+        return f"{'http' if config.plaintext else 'https'}://{host}:{bound}/metrics"
+
+    async def _tick(self, writer: Writer) -> None:
+        """Tell the writer the time, and see that it goes on taking turns."""
+        loop = asyncio.get_running_loop()
+        turns, since = writer.turns, loop.time()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            writer.tick()
+            if writer.turns != turns:
+                turns, since = writer.turns, loop.time()
+            elif loop.time() - since > _STUCK_AFTER_S:
+                self._died(TimeoutError(f"no turn for {_STUCK_AFTER_S} s"))
+
+
+def _app(name: str) -> App:
+    module, _, attribute = name.rpartition(".")
+    try:
+        app: App = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as problem:
+        raise Mistakes([Mistake(file="configuration", line=0, field="apps", what=f"{name}: {problem}")]) from None
+    return app
+
+
+def _store(config: ControllerConfig) -> Store:
+    if config.store.kind == "memory":
+        return MemoryStore()
+    return SqliteStore(config.store.path)
+
+
+def _write_addresses(path: Path, addresses: dict[str, str]) -> None:
+    """Write the bound addresses whole or not at all: who waits for the file may read it at once."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(addresses) + "\n")
+    partial.replace(path)
