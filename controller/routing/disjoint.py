@@ -1,6 +1,9 @@
 """Disjoint routes for the shares of a key relay, or the bottleneck that forbids them."""
 
+import heapq
+import itertools
 from dataclasses import dataclass, replace
+from typing import Final
 
 from controller.domain.capacity import link_charge_millibit_per_s
 from controller.domain.key_relay import Demand
@@ -12,6 +15,9 @@ from controller.routing.graph import Graph
 from controller.routing.key_relay import find_route
 from controller.routing.search import Way, best_way, loosened, order_of, ways_in_order
 from controller.routing.terrain import ANY_ROOM, Meter, Terrain, terrain_of
+
+_SPREAD_TRIES: Final = 64
+"""How many ways of leaving contested locations to one route are tried before the full search."""
 
 
 def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
@@ -52,11 +58,50 @@ def _shortest_set(terrain: Terrain, need: int, k: int, meter: Meter) -> list[Way
     if terrain.unmet or _cut_between(terrain, need, k, meter) is not None:
         return None
     ways = _flow_ways(terrain, need, k, meter)
-    if ways is None or (sum(map(len, ways)) > k * terrain.most):
+    least = 0 if ways is None else sum(map(len, ways))
+    if ways is None or least > k * terrain.most:
         return None
-    if _allowed_together(terrain, ways):
-        return ways
-    return _searched(loosened(terrain), terrain, need, k, meter)
+    spread = _spread(terrain, need, k, ways, meter)
+    if spread is not None and sum(map(len, spread)) == least:
+        return spread
+    return _searched(terrain, need, k, spread, meter)
+
+
+def _spread(terrain: Terrain, need: int, k: int, ways: list[Way], meter: Meter) -> list[Way] | None:
+    """Return the shortest allowed set that comes of leaving each contested location to one of the ways in turn.
+
+    It need not be the shortest of all, since one way might pass both nodes that two ways contested; it is when it is
+    as short as the flow that knows of no locations.
+    """
+    count = itertools.count()
+    parts = [(sum(map(len, ways)), next(count), terrain, ways)]
+    tries = _SPREAD_TRIES
+    while parts and tries:
+        _, _, part, ways = heapq.heappop(parts)
+        if _allowed_together(terrain, ways):
+            return ways
+        tries -= 1
+        contested = _contested(terrain, ways)
+        for mine in contested:
+            others = contested[:]
+            others.remove(mine)
+            narrower = part.closing((node for nodes in others for node in nodes), ())
+            found = _flow_ways(narrower, need, k, meter)
+            if found is not None:
+                heapq.heappush(parts, (sum(map(len, found)), next(count), narrower, found))
+    return None
+
+
+def _contested(terrain: Terrain, ways: list[Way]) -> list[list[int]]:
+    """Return, for the first location that several ways pass, each one's nodes there; nothing when there is none."""
+    at: dict[str, list[list[int]]] = {}
+    for way in ways:
+        here: dict[str, list[int]] = {}
+        for node in terrain.nodes_on(way)[1:-1]:
+            here.setdefault(terrain.group(node), []).append(node)
+        for place, nodes in here.items():
+            at.setdefault(place, []).append(nodes)
+    return at[min(shared)] if (shared := [place for place, visits in at.items() if len(visits) > 1]) else []
 
 
 def _allowed_together(terrain: Terrain, ways: list[Way]) -> bool:
@@ -164,10 +209,14 @@ def _cut_between(terrain: Terrain, need: int, k: int, meter: Meter) -> _Cut | No
     )
 
 
-def _searched(free: Terrain, limits: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:
-    """Return the shortest allowed set by trying first routes in order, each with the best set of the others."""
-    best: list[Way] | None = None
-    bound = k * limits.most + 1
+def _searched(limits: Terrain, need: int, k: int, known: list[Way] | None, meter: Meter) -> list[Way] | None:
+    """Return the shortest allowed set by trying first routes in order, each with the best set of the others.
+
+    `known` is an allowed set, if there is one: only shorter ones are looked for.
+    """
+    best = known
+    free = loosened(limits)
+    bound = k * limits.most + 1 if known is None else sum(map(len, known))
 
     def extend(terrain: Terrain, chosen: list[Way]) -> None:
         nonlocal best, bound

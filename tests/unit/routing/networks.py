@@ -214,6 +214,8 @@ def demands(draw: st.DrawFn, snapshot: Snapshot, *, passing: bool = True) -> Dem
 
 
 @st.composite
-def problems(draw: st.DrawFn, *, places: bool = False, passing: bool = True, **sizes: int) -> tuple[Snapshot, Demand]:
-    snapshot = draw(networks(places=places, **sizes))
+def problems(
+    draw: st.DrawFn, *, places: bool = False, passing: bool = True, most_nodes: int = 6, most_links: int = 10
+) -> tuple[Snapshot, Demand]:
+    snapshot = draw(networks(places=places, most_nodes=most_nodes, most_links=most_links))
     return snapshot, draw(demands(snapshot, passing=passing))

@@ -27,7 +27,7 @@ def refusal_of(snapshot: Snapshot, wanted: Demand, k: int) -> Precondition:
     return refused.value
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(problems(places=True, most_nodes=7, most_links=13), st.sampled_from([2, 2, 2, 3]))
 def test_disjoint_routes_are_the_shortest_set_of_all_and_their_absence_is_true(
     problem: tuple[Snapshot, Demand], k: int
@@ -60,7 +60,7 @@ def _unusable_pass(snapshot: Snapshot, wanted: Demand) -> bool:
     return any(name not in graph_of(snapshot).wiring.link_number for name in wanted.pass_links)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems(places=True, passing=False, most_nodes=7, most_links=12), st.sampled_from([2, 3]))
 def test_the_bottleneck_of_disjoint_routes_is_a_cut_and_missing_capacity_makes_room(
     problem: tuple[Snapshot, Demand], k: int
@@ -93,7 +93,7 @@ def test_the_bottleneck_of_disjoint_routes_is_a_cut_and_missing_capacity_makes_r
                 assert nodes & set(route.transit) or links & set(route.links)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(networks(most_nodes=7, most_links=14), st.data())
 def test_without_places_the_number_of_disjoint_routes_is_that_of_menger(
     snapshot: Snapshot, data: st.DataObject
@@ -202,13 +202,12 @@ def test_separated_ends_are_no_route_for_several_shares_too() -> None:
 
 
 def test_a_network_that_is_too_hard_says_so() -> None:
-    # a ladder whose steps cross locations so that every pair of routes meets somewhere, which no flow can see
+    # three rows whose locations are shifted against each other: apart for a flow, together in fact
     width = 12
     nodes = []
     links = []
     for step in range(width):
         for row in "uvw":
-            # each location holds one node of every row, shifted: apart in flow, together in fact
             nodes.append(Node(name=f"{row}{step:02}", location=f"p{(step * 5 + 'uvw'.index(row)) % width}"))
         for tail in "uvw":
             for head in "uvw":
@@ -219,9 +218,9 @@ def test_a_network_that_is_too_hard_says_so() -> None:
     for row in "uvw":
         links += [link(f"s-{row}", "s", f"{row}00"), link(f"{row}-t", f"{row}{width - 1:02}", "t")]
     snapshot = network(*links, nodes=tuple(nodes))
-    with pytest.raises((TooHard, Precondition)) as refused:
+    with pytest.raises(TooHard) as refused:
         find_disjoint_routes(graph_of(snapshot), demand("s", "t"), 3)
-    assert refused.value.reason in {"TOO_HARD", "NO_DISJOINT_ROUTES"}
+    assert refused.value.reason == "TOO_HARD"
 
 
 def test_one_share_is_the_plain_route_and_less_is_a_mistake() -> None:

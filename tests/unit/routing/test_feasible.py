@@ -27,7 +27,7 @@ from .networks import (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_a_proposal_is_accepted_just_when_it_is_one_of_the_feasible_routes(problem: tuple[Snapshot, Demand]) -> None:
     snapshot, wanted = problem
@@ -42,7 +42,7 @@ def test_a_proposal_is_accepted_just_when_it_is_one_of_the_feasible_routes(probl
             assert route in feasible
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(problems(places=True, most_nodes=5, most_links=8))
 def test_a_pair_is_accepted_just_when_it_is_one_of_the_disjoint_sets(problem: tuple[Snapshot, Demand]) -> None:
     snapshot, wanted = problem
@@ -141,7 +141,7 @@ def moves(draw: st.DrawFn) -> tuple[Snapshot, KeyRelay]:
     return replace(snapshot, relays={"one": relay}), relay
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(moves())
 def test_a_move_never_promises_more_than_there_is_on_the_links_it_takes(case: tuple[Snapshot, KeyRelay]) -> None:
     snapshot, relay = case

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ def test_just_the_links_that_may_carry_something_new_are_in_the_graph(snapshot: 
         ({"kind": LinkKind.ENTANGLEMENT}, "makes no key"),
     ],
 )
-def test_a_link_out_of_use_says_why(broken: dict[str, object], why: str) -> None:
+def test_a_link_out_of_use_says_why(broken: dict[str, Any], why: str) -> None:
     graph = graph_of(network(link("a-b", "a", "b", **broken)))
     assert graph.wiring.links == ()
     assert graph.wiring.unusable["a-b"].why == why

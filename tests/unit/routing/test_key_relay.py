@@ -35,7 +35,7 @@ def refusal_of(snapshot: Snapshot, wanted: Demand) -> Precondition:
     return refused.value
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(problems())
 def test_the_route_is_the_best_of_all_loop_free_ones_and_its_absence_is_true(problem: tuple[Snapshot, Demand]) -> None:
     snapshot, wanted = problem
@@ -51,7 +51,7 @@ def test_the_route_is_the_best_of_all_loop_free_ones_and_its_absence_is_true(pro
         assert refusal_of(snapshot, wanted).reason == ("NO_CAPACITY" if carried else "NO_ROUTE")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(problems())
 def test_candidates_are_the_loop_free_routes_in_order(problem: tuple[Snapshot, Demand]) -> None:
     snapshot, wanted = problem
@@ -64,7 +64,7 @@ def test_candidates_are_the_loop_free_routes_in_order(problem: tuple[Snapshot, D
             candidate_routes(graph_of(snapshot), wanted, 3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(problems())
 def test_the_way_back_is_the_reverse(problem: tuple[Snapshot, Demand]) -> None:
     snapshot, wanted = problem
@@ -81,7 +81,7 @@ def test_the_way_back_is_the_reverse(problem: tuple[Snapshot, Demand]) -> None:
         }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(problems())
 def test_a_bottleneck_is_what_holds_the_demand_down(problem: tuple[Snapshot, Demand]) -> None:
     snapshot, wanted = problem
@@ -218,8 +218,8 @@ def test_an_unknown_end_is_not_found() -> None:
 
 
 def test_a_search_beyond_its_steps_is_no_guess() -> None:
-    # a 9 x 9 grid with passes in three corners and a dead end: nothing to find, and too much to try
-    side = 9
+    # every node of a 6 x 6 grid, from one corner to the opposite: of one colour, so 36 nodes can't alternate
+    side = 6
     names = {(x, y): f"n{x}{y}" for x in range(side) for y in range(side)}
     links = [
         link(f"{name}-{names[to]}", name, names[to])
@@ -227,9 +227,12 @@ def test_a_search_beyond_its_steps_is_no_guess() -> None:
         for to in ((x + 1, y), (x, y + 1))
         if to in names
     ]
-    corners = frozenset({names[0, side - 1], names[side - 1, 0], names[4, 4], names[2, 6], names[6, 2], names[8, 3]})
-    with pytest.raises(TooHard):
-        find_route(graph_of(network(*links)), demand(names[0, 0], names[1, 0], pass_nodes=corners))
+    with pytest.raises(TooHard) as refused:
+        find_route(
+            graph_of(network(*links)),
+            demand(names[0, 0], names[side - 1, side - 1], pass_nodes=frozenset(names.values())),
+        )
+    assert refused.value.reason == "TOO_HARD"
 
 
 def test_a_rate_beyond_the_bottleneck_says_what_would_fit() -> None:
