@@ -42,11 +42,13 @@ _FIGURES: Final = {
     "key_ttl": "key_ttl_s",
 }
 """Figures whose origin may be told: the API's name and the domain's."""
-_FIGURE_NAMES: Final = {inside: outside for outside, inside in _FIGURES.items()}
+FIGURE_NAMES: Final = {inside: outside for outside, inside in _FIGURES.items()}
+"""The API's name of a field, by the domain's, where they differ or an origin may be told."""
 
 _DEFAULT_QBER_LIMIT: Final = 0.11
 _DEFAULT_KEY_TTL_S: Final = 7 * 24 * 3600
 _MAX_KM_OR_DB: Final = 1e6
+_MAX_SOURCE: Final = 1024
 
 
 def link_from_pb(link_id: str, link: pb.Link, *, field: str = "link") -> Link:
@@ -116,7 +118,7 @@ def _provenance(link: pb.Link, field: str, mistakes: Mistakes) -> MappingProxyTy
         where = f"{field}.provenance[{index}]"
         figure = _FIGURES.get(told.field)
         basis = BASIS.member(told.basis, f"{where}.basis", mistakes)
-        source = mistakes.text(told.source, f"{where}.source")
+        source = mistakes.text(told.source, f"{where}.source", at_most=_MAX_SOURCE)
         if figure is None:
             mistakes.add(f"{where}.field", f"{told.field[:80]!r} is no figure of a link: {', '.join(_FIGURES)}")
         elif figure in found:
@@ -161,7 +163,7 @@ def link_to_pb(
         qber_limit=link.qber_limit,
         key_ttl=duration_ms(link.key_ttl_s * 1000),
         provenance=[
-            pb.Provenance(field=_FIGURE_NAMES.get(name, name), basis=BASIS.number(told.basis), source=told.source)
+            pb.Provenance(field=FIGURE_NAMES.get(name, name), basis=BASIS.number(told.basis), source=told.source)
             for name, told in sorted(link.provenance.items())
         ],
         admin_enabled=link.admin_enabled,

@@ -104,10 +104,10 @@ class Mistakes:
         self.add(field, f"{text[:80]!r} is not {LABEL_RULE}" if text else f"is required: {LABEL_RULE}")
         return ""
 
-    def text(self, text: str, field: str) -> str:
+    def text(self, text: str, field: str, *, at_most: int = MAX_TEXT) -> str:
         """Return a free text, if it is not too long and prints."""
-        if len(text) > MAX_TEXT:
-            self.add(field, f"has {len(text)} characters; at most {MAX_TEXT} are taken")
+        if len(text) > at_most:
+            self.add(field, f"has {len(text)} characters; at most {at_most} are taken")
         elif not text.isprintable():
             self.add(field, "holds characters that do not print")
         return text

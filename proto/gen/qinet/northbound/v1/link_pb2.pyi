@@ -320,7 +320,7 @@ class Provenance(_message.Message):
     basis: Global___Basis.ValueType
     """What it rests on. Required."""
     source: _builtins.str
-    """Publication, data sheet or formula, for a person; up to 256 characters. Set by the client."""
+    """Publication, data sheet or formula, for a person; up to 1024 characters. Set by the client."""
     def __init__(
         self,
         *,

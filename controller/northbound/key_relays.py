@@ -1,0 +1,131 @@
+"""KeyRelayService: translates; every decision is the desk's."""
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Final
+
+from controller.domain.key_relay import KeyRelay
+from controller.domain.refusals import NotServed
+from controller.northbound.asking import Context, create, delete, found, new_id
+from controller.northbound.listing import Fields, either, page_of, truth
+from controller.northbound.route_search import RouteSearch
+from controller.northbound.views import Views
+from controller.northbound.watch import Note, NoteKind, wanted, watch
+from controller.service.desk import Desk
+from controller.service.published import Published
+from controller.wire.northbound_key_relay import demand_from_pb, relay_from_pb
+from controller.wire.northbound_values import Mistakes
+from qinet.northbound.v1 import key_relay_service_pb2 as pb
+from qinet.northbound.v1 import key_relay_service_pb2_grpc as rpc
+
+_SERVICE: Final = "qinet.northbound.v1.KeyRelayService"
+_MOST_CANDIDATES: Final = 32
+
+
+class KeyRelayService(rpc.KeyRelayServiceServicer):
+    """Key relays. Refusals are raised; the guard makes statuses of them."""
+
+    def __init__(self, desk: Desk, views: Views, search: RouteSearch, *, heartbeat_s: float) -> None:
+        self._desk = desk
+        self._views = views
+        self._search = search
+        self._heartbeat_s = heartbeat_s
+
+    async def CreateKeyRelay(self, request: pb.CreateKeyRelayRequest, context: Context) -> pb.CreateKeyRelayResponse:
+        """Create a key relay."""
+        # A repeat under a request_id gets what the first call made: its own fresh id is then never used.
+        relay_id = request.key_relay_id or f"r-{uuid.uuid4().hex[:12]}"
+        relay = relay_from_pb(new_id(relay_id, "key_relay_id"), request.key_relay)
+        result = await create(self._desk, relay, request, context)
+        assert isinstance(result.document, KeyRelay)
+        return pb.CreateKeyRelayResponse(
+            key_relay=self._views.relay(self._desk.published, result.document), revision=result.revision
+        )
+
+    async def GetKeyRelay(self, request: pb.GetKeyRelayRequest, context: Context) -> pb.GetKeyRelayResponse:
+        """Return a key relay."""
+        published = self._desk.published
+        relay = found(published, "keyRelays", request.name)
+        return pb.GetKeyRelayResponse(key_relay=self._views.relay(published, relay))
+
+    async def ListKeyRelays(self, request: pb.ListKeyRelaysRequest, context: Context) -> pb.ListKeyRelaysResponse:
+        """List key relays."""
+        published = self._desk.published
+        page = page_of(
+            published.snapshot.relays,
+            _relay_fields(published, self._views),
+            page_size=request.page_size,
+            page_token=request.page_token,
+            filter_text=request.filter,
+        )
+        return pb.ListKeyRelaysResponse(
+            key_relays=[self._views.relay(published, relay) for relay in page.items], next_page_token=page.next_token
+        )
+
+    async def UpdateKeyRelay(self, request: pb.UpdateKeyRelayRequest, context: Context) -> pb.UpdateKeyRelayResponse:
+        """Not served."""
+        raise NotServed(f"{_SERVICE}/UpdateKeyRelay")
+
+    async def DeleteKeyRelay(self, request: pb.DeleteKeyRelayRequest, context: Context) -> pb.DeleteKeyRelayResponse:
+        """Remove a key relay."""
+        result = await delete(self._desk, "keyRelays", request, context)
+        told = pb.DeleteKeyRelayResponse(revision=result.revision)
+        published = self._desk.published
+        if isinstance(result.document, KeyRelay) and result.document.name in published.snapshot.relays:
+            told.key_relay.CopyFrom(self._views.relay(published, result.document))
+        return told
+
+    async def RedeployKeyRelay(
+        self, request: pb.RedeployKeyRelayRequest, context: Context
+    ) -> pb.RedeployKeyRelayResponse:
+        """Not served."""
+        raise NotServed(f"{_SERVICE}/RedeployKeyRelay")
+
+    async def GetKeyRelayHistory(
+        self, request: pb.GetKeyRelayHistoryRequest, context: Context
+    ) -> pb.GetKeyRelayHistoryResponse:
+        """Not served."""
+        raise NotServed(f"{_SERVICE}/GetKeyRelayHistory")
+
+    async def WatchKeyRelays(
+        self, request: pb.WatchKeyRelaysRequest, context: Context
+    ) -> AsyncIterator[pb.WatchKeyRelaysResponse]:
+        """Tell committed changes of key relays."""
+        notes = watch(self._desk, request.resume_revision, wanted(["relays"]), heartbeat_s=self._heartbeat_s)
+        async for note in notes:
+            yield self._told(note)
+
+    def _told(self, note: Note) -> pb.WatchKeyRelaysResponse:
+        told = pb.WatchKeyRelaysResponse(
+            kind=pb.WatchKeyRelaysResponse.Kind.Value(f"KIND_{note.kind.name}"), resume_revision=note.resume_revision
+        )
+        if note.kind is NoteKind.DELETED:
+            told.deleted = f"keyRelays/{note.key}"
+        elif isinstance(note.document, KeyRelay):
+            told.key_relay.CopyFrom(self._views.relay(note.published, note.document))
+        return told
+
+    async def ComputeRoutes(self, request: pb.ComputeRoutesRequest, context: Context) -> pb.ComputeRoutesResponse:
+        """Compute candidate routes; nothing changes."""
+        mistakes = Mistakes()
+        demand = mistakes.built(demand_from_pb(request.key_relay, mistakes))
+        limit = min(request.max_candidates or 1, _MOST_CANDIDATES)
+        return await self._search.answer(self._desk.published, demand, limit)
+
+
+def _relay_fields(published: Published, views: Views) -> Fields[KeyRelay]:
+    return {
+        "name": lambda relay: either("keyRelays", relay.name),
+        "state": lambda relay: (relay.state.name,),
+        "source": lambda relay: either("nodes", relay.demand.source),
+        "target": lambda relay: either("nodes", relay.demand.target),
+        "application": lambda relay: either("applications", relay.application),
+        "protection": lambda relay: (relay.demand.protection.name,),
+        "priority": lambda relay: (str(relay.demand.priority),),
+        "shares": lambda relay: (str(relay.demand.shares),),
+        "created_by": lambda relay: (relay.created_by.removeprefix("qinet://"),),
+        "admin_enabled": lambda relay: truth(relay.admin_enabled),
+        "link_status": lambda relay: (views.relay_status(published, relay).name,),
+        "link": lambda relay: {text for link in relay.links() for text in either("links", link)},
+        "node": lambda relay: {text for node in relay.nodes() for text in either("nodes", node)},
+    }
