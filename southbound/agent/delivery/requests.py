@@ -8,9 +8,9 @@ from typing import Final
 from southbound.agent.delivery.json_body import integer, objects, only_members, read_object
 from southbound.agent.delivery.refused import RequestRefused
 from southbound.agent.delivery.target import Method, Target
+from southbound.agent.keyplane.delivery import NOT_A_MULTIPLE
 from southbound.agent.keyplane.events import KeyStatus
 
-NOT_A_MULTIPLE: Final = "size shall be a multiple of 8"
 EXTENSION_UNSUPPORTED: Final = "not all extension_mandatory parameters are supported"
 _KEY_REQUEST: Final = ("number", "size", "additional_slave_SAE_IDs", "extension_mandatory", "extension_optional")
 _KEY_IDS: Final = ("key_IDs", "key_IDs_extension")
