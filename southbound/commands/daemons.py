@@ -1,0 +1,90 @@
+"""The two daemons, `qinet-agent run` and `qinet-agent fleet`: they run until a signal ends them."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from controller.identity.peers import Identity, Kind
+from southbound.agent.node import Agent, AgentPlan
+from southbound.commands.exits import Exit
+from southbound.fleet.fleet import Fleet, FleetPlan
+from southbound.fleet.lab import LabServer
+
+log = logging.getLogger(__name__)
+
+AGENT_FILE = "agent.json"
+FLEET_FILE = "fleet.json"
+
+
+async def run_agent(plan: AgentPlan) -> Exit:
+    """Run one agent until SIGINT or SIGTERM; FAULT when it fails before.
+
+    Once it listens, `agent.json` in its state directory tells its addresses.
+    """
+    ended = _signalled()
+    agent = await Agent.start(plan)
+    ready = plan.state_dir / AGENT_FILE
+    try:
+        _tell(ready, {"node": plan.node.name, "peer": agent.peer_address, "delivery": agent.delivery_address})
+        failed = asyncio.create_task(agent.failed.wait())
+        signalled = asyncio.create_task(ended.wait())
+        await asyncio.wait({failed, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (failed, signalled):
+            task.cancel()
+    finally:
+        ready.unlink(missing_ok=True)
+        await agent.stop()
+    return Exit.FAULT if agent.failed.is_set() else Exit.DONE
+
+
+async def run_fleet(plan: FleetPlan, lab_listen: tuple[str, int] | None) -> Exit:
+    """Run a fleet until SIGINT or SIGTERM.
+
+    Once all agents listen, `fleet.json` in the state directory tells their addresses, and the lab's with the
+    identity that answers there.
+    """
+    ended = _signalled()
+    ready = plan.state_dir / FLEET_FILE
+    ready.unlink(missing_ok=True)
+    fleet = Fleet(plan)
+    lab: LabServer | None = None
+    try:
+        told: dict[str, object] = {"pid": os.getpid(), "pki": str(plan.pki.resolve()), "topology": plan.topology.name}
+        await fleet.start()
+        if lab_listen is not None:
+            face = min(fleet.plans)
+            lab = LabServer(fleet, fleet.plans[face].tls)
+            address = await lab.start(*lab_listen)
+            told["lab"] = {"address": address, "identity": str(Identity(Kind.NODE, face))}
+        told["nodes"] = {
+            name: {"peer": agent.peer_address, "delivery": agent.delivery_address}
+            for name, agent in sorted(fleet.agents.items())
+        }
+        _tell(ready, told)
+        log.info("fleet runs nodes=%d links=%d, all modules simulated", len(fleet.agents), len(fleet.channels))
+        await ended.wait()
+    finally:
+        ready.unlink(missing_ok=True)
+        if lab is not None:
+            await lab.stop()
+        await fleet.stop()
+    return Exit.DONE
+
+
+def _signalled() -> asyncio.Event:
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
+
+
+def _tell(path: Path, content: Mapping[str, object]) -> None:
+    """Write a file so that whoever sees it sees all of it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    written = path.with_suffix(".new")
+    written.write_text(json.dumps(content, indent=2) + "\n")
+    written.replace(path)

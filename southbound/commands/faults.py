@@ -1,0 +1,96 @@
+"""Orders faults at a fleet's lab service."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from controller.domain.refusals import InvalidValue, Refusal
+from controller.identity.credentials import open_channel
+from controller.identity.peers import Identity, parse_identity
+from controller.identity.tls_files import files_in, load_tls
+from qinet.lab.v1 import lab_pb2 as pb
+from qinet.lab.v1 import lab_pb2_grpc
+from southbound.commands.daemons import FLEET_FILE
+from southbound.commands.exits import Exit
+
+_TIMEOUT_S = 30.0
+
+
+class NoFleet(Refusal):
+    """There is no running fleet where one was looked for."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__("NO_FLEET", f"{path}: {problem}", {"file": path})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """Where a fleet's lab service is, who answers there, and with whose certificate we ask."""
+
+    address: str
+    peer: Identity
+    pki: Path
+    user: Identity
+
+
+def find_lab(state: Path, *, address: str, peer: str, pki: Path | None, user: str) -> Lab:
+    """Return the lab of the fleet whose state directory that is; what is given takes the place of what the fleet says.
+
+    Raises:
+        NoFleet: No fleet says where it is.
+        InvalidValue: An identity is malformed.
+    """
+    told: dict[str, object] = {}
+    if not (address and peer and pki):
+        told = _told(state / FLEET_FILE)
+    lab = told.get("lab") or {"address": "", "identity": ""}
+    assert isinstance(lab, dict)
+    identity = parse_identity(peer or str(lab["identity"]))
+    if identity.dns_name is None:
+        raise InvalidValue("", ("lab-identity", f"{identity} serves nothing: give the node/NAME that the fleet names"))
+    return Lab(
+        address=address or str(lab["address"]),
+        peer=identity,
+        pki=pki or Path(str(told["pki"])),
+        user=parse_identity(user),
+    )
+
+
+def order(lab: Lab, fault: pb.OrderFaultRequest) -> tuple[Exit, str]:
+    """Order a fault; return the exit code and what to tell.
+
+    Raises:
+        TlsRefused: The user's certificate cannot be used.
+    """
+    tls = load_tls(files_in(lab.pki, lab.user), expect=lab.user)
+    with open_channel(tls, lab.address, lab.peer) as channel:
+        try:
+            lab_pb2_grpc.LabServiceStub(channel).OrderFault(fault, timeout=_TIMEOUT_S)
+        except grpc.RpcError as refused:
+            code, details = _said(refused)
+            if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+                where = f"the lab at {lab.address} does not answer as {lab.peer}"
+                return Exit.UNREACHABLE, f"{where}: is the fleet running? ({details})"
+            return Exit.REFUSED, details or code.name
+    return Exit.DONE, f"in force: {fault.WhichOneof('fault')}"
+
+
+def _said(refused: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    # What a stub raises is a call too; its type does not say so.
+    call: Any = refused
+    return call.code(), call.details() or ""
+
+
+def _told(path: Path) -> dict[str, object]:
+    try:
+        told = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise NoFleet(path, "does not exist: name the --state directory of a running fleet, or --lab") from None
+    except (OSError, ValueError) as problem:
+        raise NoFleet(path, f"cannot be read ({problem})") from None
+    if not isinstance(told, dict) or "lab" not in told:
+        raise NoFleet(path, "names no lab: start the fleet with --lab-listen")
+    return told

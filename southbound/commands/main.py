@@ -1,0 +1,219 @@
+"""The command line of the agent: qinet-agent run | fleet | fault | reset-election."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Never, TypeVar
+
+import typer
+
+from controller.config.topology_file import load_topology
+from controller.domain.refusals import InvalidValue, Refusal
+from qinet.lab.v1 import lab_pb2 as pb
+from southbound.agent.drivers.simulated import HISTORY_S
+from southbound.agent.plan import agent_plan, channels_of
+from southbound.agent.storage import reset_election
+from southbound.agent.uplink import ControllerAddress
+from southbound.commands.daemons import run_agent, run_fleet
+from southbound.commands.exits import CODES_HELP, Exit
+from southbound.commands.faults import find_lab, order
+from southbound.fleet.fleet import FleetPlan
+
+app = typer.Typer(
+    name="qinet-agent",
+    help="The agent of a QKD node; its QKD modules are simulated.",
+    epilog=CODES_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+T = TypeVar("T")
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+Topology = Annotated[Path, typer.Option(help="Topology file, the same for every agent of the network.")]
+Pki = Annotated[Path, typer.Option(help="Directory as `qinetctl pki` makes it.", envvar="QINET_PKI")]
+Controllers = Annotated[
+    list[str],
+    typer.Option(
+        "--controller", help="HOST:PORT of a controller, or NAME@HOST:PORT where it is not controller/controller."
+    ),
+]
+HistoryS = Annotated[
+    float, typer.Option(min=0.0, help="Seconds for which the modules of a never-used store have run already.")
+]
+LogLevel = Annotated[str, typer.Option(help=f"One of {', '.join(_LEVELS)}.")]
+
+
+@app.command()
+def run(
+    *,
+    node: Annotated[str, typer.Option(help="Name of the node in the topology.")],
+    topology: Topology,
+    controller: Controllers,
+    state: Annotated[Path, typer.Option(help="Directory of this agent alone; made if missing.")],
+    pki: Pki = Path("pki"),
+    listen_peer: Annotated[str, typer.Option(help="HOST:PORT for other agents; port 0: any.")] = "127.0.0.1:0",
+    listen_delivery: Annotated[str, typer.Option(help="HOST:PORT for GS QKD 014; port 0: any.")] = "127.0.0.1:0",
+    advertise: Annotated[str, typer.Option(help="Host under which others reach this node, if not that.")] = "",
+    history_s: HistoryS = HISTORY_S,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run the agent of one node until Ctrl-C; state/agent.json tells its addresses once it listens."""
+
+    async def work() -> Exit:
+        network = load_topology(topology)
+        plan = agent_plan(
+            network,
+            node,
+            channels=channels_of(network),
+            pki=pki,
+            controllers=[ControllerAddress.parse(one) for one in controller],
+            state_dir=state,
+            peer_listen=_endpoint("--listen-peer", listen_peer),
+            delivery_listen=_endpoint("--listen-delivery", listen_delivery),
+            advertised_host=advertise,
+            history_s=history_s,
+        )
+        return await run_agent(plan)
+
+    _daemon(work, log_level)
+
+
+@app.command()
+def fleet(
+    *,
+    topology: Topology,
+    controller: Controllers,
+    state: Annotated[Path, typer.Option(help="Directory of the fleet; one below it for each node.")],
+    pki: Pki = Path("pki"),
+    lab_listen: Annotated[str, typer.Option(help="HOST:PORT on loopback where faults are ordered; port 0: any.")] = "",
+    leave_out: Annotated[
+        list[str] | None, typer.Option("--except", help="A node whose agent somebody else runs; repeatable.")
+    ] = None,
+    history_s: HistoryS = HISTORY_S,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run the agents of a whole topology until Ctrl-C; state/fleet.json tells their addresses once all listen."""
+
+    async def work() -> Exit:
+        plan = FleetPlan(
+            topology=load_topology(topology),
+            pki=pki,
+            controllers=[ControllerAddress.parse(one) for one in controller],
+            state_dir=state,
+            left_out=frozenset(leave_out or ()),
+            history_s=history_s,
+        )
+        return await run_fleet(plan, _endpoint("--lab-listen", lab_listen) if lab_listen else None)
+
+    _daemon(work, log_level)
+
+
+class Kind(StrEnum):
+    """What can be ordered."""
+
+    CUT = "cut"
+    REPAIR = "repair"
+    RATE = "rate"
+    QBER = "qber"
+    CRASH = "crash"
+    RESTART = "restart"
+
+
+@app.command(epilog=CODES_HELP)
+def fault(
+    *,
+    kind: Annotated[Kind, typer.Argument(help="cut|repair|rate|qber a link, crash|restart an agent.")],
+    name: Annotated[str, typer.Argument(help="Name of the link; of the node for crash and restart.")],
+    value: Annotated[
+        float | None, typer.Argument(help="rate: part that is left, 0 to 1. qber: what is measured, 0 to 0.5.")
+    ] = None,
+    state: Annotated[
+        Path,
+        typer.Option(help="The fleet's state directory; its fleet.json says the rest.", envvar="QINET_FLEET_STATE"),
+    ] = Path("fleet"),
+    lab: Annotated[str, typer.Option(help="HOST:PORT of the lab service, in place of the fleet's word.")] = "",
+    lab_identity: Annotated[str, typer.Option(help="node/NAME that answers there, in place of it.")] = "",
+    pki: Annotated[
+        Path | None, typer.Option(help="Directory of certificates, in place of the fleet's.", envvar="QINET_PKI")
+    ] = None,
+    user: Annotated[str, typer.Option(help="Whose certificate to show: user/NAME.")] = "user/operator",
+) -> None:
+    """Order a fault of a running fleet: a cut fibre, less rate, a higher QBER, a crashed agent; or end one."""
+    if (value is not None) is not (kind in {Kind.RATE, Kind.QBER}):
+        _leave(Exit.USAGE, f"{kind} takes {'a value' if value is None else 'no value'}: see qinet-agent fault --help")
+    request = _request(kind, name, value or 0.0)
+    where = _refusing(lambda: find_lab(state, address=lab, peer=lab_identity, pki=pki, user=user))
+    code, message = _refusing(lambda: order(where, request))
+    _leave(code, message)
+
+
+def _request(kind: Kind, name: str, value: float) -> pb.OrderFaultRequest:
+    match kind:
+        case Kind.CUT:
+            return pb.OrderFaultRequest(cut=pb.CutFault(link=name))
+        case Kind.REPAIR:
+            return pb.OrderFaultRequest(repair=pb.RepairFault(link=name))
+        case Kind.RATE:
+            return pb.OrderFaultRequest(rate=pb.RateFault(link=name, factor=value))
+        case Kind.QBER:
+            return pb.OrderFaultRequest(qber=pb.QberFault(link=name, qber=value))
+        case Kind.CRASH:
+            return pb.OrderFaultRequest(crash=pb.CrashFault(node=name))
+        case Kind.RESTART:
+            return pb.OrderFaultRequest(restart=pb.RestartFault(node=name))
+
+
+@app.command("reset-election")
+def reset(state: Annotated[Path, typer.Option(help="State directory of the stopped agent.")]) -> None:
+    """Forget the highest election id: the way out where a confused controller raised it, or its store was replaced."""
+    forgotten = _refusing(lambda: reset_election(state))
+    typer.echo("it had seen none" if forgotten is None else f"forgotten: epoch and term {forgotten}")
+
+
+def _endpoint(option: str, text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise InvalidValue("", (option, f"{text!r} is not HOST:PORT"))
+    return host, int(port)
+
+
+def _daemon(work: Callable[[], Coroutine[Any, Any, Exit]], log_level: str) -> None:
+    if log_level not in _LEVELS:
+        _leave(Exit.USAGE, f"--log-level {log_level!r} is not one of {', '.join(_LEVELS)}")
+    logging.basicConfig(
+        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    try:
+        code = _refusing(lambda: asyncio.run(work()))
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _refusing(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except InvalidValue as refusal:
+        _leave(Exit.USAGE, refusal.message)
+    except Refusal as refusal:
+        _leave(Exit.FILE, refusal.message)
+
+
+def _leave(code: Exit, message: str) -> Never:
+    for line in message.splitlines():
+        typer.echo(line if code is Exit.DONE else f"qinet-agent: {line}", err=code is not Exit.DONE)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Many agents of a topology in one process, and faults to order."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from controller.config.topology_file import TopologyFile
+from controller.domain.refusals import InvalidValue, NotFound
+from southbound.agent.drivers.simulated import HISTORY_S, Condition, SimulatedChannel
+from southbound.agent.node import Agent, AgentPlan
+from southbound.agent.plan import agent_plan, channels_of, node_of
+from southbound.agent.uplink import ControllerAddress
+
+log = logging.getLogger(__name__)
+
+_STARTED_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """What a fleet is started with.
+
+    Attributes:
+        topology: Of which every node but those in `left_out` runs here.
+        state_dir: Holds one directory for each node.
+        left_out: Nodes whose agents somebody else runs.
+        host: Listened on; each agent takes ports of its own.
+    """
+
+    topology: TopologyFile
+    pki: Path
+    controllers: Sequence[ControllerAddress]
+    state_dir: Path
+    left_out: frozenset[str] = field(default_factory=frozenset)
+    host: str = "127.0.0.1"
+    history_s: float = HISTORY_S
+
+
+class Fleet:
+    """A running fleet. Faults of a link hit both its ends as far as they run here."""
+
+    def __init__(self, plan: FleetPlan) -> None:
+        """Prepare.
+
+        Raises:
+            NotFound: A node that is left out does not exist.
+            TlsRefused: A node's certificate cannot be used.
+        """
+        for name in plan.left_out:
+            node_of(plan.topology, name)
+        self._channels = channels_of(plan.topology)
+        self._plans = {
+            node.name: agent_plan(
+                plan.topology,
+                node.name,
+                channels=self._channels,
+                pki=plan.pki,
+                controllers=plan.controllers,
+                state_dir=plan.state_dir / node.name,
+                peer_listen=(plan.host, 0),
+                delivery_listen=(plan.host, 0),
+                history_s=plan.history_s,
+            )
+            for node in plan.topology.nodes
+            if node.name not in plan.left_out
+        }
+        self._agents: dict[str, Agent] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._changing = asyncio.Lock()
+
+    @property
+    def plans(self) -> Mapping[str, AgentPlan]:
+        """Return what each node of this fleet is started with."""
+        return self._plans
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        """Return the agents that run."""
+        return self._agents
+
+    @property
+    def channels(self) -> Mapping[str, SimulatedChannel]:
+        """Return the simulated channels, by link."""
+        return self._channels
+
+    async def start(self) -> None:
+        """Start every agent; all or none.
+
+        Raises:
+            Refusal: A state directory or an address cannot be used.
+        """
+        few = asyncio.Semaphore(_STARTED_AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with few:
+                await self._start(name)
+
+        results = await asyncio.gather(*(one(name) for name in self._plans), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                await self.stop()
+                raise result
+
+    async def stop(self) -> None:
+        """Stop every agent in good order. Safe to repeat."""
+        async with self._changing:
+            watches, self._watches = list(self._watches.values()), {}
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+            agents, self._agents = list(self._agents.values()), {}
+            await asyncio.gather(*(agent.stop() for agent in agents))
+
+    async def crash(self, node: str) -> None:
+        """Stop a node's agent as if its process were killed; one that does not run is no mistake.
+
+        Raises:
+            NotFound: This fleet has no such node.
+        """
+        self._require_node(node)
+        async with self._changing:
+            await self._drop(node)
+
+    async def restart(self, node: str) -> None:
+        """Start a crashed agent from its store; one that runs is no mistake.
+
+        Raises:
+            NotFound: This fleet has no such node.
+        """
+        self._require_node(node)
+        async with self._changing:
+            if node not in self._agents:
+                await self._start(node)
+
+    def cut(self, link: str) -> None:
+        """Cut a link's fibre.
+
+        Raises:
+            NotFound: There is no such link.
+        """
+        self._order(link, replace(self._condition(link), cut=True))
+
+    def repair(self, link: str) -> None:
+        """Make a link as new again.
+
+        Raises:
+            NotFound: There is no such link.
+        """
+        self._order(link, Condition())
+
+    def rate(self, link: str, factor: float) -> None:
+        """Leave a part of a link's rate.
+
+        Raises:
+            NotFound: There is no such link.
+            InvalidValue: The factor is not in [0, 1].
+        """
+        if not 0.0 <= factor <= 1.0:
+            raise InvalidValue(f"links/{link}", ("factor", f"{factor} is not in [0, 1]"))
+        self._order(link, replace(self._condition(link), factor=factor))
+
+    def qber(self, link: str, qber: float) -> None:
+        """Have a link's modules measure that from the block on that runs now.
+
+        Raises:
+            NotFound: There is no such link.
+            InvalidValue: The QBER is not in [0, 0.5].
+        """
+        if not 0.0 <= qber <= 0.5:
+            raise InvalidValue(f"links/{link}", ("qber", f"{qber} is not in [0, 0.5]"))
+        self._order(link, replace(self._condition(link), qber=qber))
+
+    def _condition(self, link: str) -> Condition:
+        if link not in self._channels:
+            raise NotFound(f"links/{link} (this fleet's links: {', '.join(self._channels)})")
+        return self._channels[link].condition
+
+    def _order(self, link: str, condition: Condition) -> None:
+        self._condition(link)
+        clock = next(iter(self._plans.values())).clock
+        self._channels[link].order(condition, clock.wall_ms())
+        log.warning(
+            "fault ordered link=%s cut=%s factor=%g qber=%s", link, condition.cut, condition.factor, condition.qber
+        )
+
+    def _require_node(self, node: str) -> None:
+        if node not in self._plans:
+            raise NotFound(f"nodes/{node} (this fleet's nodes: {', '.join(self._plans)})")
+
+    async def _start(self, name: str) -> None:
+        agent = await Agent.start(self._plans[name])
+        self._agents[name] = agent
+        self._watches[name] = asyncio.create_task(self._watch(name, agent), name=f"watch-{name}")
+
+    async def _watch(self, name: str, agent: Agent) -> None:
+        await agent.failed.wait()
+        async with self._changing:
+            if self._agents.get(name) is agent:
+                # It has said what failed; the others go on, as they would if it were a process.
+                del self._agents[name]
+                await agent.crash()
+
+    async def _drop(self, name: str) -> None:
+        if (watch := self._watches.pop(name, None)) is not None:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+        if (agent := self._agents.pop(name, None)) is not None:
+            await agent.crash()
+            log.warning("agent crashed by order node=%s", name)

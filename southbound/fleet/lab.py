@@ -1,0 +1,129 @@
+"""The loopback service by which faults are ordered: qinet.lab.v1, over mutual TLS, for users."""
+
+import ipaddress
+import time
+
+import grpc
+import grpc.aio
+
+from controller.domain.refusals import InvalidValue, NotFound, Refusal
+from controller.identity.credentials import Tls, grpc_server_credentials
+from controller.identity.interceptor import IdentityInterceptor
+from controller.identity.peers import Kind
+from qinet.lab.v1 import lab_pb2 as pb
+from qinet.lab.v1 import lab_pb2_grpc
+from southbound.agent.peers import ListenRefused
+from southbound.fleet.fleet import Fleet
+
+
+class LabService(lab_pb2_grpc.LabServiceServicer):
+    """Translates; what happens is the fleet's."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def OrderFault(
+        self,
+        request: pb.OrderFaultRequest,
+        context: "grpc.aio.ServicerContext[pb.OrderFaultRequest, pb.OrderFaultResponse]",
+    ) -> pb.OrderFaultResponse:
+        """Put a fault in force; see lab.proto."""
+        ordered_s = time.monotonic()
+        try:
+            await self._order(request)
+        except Refusal as refusal:
+            await context.abort(_code(refusal), refusal.message)
+        return pb.OrderFaultResponse(monotonic_s=ordered_s)
+
+    async def GetFleet(
+        self, request: pb.GetFleetRequest, context: "grpc.aio.ServicerContext[pb.GetFleetRequest, pb.GetFleetResponse]"
+    ) -> pb.GetFleetResponse:
+        """Tell what runs; see lab.proto."""
+        agents = self._fleet.agents
+        return pb.GetFleetResponse(
+            nodes=[
+                pb.FleetNode(
+                    node=name,
+                    running=name in agents,
+                    delivery_address=agents[name].delivery_address if name in agents else "",
+                    peer_address=agents[name].peer_address if name in agents else "",
+                )
+                for name in self._fleet.plans
+            ],
+            links=[
+                pb.FleetLink(
+                    link=name,
+                    cut=channel.condition.cut,
+                    rate_factor=channel.condition.factor,
+                    qber=channel.condition.qber,
+                )
+                for name, channel in self._fleet.channels.items()
+            ],
+        )
+
+    async def _order(self, request: pb.OrderFaultRequest) -> None:
+        fleet = self._fleet
+        match request.WhichOneof("fault"):
+            case "cut":
+                fleet.cut(request.cut.link)
+            case "repair":
+                fleet.repair(request.repair.link)
+            case "rate":
+                fleet.rate(request.rate.link, request.rate.factor)
+            case "qber":
+                fleet.qber(request.qber.link, request.qber.qber)
+            case "crash":
+                await fleet.crash(request.crash.node)
+            case "restart":
+                await fleet.restart(request.restart.node)
+            case _:
+                raise InvalidValue("", ("fault", "is required: cut, repair, rate, qber, crash or restart"))
+
+
+def _code(refusal: Refusal) -> grpc.StatusCode:
+    if isinstance(refusal, NotFound):
+        return grpc.StatusCode.NOT_FOUND
+    if isinstance(refusal, InvalidValue):
+        return grpc.StatusCode.INVALID_ARGUMENT
+    return grpc.StatusCode.FAILED_PRECONDITION
+
+
+class LabServer:
+    """The service on its port."""
+
+    def __init__(self, fleet: Fleet, tls: Tls) -> None:
+        """Serve a fleet under the identity of one of its nodes."""
+        self._tls = tls
+        self._server = grpc.aio.server(
+            interceptors=[IdentityInterceptor({Kind.USER})], options=[("grpc.so_reuseport", 0)]
+        )
+        lab_pb2_grpc.add_LabServiceServicer_to_server(LabService(fleet), self._server)
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; return host:port.
+
+        Raises:
+            InvalidValue: The host is not a loopback address.
+            ListenRefused: The address cannot be listened on.
+        """
+        if not _is_loopback(host):
+            raise InvalidValue(
+                "", ("lab-listen", f"{host!r} is not a loopback address: faults are ordered locally only")
+            )
+        try:
+            bound = self._server.add_secure_port(f"{host}:{port}", grpc_server_credentials(self._tls))
+        except RuntimeError as problem:
+            raise ListenRefused(f"{host}:{port}", str(problem)) from None
+        await self._server.start()
+        return f"{host}:{bound}"
+
+    async def stop(self) -> None:
+        """Stop; orders in progress end."""
+        await self._server.stop(1.0)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
