@@ -25,6 +25,7 @@ class RawAgent:
         self._channel = open_aio_channel(tls, address, Identity(Kind.CONTROLLER, "one"))
         stub = rpc.AgentServiceStub(self._channel)
         self._writing = asyncio.Lock()
+        self._beats = True
         self._beating: asyncio.Task[None] | None = None
         self.call: grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse] = stub.Session()
 
@@ -34,8 +35,8 @@ class RawAgent:
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.fall_silent()
         self.call.cancel()
+        await self.fall_silent()
         await self._channel.close()
 
     async def say(self, **message: object) -> None:
@@ -45,19 +46,24 @@ class RawAgent:
         request = hello(self.model.node, in_force=self.model.entries)
         for name, value in more.items():
             setattr(request.hello, name, value)
+        self._beats = beating
         await self._write(request)
-        if beating:
-            self._beating = asyncio.create_task(self._beat())
 
-    def fall_silent(self) -> None:
+    async def fall_silent(self) -> None:
+        """Stop the heartbeats. To be done before the controller is made to end the stream.
+
+        A write on an ended stream makes a grpc.aio client report INTERNAL in place of the status, and a write that
+        is cancelled cancels the call.
+        """
+        self._beats = False
         if self._beating is not None:
-            self._beating.cancel()
+            await self._beating
 
     async def _beat(self) -> None:
-        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            while True:
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError):
+            while self._beats:
                 await self.say(heartbeat=pb.Heartbeat())
-                await asyncio.sleep(SETTINGS.heartbeat_interval_ms / 2000)
+                await asyncio.sleep(SETTINGS.heartbeat_interval_ms / 4000)
 
     async def _write(self, request: pb.SessionRequest) -> None:
         async with self._writing:
@@ -72,6 +78,8 @@ class RawAgent:
                 if message.WhichOneof("message") == "heartbeat" != kind:
                     continue
                 assert message.WhichOneof("message") == kind, message
+                if kind == "welcome" and self._beats:
+                    self._beating = asyncio.create_task(self._beat())
                 return message
 
     async def take_update(self) -> None:

@@ -91,6 +91,7 @@ async def test_a_newer_stream_replaces_the_older_and_another_store_is_turned_awa
     async with RawAgent(tls, house.address) as older, RawAgent(tls, house.address) as newer:
         await older.hello()
         await older.next("welcome")
+        await older.fall_silent()
         await newer.hello()
         await newer.next("welcome")
         assert (await older.ended())[0] is grpc.StatusCode.ABORTED
@@ -125,7 +126,7 @@ async def test_an_agent_that_does_not_read_delays_nobody_else(house: House) -> N
         RawAgent(house.tls(Kind.NODE, "b"), house.address) as brisk,
     ):
         await stuck.hello()
-        await house.writer.until(lambda event: isinstance(event, events.AgentConnected))
+        await stuck.next("welcome")
         # when another comes and is configured
         await brisk.hello()
         await brisk.next("welcome")
@@ -136,7 +137,7 @@ async def test_an_agent_that_does_not_read_delays_nobody_else(house: House) -> N
         session = house.server.registry.sessions()["a"]
         assert 0 < session.waiting <= 1_002
         # and once it falls silent too, it is given up
-        stuck.fall_silent()
+        await stuck.fall_silent()
         lost = await house.writer.until(lambda event: isinstance(event, events.AgentLost) and event.node == "a")
         assert isinstance(lost, events.AgentLost)
         assert "nothing heard" in lost.reason
@@ -152,6 +153,7 @@ async def test_a_message_beyond_the_limit_ends_its_stream_alone(house: House) ->
         for agent in (big, other):
             await agent.hello()
             await agent.next("welcome")
+        await big.fall_silent()
         await big.say(report=pb.Report(links=[pb.LinkReport(link="l", down_reason="x" * 200_000)]))
         code, _ = await big.ended()
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -185,6 +187,7 @@ async def test_stopping_tells_the_agents_to_go_elsewhere(house: House) -> None:
     async with RawAgent(house.tls(Kind.NODE, "a"), house.address) as agent:
         await agent.hello()
         await agent.next("welcome")
+        await agent.fall_silent()
         stopping = asyncio.create_task(house.server.stop(grace_s=2))
         assert (await agent.ended())[0] is grpc.StatusCode.UNAVAILABLE
         await stopping

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.application import Sae
+from controller.domain.log import MAX_ENTRY_BYTES, LogRecord
 from controller.domain.snapshot import NO_CHANGES, Changes, ElectionId, put
-from controller.ports.store import MAX_ENTRY_BYTES, LogRecord
 from controller.wire.documents import encode
 from controller.wire.log import (
     changes_of_snapshot,
