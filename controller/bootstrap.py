@@ -24,7 +24,8 @@ from controller.domain.refusals import Precondition
 from controller.identity.credentials import https_server_context
 from controller.identity.peers import Identity, Kind
 from controller.identity.tls_files import Tls, files_in, load_tls
-from controller.northbound.server import NorthboundServer
+from controller.northbound.operations import ControllerFacts
+from controller.northbound.server import NorthboundServer, NorthboundSettings
 from controller.observability.http import MetricsServer
 from controller.observability.logs import configure_logging
 from controller.observability.metrics import Metrics
@@ -71,7 +72,7 @@ class _Controller:
         self._metrics.info.labels(version("qinet-controller")).set(1)
         self._metrics.configuration_info.labels(config.sha256).set(1)
         self._observations = Observations()
-        self._exit_code = 0
+        self._clock = SystemClock()
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -97,7 +98,7 @@ class _Controller:
             await self._stop.wait()
             ticking.cancel()
             log.info("controller stopping")
-        return self._exit_code
+        return 0
 
     def _writer(self, store: Store, loop: asyncio.AbstractEventLoop) -> tuple[Writer, AgentServer]:
         made: list[Writer] = []
@@ -105,11 +106,10 @@ class _Controller:
         def deliver(event: AgentEvent, done: Callable[[], None] | None) -> bool:
             return made[0].deliver(event, done)
 
-        clock = SystemClock()
         agents = AgentServer(
             deliver=deliver,
             observations=self._observations,
-            clock=clock,
+            clock=self._clock,
             settings=ControlSettings(
                 heartbeat_interval_ms=self._config.southbound.heartbeat_interval_ms,
                 report_interval_ms=self._config.southbound.report_interval_ms,
@@ -122,7 +122,7 @@ class _Controller:
                 apps=self._apps,
                 encode=entry_to_bytes,
                 agents=agents,
-                clock=clock,
+                clock=self._clock,
                 metrics=self._metrics,
                 loop=loop,
                 on_death=self._died,
@@ -155,12 +155,23 @@ class _Controller:
         stack.push_async_callback(agents.stop)
         host, port = self._config.southbound.listen
         addresses["southbound"] = f"{host}:{await agents.start(self._tls, f'{host}:{port}')}"
-        northbound = NorthboundServer(
-            desk=writer.desk, observations=self._observations, metrics=self._metrics, config_sha256=self._config.sha256
-        )
-        stack.push_async_callback(northbound.stop)
         host, port = self._config.northbound
-        addresses["northbound"] = f"{host}:{await northbound.start(self._tls, f'{host}:{port}')}"
+        northbound = NorthboundServer(
+            tls=self._tls,
+            desk=writer.desk,
+            observations=self._observations,
+            clock=self._clock,
+            facts=ControllerFacts(
+                name=self._config.name,
+                address=f"{host}:{port}",
+                version=version("qinet-controller"),
+                config_hash=self._config.sha256,
+                start_ms=self._clock.wall_ms(),
+            ),
+            settings=NorthboundSettings(address=f"{host}:{port}"),
+        )
+        addresses["northbound"] = f"{host}:{await northbound.start()}"
+        stack.push_async_callback(northbound.stop)
         if self._config.metrics is not None:
             addresses["metrics"] = await self._expose(writer, self._config.metrics, stack)
         return addresses

@@ -21,53 +21,52 @@ END_TO_END_CHECK_BIT: Final = 256
 SMALLEST_CHUNK_BIT: Final = 256
 LARGEST_CHUNK_BIT: Final = 8192
 _CHUNK_PERIOD_S: Final = 30
+_MASKS_BIT: Final = HOP_TAG_BIT + HOP_ACK_BIT + END_TO_END_CHECK_BIT
 
 
 def chunk_bits(rate_millibit_per_s: int) -> int:
     """Return the size of the chunks of a relay: large enough that tags cost little, small enough to fill in time.
 
     Returns:
-        A power of two in 256..8192 bits: the largest that the rate fills within 30 s, else 256.
+        What the rate fills in 30 s, rounded up to whole bytes, but 256..8192 bit.
 
     >>> chunk_bits(1_000), chunk_bits(100_000), chunk_bits(10**9)
-    (256, 2048, 8192)
+    (256, 3000, 8192)
     """
-    size = SMALLEST_CHUNK_BIT
-    while size < LARGEST_CHUNK_BIT and 2 * size * 1000 <= rate_millibit_per_s * _CHUNK_PERIOD_S:
-        size *= 2
-    return size
+    filled = -(-rate_millibit_per_s * _CHUNK_PERIOD_S // 8000) * 8
+    return max(SMALLEST_CHUNK_BIT, min(filled, LARGEST_CHUNK_BIT))
 
 
 def link_charge_millibit_per_s(rate_millibit_per_s: int) -> int:
-    """Return what one share of that rate takes on every link of its route, rounded up.
+    """Return what one share of that rate takes on every link of its route: r(b+a)/b, rounded up.
 
-    >>> link_charge_millibit_per_s(1_000_000)
-    1062500
+    Between the smallest and the largest chunk, b is what the rate fills in 30 s, so that the masks take a bits in
+    30 s whatever the rate. Counting that, and not b rounded to whole bytes, lets the charge rise with the rate.
+
+    >>> link_charge_millibit_per_s(1_000), link_charge_millibit_per_s(100_000), link_charge_millibit_per_s(1_000_000)
+    (3000, 117067, 1062500)
     """
-    size = chunk_bits(rate_millibit_per_s)
-    return -(-rate_millibit_per_s * (size + HOP_TAG_BIT + HOP_ACK_BIT + END_TO_END_CHECK_BIT) // size)
+    masked = rate_millibit_per_s * _MASKS_BIT
+    smallest, largest = -(-masked // SMALLEST_CHUNK_BIT), -(-masked // LARGEST_CHUNK_BIT)
+    between = -(-_MASKS_BIT * 1000 // _CHUNK_PERIOD_S)
+    return rate_millibit_per_s + max(largest, min(smallest, between))
 
 
 def rate_within(room_millibit_per_s: int) -> int:
     """Return the largest rate whose charge fits into the room; 0 when none does.
 
-    >>> link_charge_millibit_per_s(rate_within(1_062_500)) <= 1_062_500
-    True
+    >>> rate_within(1_062_500), rate_within(2)
+    (1000000, 0)
     """
-    # The charge falls where a larger chunk makes tags cheaper, so it is monotone only within one size:
-    # each size is solved exactly, and the largest rate wins.
-    best = 0
-    size = SMALLEST_CHUNK_BIT
-    while size <= LARGEST_CHUNK_BIT:
-        overhead = size + HOP_TAG_BIT + HOP_ACK_BIT + END_TO_END_CHECK_BIT
-        rate = room_millibit_per_s * size // overhead
-        smallest = 0 if size == SMALLEST_CHUNK_BIT else -(-size * 1000 // _CHUNK_PERIOD_S)
-        if size < LARGEST_CHUNK_BIT:
-            rate = min(rate, -(-2 * size * 1000 // _CHUNK_PERIOD_S) - 1)
-        if rate >= max(smallest, 1):
-            best = max(best, rate)
-        size *= 2
-    return best
+    # The charge rises with the rate, and is never less than it.
+    low, high = 0, max(0, room_millibit_per_s)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if link_charge_millibit_per_s(middle) <= room_millibit_per_s:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def promised_skr_millibit_per_s(link: Link, condition: LinkCondition) -> int:

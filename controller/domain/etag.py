@@ -1,14 +1,17 @@
 """Etags: they cover what clients set, and not state that we change."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from controller.domain.key_relay import KeyRelay
 from controller.domain.snapshot import Document
 
-_SET_BY_CLIENTS = {KeyRelay: ("name", "application", "demand", "admin_enabled", "accept_blocked")}
+_SET_BY_CLIENTS: Final[Mapping[type, tuple[str, ...]]] = {
+    KeyRelay: ("name", "application", "demand", "admin_enabled", "accept_blocked")
+}
 
 
 def _plain(value: Any) -> Any:

@@ -53,9 +53,10 @@ def create_relay(
     except NotServed:
         raise
     except Refusal as refusal:
-        if relay.accept_blocked:
-            return blocked(relay, str(refusal))
-        raise
+        # A relay of several shares is not kept waiting for routes that could not be used.
+        if not relay.accept_blocked or relay.demand.shares > 1:
+            raise
+        return blocked(relay, str(refusal))
     return replace(routed(relay, routes, version=version, now_ms=now_ms, because="created"), state=RelayState.PENDING)
 
 

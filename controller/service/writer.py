@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from controller.domain.events import AgentEvent, TimePassed
 from controller.domain.key_relay import KeyRelay, RelayState
+from controller.domain.log import LogRecord
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Changes, ElectionId, Snapshot
 from controller.observability.metrics import Metrics
 from controller.ports.agents import AgentPort
 from controller.ports.clock import Clock
-from controller.ports.store import LogRecord, OutcomeUnknown, Store
+from controller.ports.store import OutcomeUnknown, Store
 from controller.service.configuration import Encode
 from controller.service.core import App, Core, Now
 from controller.service.desk import Desk

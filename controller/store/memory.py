@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from controller.domain.log import LogRecord
 from controller.domain.snapshot import ElectionId, Snapshot
-from controller.ports.store import Loaded, LogRecord, TooOld, check_follows
+from controller.ports.store import Loaded, TooOld, check_follows
 from controller.wire.log import pack, record_to_pb, unpack
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from controller.domain.log import LogRecord
 from controller.domain.snapshot import COLLECTIONS, ElectionId, Snapshot
-from controller.ports.store import NOTHING, Loaded, LogRecord, OutcomeUnknown, TooOld, Unusable, check_follows
+from controller.ports.store import NOTHING, Loaded, OutcomeUnknown, TooOld, Unusable, check_follows
 from controller.store.sqlite_file import Holding, connect, corrupt, newer, unusable
 from controller.wire.documents import encode
 from controller.wire.log import (

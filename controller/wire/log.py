@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from controller.domain.log import MAX_ENTRY_BYTES, LogRecord
 from controller.domain.snapshot import Changes, ElectionId
-from controller.ports.store import MAX_ENTRY_BYTES, LogRecord
 from controller.wire.documents import document_from_pb, document_to_pb, key_from_pb, key_to_pb
 from controller.wire.stored_enums import NewerSchema, Undecodable
 from qinet.store.v1 import document_pb2, log_pb2

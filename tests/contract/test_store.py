@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from controller.domain.alarm import Alarm
 from controller.domain.application import Sae
 from controller.domain.link import LinkCondition
+from controller.domain.log import LogRecord
 from controller.domain.node import Node
 from controller.domain.refusals import InvalidValue
 from controller.domain.snapshot import (
@@ -26,7 +27,7 @@ from controller.domain.snapshot import (
     put,
     put_condition,
 )
-from controller.ports.store import NOTHING, Conflict, LogRecord, Store, TooOld
+from controller.ports.store import NOTHING, Conflict, Store, TooOld
 from controller.store.memory import Memory, MemoryStore
 from controller.store.sqlite import SqliteStore
 from tests.unit.wire.document_strategies import deletes, writes
