@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from qinet.southbound.v1 import agent_pb2_grpc
 from qinet.types.v1 import types_pb2
 from southbound.agent.clock import SystemClock
 from southbound.agent.drivers.simulated import SimulatedChannel, SimulatedLink, SimulatedModule
+from southbound.agent.keyplane.events import Answer, GetKeys, GetKeysById
 from southbound.agent.node import Agent, AgentPlan
 from southbound.agent.uplink import ControllerAddress
 
@@ -80,6 +81,9 @@ class Controller(agent_pb2_grpc.AgentServiceServicer):
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
         await self._server.stop(0)
 
     @property
@@ -315,3 +319,38 @@ async def eventually(claim: Callable[[], bool]) -> None:
     async with asyncio.timeout(TIMEOUT_S):
         while not claim():
             await asyncio.sleep(0.01)
+
+
+class Running:
+    """The agents of a test."""
+
+    def __init__(self, line: Line, controller: Controller, stack: AsyncExitStack) -> None:
+        self.line = line
+        self.controller = controller
+        self.agents: dict[str, Agent] = {}
+        self._stack = stack
+
+    async def start(self, *nodes: str) -> None:
+        for node in nodes:
+            self.agents[node] = await self.line.start(node, self.controller.address)
+            self._stack.push_async_callback(self.agents[node].stop)
+
+    async def configure(self) -> None:
+        addresses = {node: agent.peer_address for node, agent in self.agents.items()}
+        for node in self.agents:
+            answer = await self.controller.configure(node, line_entries(node, addresses))
+            assert answer.HasField("ack"), answer
+
+    def available(self) -> int:
+        status = self.agents["a"].status("alice", "bob")
+        return 0 if status is None else status.stored_key_count
+
+    async def taken_at_a(self, number: int = 1) -> Answer:
+        """Fetch keys as the master, once they are there."""
+        await eventually(lambda: self.available() >= number)
+        return await self.agents["a"].ask(GetKeys(now_s=0, request=0, master="alice", slave="bob", number=number))
+
+    async def taken_at_c(self, key_ids: Iterable[str]) -> Answer:
+        """Fetch keys as the slave."""
+        asked = GetKeysById(now_s=0, request=0, slave="bob", master="alice", key_ids=tuple(key_ids))
+        return await self.agents["c"].ask(asked)
