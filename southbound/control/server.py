@@ -156,8 +156,8 @@ class AgentServer(rpc.AgentServiceServicer):
         finally:
             session.end(_CLOSED)
             self._registry.collect(session)
-        ending = session.ending or _CLOSED
-        log.info("agent gone node=%s reason=%s: %s", node, ending.reason, ending.message)
+            ending = session.ending or _CLOSED
+            log.info("agent gone node=%s reason=%s: %s", node, ending.reason, ending.message)
         if ending is not _CLOSED:
             await context.abort(*_answer(ending))
 

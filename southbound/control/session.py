@@ -74,6 +74,7 @@ class AgentSession:
         self._uncommitted: dict[int, None] = {}
         self._notified: deque[tuple[int, int]] = deque()
         self._last_notification = 0
+        self._acknowledged = 0
         self._to_say: deque[pb.SessionResponse] = deque()
         self._ack_due: int | None = None
         self._beat_due = False
@@ -301,7 +302,10 @@ class AgentSession:
 
     def _notification(self, notification: pb.Notification, now_ms: int) -> None:
         if notification.sequence <= self._last_notification:
-            raise OutOfStep(f"notification {notification.sequence} after {self._last_notification}")
+            # A repeat: its effect was taken the first time, and what it says may be out of date by now.
+            if notification.sequence <= self._acknowledged:
+                self._ack_due = self._acknowledged
+            return
         self._last_notification = notification.sequence
         self._tell(self._reports.notification(notification, now_ms))
         # What it says may already have been told by a report whose effect is still to be committed.
@@ -311,7 +315,8 @@ class AgentSession:
     def _settle_notifications(self) -> None:
         oldest = next(iter(self._uncommitted), self._event_count + 1)
         while self._notified and self._connected and self._notified[0][1] < oldest:
-            self._ack_due, _ = self._notified.popleft()
+            self._acknowledged, _ = self._notified.popleft()
+            self._ack_due = self._acknowledged
             self.woken()
 
     def _tell(self, news: list[events.AgentEvent]) -> None:

@@ -358,11 +358,26 @@ def test_a_notification_that_decides_nothing_here_is_acknowledged_at_once(stage:
     assert agent.acknowledged == 4
 
 
-def test_a_notification_out_of_sequence_ends_the_session(stage: Stage) -> None:
-    session = quiet(stage)
-    for _ in range(2):
-        stage.hear(session, said(notification=pb.Notification(sequence=1, draining=pb.Draining())))
-    assert session.ending is not None
+def test_a_repeated_notification_is_acknowledged_again_and_its_old_news_is_not_taken(stage: Stage) -> None:
+    session, agent = quiet(stage), ModelAgent()
+    first = said(notification=pb.Notification(sequence=1, link_down=down()))
+    stage.hear(session, first)
+    stage.hear(session, first)
+    stage.tell(session, agent)
+    assert agent.acknowledged == 0
+    stage.commit()
+    stage.tell(session, agent)
+    assert agent.acknowledged == 1
+
+    stage.hear(session, said(report=pb.Report(links=[pb.LinkReport(link="l")])))
+    stage.commit()
+    stage.take()
+    stage.hear(session, first)
+    message = session.next_message(stage.now_ms)
+    assert message is not None
+    assert message.notification_ack.sequence == 1
+    assert stage.take() == []
+    assert session.ending is None
 
 
 def test_what_is_said_before_the_hashes_are_known_follows_the_word_that_the_agent_is_here(stage: Stage) -> None:
