@@ -39,11 +39,11 @@ CODES: Final[dict[type[Refusal], grpc.StatusCode]] = {
 """By kind of refusal; a subclass has its base's code."""
 
 # A status travels in the trailing metadata, base64, its message twice; clients drop calls whose metadata exceed 8 KiB.
-_MESSAGE_CHARS: Final = 900
-_FACT_CHARS: Final = 400
-_FACTS_CHARS: Final = 1600
-_FIELDS: Final = 12
-_FIELD_CHARS: Final = 120
+_MESSAGE_BYTES: Final = 900
+_FACT_BYTES: Final = 400
+_FACTS_BYTES: Final = 1600
+_FIELDS: Final = 10
+_FIELD_BYTES: Final = 120
 _RETRY_S: Final = 1
 
 
@@ -79,7 +79,7 @@ def to_status(refusal: Refusal) -> grpc.Status:
     Long texts are cut: a status that does not fit into metadata would never arrive.
     """
     code = code_of(refusal)
-    status = status_pb2.Status(code=code.value[0], message=cut(refusal.message, _MESSAGE_CHARS))
+    status = status_pb2.Status(code=code.value[0], message=cut(refusal.message, _MESSAGE_BYTES))
     details: list[Message] = [
         ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=_facts(refusal)),
         *_of_kind(refusal, code),
@@ -95,7 +95,7 @@ def _of_kind(refusal: Refusal, code: grpc.StatusCode) -> list[Message]:
         case InvalidValue(fields=fields):
             violations = [
                 BadRequest.FieldViolation(
-                    field=cut(field, _FIELD_CHARS), description=cut(problem, _FIELD_CHARS), reason=refusal.reason
+                    field=cut(field, _FIELD_BYTES), description=cut(problem, _FIELD_BYTES), reason=refusal.reason
                 )
                 for field, problem in fields[:_FIELDS]
             ]
@@ -103,7 +103,7 @@ def _of_kind(refusal: Refusal, code: grpc.StatusCode) -> list[Message]:
         case NotFound() | AlreadyExists():
             kind, _, _ = facts.get("resource", "").partition("/")
             return [
-                ResourceInfo(resource_type=cut(kind, 64), resource_name=cut(facts.get("resource", ""), _FIELD_CHARS))
+                ResourceInfo(resource_type=cut(kind, 64), resource_name=cut(facts.get("resource", ""), _FIELD_BYTES))
             ]
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         subject = next((facts[name] for name in ("bottleneck_links", "resource", "used_by") if facts.get(name)), "")
@@ -112,8 +112,8 @@ def _of_kind(refusal: Refusal, code: grpc.StatusCode) -> list[Message]:
                 violations=[
                     PreconditionFailure.Violation(
                         type=refusal.reason,
-                        subject=cut(subject, _FIELD_CHARS),
-                        description=cut(refusal.message, _FIELD_CHARS),
+                        subject=cut(subject, _FIELD_BYTES),
+                        description=cut(refusal.message, _FIELD_BYTES),
                     )
                 ]
             )
@@ -125,20 +125,21 @@ def _of_kind(refusal: Refusal, code: grpc.StatusCode) -> list[Message]:
 
 def _facts(refusal: Refusal) -> dict[str, str]:
     if isinstance(refusal, InvalidValue):
-        return {"resource": cut(refusal.resource, _FIELD_CHARS)}  # the rest is in BadRequest
+        return {"resource": cut(refusal.resource, _FIELD_BYTES)}  # the rest is in BadRequest
     fitted: dict[str, str] = {}
-    room = _FACTS_CHARS
+    room = _FACTS_BYTES
     for name, value in refusal.facts().items():
-        text = cut(value, min(_FACT_CHARS, max(room, 1)))
+        text = cut(value, min(_FACT_BYTES, max(room, 3)))
         fitted[name] = text
-        room -= len(text)
+        room -= len(text.encode())
     return fitted
 
 
 def cut(text: str, at_most: int) -> str:
-    """Return the text, its end left out where it is too long.
+    """Return the text, its end left out where it has more bytes of UTF-8 than that (>= 3).
 
-    >>> cut("abcdef", 4), cut("abc", 4)
-    ('abc…', 'abc')
+    >>> cut("abcdef", 5), cut("abc", 5), cut("äöü", 5)
+    ('ab…', 'abc', 'ä…')
     """
-    return text if len(text) <= at_most else text[: at_most - 1] + "…"
+    encoded = text.encode()
+    return text if len(encoded) <= at_most else encoded[: at_most - 3].decode(errors="ignore") + "…"
