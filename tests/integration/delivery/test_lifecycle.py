@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,6 +94,26 @@ async def test_stop_does_not_wait_longer_than_the_grace_for_a_node_that_is_stuck
             assert time.monotonic() - began < 3
             assert await reader.read() == b""
         assert network.desks[0].waiting == 0
+
+
+async def test_stop_ends_a_connection_whose_client_never_says_goodbye(party: Party) -> None:
+    async with delivery_network(party) as network:
+        address = urlsplit(network.alice.kme_url)
+        context = https_client_context(party(f"sae/{network.alice.sae}"))
+
+        def connect() -> ssl.SSLSocket:
+            plain = socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
+            secured = context.wrap_socket(plain, server_hostname=address.hostname)
+            secured.sendall(head("GET", "bob/nothing"))
+            assert secured.recv(1) == b"H"
+            return secured
+
+        secured = await asyncio.to_thread(connect)
+        with socket.socket(fileno=secured.detach()) as below:  # from here on nobody answers in TLS
+            below.setblocking(False)
+            await asyncio.wait_for(network.servers[0].stop(), 5)
+            while below.recv(1 << 16):  # raises while the server's end is open
+                pass
 
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(network: DeliveryNetwork, party: Party) -> None:
