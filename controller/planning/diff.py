@@ -33,7 +33,11 @@ def hashes_of(desired: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def difference(
-    desired: Mapping[str, bytes], in_force: Mapping[str, bytes], *, held: Collection[str] = ()
+    desired: Mapping[str, bytes],
+    in_force: Mapping[str, bytes],
+    *,
+    held: Collection[str] = (),
+    hashes: Mapping[str, bytes] | None = None,
 ) -> Difference:
     """Return the smallest step that makes `in_force` into `desired`.
 
@@ -41,6 +45,7 @@ def difference(
         desired: Content by entry id.
         in_force: Hash by entry id, 32 bytes each.
         held: Ids to leave as they are, whatever is desired.
+        hashes: Of what is desired, where they are known already.
 
     >>> step = difference({"a": b"1"}, {"b": entry_hash("b", b"2")})
     >>> dict(step.upserts), step.deletes
@@ -50,7 +55,8 @@ def difference(
     >>> bool(difference({"a": b"2"}, step.after, held={"a"}))
     False
     """
-    after = {name: entry_hash(name, content) for name, content in desired.items() if name not in held}
+    wanted = hashes_of(desired) if hashes is None else hashes
+    after = {name: value for name, value in wanted.items() if name not in held}
     after |= {name: in_force[name] for name in held if name in in_force}
     upserts = {name: desired[name] for name in sorted(after) if in_force.get(name) != after[name]}
     deletes = tuple(sorted(name for name in in_force if name not in after))

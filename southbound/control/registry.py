@@ -105,6 +105,7 @@ class Registry:
                 version=version,
                 remaining_s={name: left for name, left in remaining_s.items() if name in entries},
                 pushed_ms=now_ms,
+                before=place.wish,
             )
             if place.session is not None:
                 place.session.want(place.wish, now_ms)

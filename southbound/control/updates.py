@@ -161,9 +161,11 @@ class Updates:
             return pb.EntryHashesRequest()
         held, self._look_ms = self._refused.held(self._wish, now_ms)
         # What was refused goes last and alone, so that a second refusal delays nothing else.
-        step = difference(self._wish.entries, self.in_force, held=self._refused.current(self._wish).keys())
-        if not step:
-            step = difference(self._wish.entries, self.in_force, held=held)
+        wanted, hashes = self._wish.entries, self._wish.hashes
+        refused = self._refused.current(self._wish).keys()
+        step = difference(wanted, self.in_force, held=refused, hashes=hashes)
+        if not step and refused != held:
+            step = difference(wanted, self.in_force, held=held, hashes=hashes)
         if not step:
             if not held:
                 self.version = max(self.version, self._wish.version)

@@ -1,10 +1,9 @@
 """What is wanted of one node, and what its agent refused of it: what outlives a session."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from controller.domain.entries import digest_of, entry_hash
-from controller.planning.diff import hashes_of
 from southbound.control.settings import ControlSettings
 
 
@@ -17,6 +16,7 @@ class Wish:
         version: Log revision that it was compiled from.
         remaining_s: Life left by entry id, as of `pushed_ms`; entries without a lifetime are not in it.
         pushed_ms: Monotonic.
+        before: The wish before it: what did not change is not hashed again.
         hashes, digest: Of the entries.
     """
 
@@ -24,11 +24,19 @@ class Wish:
     version: int
     remaining_s: Mapping[str, int]
     pushed_ms: int
+    before: InitVar["Wish | None"] = None
     hashes: Mapping[str, bytes] = field(init=False)
     digest: bytes = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hashes", hashes_of(self.entries))
+    def __post_init__(self, before: "Wish | None") -> None:
+        known = {} if before is None else before.entries
+        hashes = {
+            name: before.hashes[name]
+            if before is not None and known.get(name) == content
+            else entry_hash(name, content)
+            for name, content in self.entries.items()
+        }
+        object.__setattr__(self, "hashes", hashes)
         object.__setattr__(self, "digest", digest_of(self.hashes))
 
     def remaining(self, entry_id: str, now_ms: int) -> int | None:

@@ -80,7 +80,6 @@ async def test_hello_for_another_node_than_the_certificates_is_refused(house: Ho
 async def test_only_nodes_may_hold_a_session(house: House, kind: Kind) -> None:
     house.server.push({"a": {}}, 1, ELECTION)
     async with RawAgent(house.tls(kind, "a"), house.address) as agent:
-        await agent.hello()
         code, _ = await agent.ended()
     assert code is grpc.StatusCode.PERMISSION_DENIED
 
