@@ -1,1 +1,1 @@
-"""qinetctl: one file per command group."""
+"""qinetctl: the operator's tool. It asks the controller and shows the answer; it decides nothing."""

@@ -1,0 +1,182 @@
+"""Printing: tables for people, JSON and YAML for programs, messages on stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+Output = Annotated[Format, typer.Option("--output", "-o", help="How to print results.")]
+
+_STYLES: Final = {
+    "ACTIVE": "green",
+    "yes": "green",
+    "enabled": "green",
+    "CREATE": "green",
+    "PASSIVE": "yellow",
+    "DEGRADED": "yellow",
+    "RESTORING": "yellow",
+    "PENDING": "cyan",
+    "INSTALLING": "cyan",
+    "maintenance": "yellow",
+    "MINOR": "yellow",
+    "UPDATE": "yellow",
+    "REMOVING": "dim",
+    "BLOCKED": "bold red",
+    "OFF": "red",
+    "MAJOR": "bold red",
+    "no": "red",
+    "disabled": "red",
+    "DELETE": "red",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under column names.
+
+    Attributes:
+        title: Above it; may be empty.
+        columns: Names, in lower case, with units.
+        rows: One text per column.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """Facts about one thing, name and value; empty values are not shown."""
+
+    facts: tuple[tuple[str, str], ...]
+
+
+Part = Table | Sheet
+"""A part of what a person is shown."""
+
+
+def now_if_watched() -> datetime | None:
+    """Return the time if a person looks on: ages are for people only, so that what programs read stays the same."""
+    return datetime.now(UTC) if sys.stdout.isatty() else None
+
+
+def clean(text: str) -> str:
+    r"""Return the text on one line, with nothing in it that a terminal would obey.
+
+    >>> clean("fine – \x1b[31mred")
+    'fine – \\x1b[31mred'
+    """
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def plain(parts: Iterable[Part]) -> str:
+    r"""Return the parts as text that is the same for the same data.
+
+    >>> print(plain([Table(columns=("name", "rate bit/s"), rows=(("links/a", "10"), ("links/long", "2000")))]), end="")
+    NAME        RATE BIT/S
+    links/a     10
+    links/long  2000
+    """
+    blocks: list[str] = []
+    for part in parts:
+        if isinstance(part, Sheet):
+            facts = [(name, clean(value)) for name, value in part.facts if value]
+            width = max((len(name) for name, _ in facts), default=0) + 1
+            lines = [f"{name + ':':{width}}  {value}" for name, value in facts]
+        else:
+            lines = [part.title + ":"] if part.title else []
+            cells = [tuple(column.upper() for column in part.columns), *(tuple(map(clean, row)) for row in part.rows)]
+            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            lines += ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in cells]
+        blocks.append("".join(line.rstrip() + "\n" for line in lines))
+    return "\n".join(blocks)
+
+
+def show(parts: Sequence[Part]) -> None:
+    """Print the parts: in colour where a person looks on, else plain."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(plain(parts))
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    console = Console()
+    for part in parts:
+        if isinstance(part, Sheet):
+            grid = RichTable.grid(padding=(0, 2))
+            for name, value in part.facts:
+                if value:
+                    grid.add_row(Text(f"{name}:", style="bold"), Text(clean(value), style=_STYLES.get(value, "")))
+            console.print(grid)
+            continue
+        table = RichTable(box=SIMPLE_HEAD, title=part.title or None, title_justify="left", pad_edge=False)
+        for column in part.columns:
+            table.add_column(column.upper(), overflow="fold")
+        for row in part.rows:
+            table.add_row(*(Text(clean(cell), style=_STYLES.get(cell, "")) for cell in row))
+        console.print(table)
+
+
+def document(message: "Message") -> dict[str, Any]:
+    """Return a message as JSON has it: field names as in the API, fields without a value included."""
+    from google.protobuf.json_format import MessageToDict
+
+    return dict(MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
+
+
+def as_text(value: object, fmt: Format) -> str:
+    """Return a JSON value as JSON or YAML text."""
+    if fmt is Format.JSON:
+        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+
+
+def emit(
+    fmt: Format,
+    parts: Callable[[], Sequence[Part]],
+    messages: "Message | Sequence[Message] | Mapping[str, Sequence[Message]]",
+) -> None:
+    """Print a result.
+
+    Args:
+        fmt: As the user wants it.
+        parts: Makes what a person is shown.
+        messages: What a program is given: one message is an object, several are a list, named ones an object of lists.
+    """
+    if fmt is Format.TABLE:
+        show(parts())
+    elif isinstance(messages, Mapping):
+        value = {name: [document(message) for message in each] for name, each in messages.items()}
+        sys.stdout.write(as_text(value, fmt))
+    elif isinstance(messages, Sequence):
+        sys.stdout.write(as_text([document(message) for message in messages], fmt))
+    else:
+        sys.stdout.write(as_text(document(messages), fmt))
+
+
+def tell(*lines: str) -> None:
+    """Say something to the person at the terminal, on stderr; the first line is marked as ours."""
+    for number, line in enumerate(lines):
+        print(f"{'' if number else 'qinetctl: '}{clean(line)}", file=sys.stderr)

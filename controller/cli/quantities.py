@@ -1,0 +1,108 @@
+"""Rates, durations and moments between a person's notation and numbers with a unit."""
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+_RATE: Final = re.compile(r"(?P<number>.+?)\s*(?P<prefix>[kMG]?)(bit/s|bps)?")
+_PREFIX: Final = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST_S: Final = 315_576_000_000  # of google.protobuf.Duration
+
+
+def rate_bit_per_s(text: str) -> float:
+    """Read a rate in bit/s, with k, M or G for more. Whether it is in range is the controller's to judge.
+
+    >>> rate_bit_per_s("1000"), rate_bit_per_s("2k"), rate_bit_per_s("1.5Mbit/s"), rate_bit_per_s("-1")
+    (1000.0, 2000.0, 1500000.0, -1.0)
+
+    Raises:
+        typer.BadParameter: It is no number.
+    """
+    if match := _RATE.fullmatch(text.strip()):
+        with suppress(ValueError):
+            return float(match["number"]) * _PREFIX[match["prefix"]]
+    raise typer.BadParameter(f"{text!r} is not a rate: write 1000, 2k or 1.5M (bit/s)")
+
+
+def duration_ms(text: str) -> float:
+    """Read a duration; a bare number is in seconds.
+
+    >>> duration_ms("5m"), duration_ms("1h30m"), duration_ms("250ms"), duration_ms("2.5")
+    (300000.0, 5400000.0, 250.0, 2500.0)
+
+    Raises:
+        typer.BadParameter: It is no duration, or longer than 10,000 years.
+    """
+    stripped = text.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", stripped):
+        total = float(stripped) * 1000
+    elif _DURATION.fullmatch(stripped):
+        total = sum(float(number) * _UNIT_MS[unit] for number, unit in _PART.findall(stripped))
+    else:
+        raise typer.BadParameter(f"{text!r} is not a duration: write 30s, 5m, 1h30m, 7d or 250ms")
+    if total > _LONGEST_S * 1000:
+        raise typer.BadParameter(f"{text!r} is longer than any network lives")
+    return total
+
+
+def duration_pb(text: str) -> "Duration":
+    """Read a duration into protobuf's form; as `duration_ms`."""
+    from google.protobuf.duration_pb2 import Duration
+
+    seconds, rest_ms = divmod(duration_ms(text), 1000)
+    return Duration(seconds=int(seconds), nanos=round(rest_ms * 1_000_000))
+
+
+def shown_number(value: float) -> str:
+    """Return a number with at most three decimals.
+
+    >>> shown_number(304000.0), shown_number(0.8540), shown_number(0.0)
+    ('304000', '0.854', '0')
+    """
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def shown_span(span_s: float) -> str:
+    """Return a time span in its two largest units.
+
+    >>> shown_span(0.25), shown_span(75), shown_span(7200), shown_span(90000)
+    ('250ms', '1m15s', '2h', '1d1h')
+    """
+    if span_s < 1:
+        return f"{max(0, round(span_s * 1000))}ms"
+    left = round(span_s)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, left = divmod(left, size)
+        if amount:
+            parts.append(f"{amount}{unit}")
+        if len(parts) == 2 or (parts and not amount):
+            break
+    return "".join(parts)
+
+
+def shown_duration(duration: "Duration") -> str:
+    """Return protobuf's duration in its two largest units."""
+    return shown_span(duration.seconds + duration.nanos / 1e9)
+
+
+def shown_moment(moment: "Timestamp", now: datetime | None) -> str:
+    """Return a moment: relative to `now` if that is given, else in UTC; empty if it is not set."""
+    if not moment.seconds:
+        return ""
+    at = datetime.fromtimestamp(moment.seconds, UTC)
+    if now is None:
+        return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    age = now - at
+    return f"in {shown_span(-age.total_seconds())}" if age < timedelta(0) else f"{shown_span(age.total_seconds())} ago"

@@ -1,0 +1,200 @@
+"""qinetctl relay: create, show and delete key relays."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from controller.cli import demand
+from controller.cli.connection import Network, connected
+from controller.cli.exits import Exit, Stop
+from controller.cli.names import full, short
+from controller.cli.output import Format, Output, emit, now_if_watched, tell
+from controller.cli.quantities import duration_ms, duration_pb
+
+if TYPE_CHECKING:
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+
+app = typer.Typer(help="Create, show and delete key relays.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the relay.")]
+ValidateOnly = Annotated[bool, typer.Option("--validate-only", help="Tell what would happen, and change nothing.")]
+RequestId = Annotated[
+    str, typer.Option("--request-id", metavar="ID", help="Makes the call safe to repeat: the same ID, the same result.")
+]
+Etag = Annotated[str, typer.Option("--etag", help="Only if it still has this etag; `show` tells it.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    source: demand.Source,
+    target: demand.Destination,
+    *,
+    rate: demand.Rate = None,
+    key_size: demand.KeySize = None,
+    keys: demand.Keys = 1,
+    every: demand.Every = "1s",
+    name: Annotated[str, typer.Option("--name", help="Name of the relay; the controller picks one if none.")] = "",
+    application: Annotated[str, typer.Option("--application", help="Application that the keys are for.")] = "",
+    priority: demand.Priority = 0,
+    max_hops: demand.MaxHops = None,
+    avoid_node: demand.AvoidNode = None,
+    avoid_link: demand.AvoidLink = None,
+    pass_node: demand.PassNode = None,
+    pass_link: demand.PassLink = None,
+    trust_domain: demand.TrustDomain = None,
+    shares: demand.Shares = None,
+    protection: Annotated[
+        demand.Protection | None, typer.Option("--protection", help="What happens when the route fails.")
+    ] = None,
+    hold_off: Annotated[
+        str | None, typer.Option("--hold-off", metavar="TIME", help="Ride out a cut on stored key for so long.")
+    ] = None,
+    lifetime: Annotated[
+        str | None, typer.Option("--lifetime", metavar="TIME", help="The relay ends by itself after that.")
+    ] = None,
+    forward_share: Annotated[
+        float | None, typer.Option("--forward-share", help="Part of the rate that originates at SOURCE, 0 to 1.")
+    ] = None,
+    accept_blocked: Annotated[
+        bool, typer.Option("--accept-blocked", help="If it cannot be carried now, store it BLOCKED and retry it.")
+    ] = False,
+    validate_only: ValidateOnly = False,
+    request_id: RequestId = "",
+    wait: Annotated[
+        str | None,
+        typer.Option("--wait", metavar="[=STATE]", help="Wait until it is in that state; alone it means ACTIVE."),
+    ] = None,
+    wait_timeout: Annotated[str, typer.Option("--wait-timeout", metavar="TIME", help="Wait at most so long.")] = "60s",
+    output: Output = Format.TABLE,
+) -> None:
+    """Create a key relay between two nodes that are not neighbours, or are.
+
+    Example: qinetctl relay create hakusan koganei --rate 1000 --application mail --wait
+    """
+    from controller.cli.tables import relay_parts, relay_state
+    from qinet.northbound.v1 import key_relay_service_pb2 as pb
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+
+    wanted = _state(wait) if wait is not None else None
+    wait_s = duration_ms(wait_timeout) / 1000
+    if wanted and validate_only:
+        raise typer.BadParameter("--wait has nothing to wait for with --validate-only")
+    relay = demand.demand_pb(
+        demand.Demand(
+            source=source,
+            target=target,
+            rate=rate,
+            key_size_bit=key_size,
+            keys=keys,
+            every=every,
+            priority=priority,
+            max_hops=max_hops,
+            avoid_nodes=avoid_node or (),
+            avoid_links=avoid_link or (),
+            pass_nodes=pass_node or (),
+            pass_links=pass_link or (),
+            trust_domains=trust_domain or (),
+            shares=shares,
+        )
+    )
+    if application:
+        relay.application = full("applications", application)
+    if protection is not None:
+        relay.protection = KeyRelay.Protection.Value(f"PROTECTION_{protection.name}")
+    if hold_off is not None:
+        relay.hold_off.CopyFrom(duration_pb(hold_off))
+    if lifetime is not None:
+        relay.lifetime.CopyFrom(duration_pb(lifetime))
+    if forward_share is not None:
+        relay.forward_share = forward_share
+    relay.accept_blocked = accept_blocked
+    request = pb.CreateKeyRelayRequest(
+        key_relay_id=short(name), key_relay=relay, request_id=request_id, validate_only=validate_only
+    )
+    with connected(context) as network:
+        answer = network.relays.CreateKeyRelay(request, timeout=network.timeout_s)
+        created = answer.key_relay
+        reached = True
+        if wanted:
+            created, reached = _wait_for(network, created, wanted, revision=answer.revision, limit_s=wait_s)
+    if validate_only:
+        tell("nothing was changed: the relay would be created like this")
+    emit(output, lambda: relay_parts(created, now_if_watched()), created)
+    if not reached:
+        raise Stop(
+            Exit.NOT_YET,
+            f"{created.name} is {relay_state(created)}, not {wanted}, after {wait_timeout}"
+            + (f": {created.state_reason}" if created.state_reason else ""),
+            f"next: it goes on without us; `qinetctl relay show {short(created.name)}` tells how far it is",
+        )
+
+
+@app.command()
+def show(context: typer.Context, name: Name, output: Output = Format.TABLE) -> None:
+    """Show all there is to know about a key relay: state, routes, reservations, ends, etag."""
+    from controller.cli.tables import relay_parts
+    from qinet.northbound.v1 import key_relay_service_pb2 as pb
+
+    with connected(context) as network:
+        request = pb.GetKeyRelayRequest(name=full("keyRelays", name))
+        relay = network.relays.GetKeyRelay(request, timeout=network.timeout_s).key_relay
+    emit(output, lambda: relay_parts(relay, now_if_watched()), relay)
+
+
+@app.command()
+def delete(context: typer.Context, name: Name, etag: Etag = "", output: Output = Format.TABLE) -> None:
+    """Delete a key relay; its links stay reserved until its nodes have confirmed."""
+    from controller.cli.output import Sheet
+    from controller.cli.tables import relay_state
+    from qinet.northbound.v1 import key_relay_service_pb2 as pb
+
+    with connected(context) as network:
+        request = pb.DeleteKeyRelayRequest(name=full("keyRelays", name), etag=etag)
+        answer = network.relays.DeleteKeyRelay(request, timeout=network.timeout_s)
+    state = relay_state(answer.key_relay) if answer.HasField("key_relay") else "gone"
+    emit(output, lambda: [Sheet(facts=(("relay", request.name), ("state", state)))], answer)
+
+
+def _state(text: str) -> str:
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+
+    known = [name.removeprefix("STATE_") for name in KeyRelay.State.keys()[1:]]
+    if text.upper() not in known:
+        raise typer.BadParameter(f"--wait: {text!r} is not a state: {', '.join(known)}")
+    return text.upper()
+
+
+def _wait_for(
+    network: Network, relay: "KeyRelay", wanted: str, *, revision: int, limit_s: float
+) -> "tuple[KeyRelay, bool]":
+    """Follow the relay until it is in the wanted state; return how it is in the end, and whether that was reached.
+
+    Raises:
+        Stop: REFUSED: somebody deleted it meanwhile.
+    """
+    from controller.cli.following import Follower
+    from controller.cli.streaming import changes
+    from controller.cli.tables import relay_state
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+    from qinet.northbound.v1.key_relay_service_pb2 import WatchKeyRelaysRequest
+
+    if relay_state(relay) == wanted:
+        return relay, True
+    watched = changes(
+        lambda resume, limit: network.relays.WatchKeyRelays(
+            WatchKeyRelaysRequest(resume_revision=resume), timeout=limit
+        ),
+        Follower(revision),
+        until=time.monotonic() + limit_s,
+    )
+    for change in watched:
+        if change.name != relay.name:
+            continue
+        if not isinstance(change.resource, KeyRelay):
+            raise Stop(Exit.REFUSED, f"{relay.name} was deleted while we waited for {wanted}")
+        relay = change.resource
+        if relay_state(relay) == wanted:
+            return relay, True
+    return relay, False

@@ -1,0 +1,376 @@
+"""What a person is shown of each kind of resource."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from controller.cli.names import short, shorts
+from controller.cli.output import Part, Sheet, Table
+from controller.cli.quantities import shown_duration, shown_moment, shown_number
+from qinet.northbound.v1.application_pb2 import Application, Sae
+from qinet.northbound.v1.key_relay_pb2 import KeyRelay, Reservation, Route
+from qinet.northbound.v1.key_relay_service_pb2 import ComputeRoutesResponse
+from qinet.northbound.v1.link_pb2 import Establishment, Link
+from qinet.northbound.v1.node_pb2 import Node
+from qinet.northbound.v1.operations_service_pb2 import Agent, Alarm
+from qinet.northbound.v1.topology_service_pb2 import TopologyAction
+from qinet.types.v1.types_pb2 import LinkStatus, PerformanceKind, Severity
+
+
+def node_table(nodes: Iterable[Node]) -> Table:
+    """Return the nodes, one a row."""
+    return Table(
+        columns=("node", "location", "trust domain", "interfaces", "connected", "administration"),
+        rows=tuple(
+            (
+                short(node.name),
+                node.location,
+                node.trust_domain,
+                ", ".join(str(interface.number) for interface in node.interfaces),
+                _yes(node.connected),
+                _administration(node),
+            )
+            for node in nodes
+        ),
+    )
+
+
+def link_table(links: Iterable[Link]) -> Table:
+    """Return the links, one a row; rates in bit/s."""
+    return Table(
+        columns=(
+            "link", "ends", "status", "promised bit/s", "capacity bit/s", "reserved bit/s", "stored bit", "qber",
+            "remarks",
+        ),
+        rows=tuple(
+            (
+                short(link.name),
+                _ends(link),
+                link_status(link),
+                shown_number(link.promised_skr_bit_per_s),
+                shown_number(link.capacity_bit_per_s),
+                shown_number(link.reserved_bit_per_s),
+                str(link.measurement.stored_key_bit) if link.HasField("measurement") else "",
+                _performance(link),
+                "; ".join(link_remarks(link)),
+            )
+            for link in links
+        ),
+    )  # fmt: skip
+
+
+def planned_node_table(nodes: Iterable[Node]) -> Table:
+    """Return the nodes of a file, one a row."""
+    return Table(
+        columns=("node", "location", "trust domain", "interfaces", "remarks"),
+        rows=tuple(
+            (
+                short(node.name),
+                node.location,
+                node.trust_domain,
+                ", ".join(str(interface.number) for interface in node.interfaces),
+                "" if (administration := _administration(node)) == "enabled" else administration,
+            )
+            for node in nodes
+        ),
+    )
+
+
+def planned_link_table(links: Iterable[Link]) -> Table:
+    """Return the links of a file, one a row."""
+    return Table(
+        columns=("link", "ends", "length km", "loss db", "model bit/s", "capacity bit/s", "expected qber", "remarks"),
+        rows=tuple(
+            (
+                short(link.name),
+                _ends(link),
+                shown_number(link.length_km) if link.HasField("length_km") else "",
+                shown_number(link.loss_db) if link.HasField("loss_db") else "",
+                shown_number(link.model_skr_bit_per_s),
+                shown_number(link.capacity_bit_per_s),
+                f"{link.expected_qber:.4f}" if link.HasField("expected_qber") else "",
+                "; ".join(link_remarks(link)),
+            )
+            for link in links
+        ),
+    )
+
+
+def _ends(link: Link) -> str:
+    return " - ".join(f"{short(end.node)}:{end.interface}" for end in link.ends)
+
+
+def link_status(link: Link) -> str:
+    """Return the status word of a link."""
+    return _word(LinkStatus.Name(link.status), "LINK_STATUS_")
+
+
+def link_remarks(link: Link) -> list[str]:
+    """Return what is unusual about a link."""
+    found: list[str] = []
+    if link.establishment == Establishment.ESTABLISHMENT_POSSIBLE:
+        found.append("possible, not established")
+    if link.stale:
+        found.append("stale")
+    if link.down_at:
+        found.append(f"down at {shorts(link.down_at)}" + (f": {link.down_reason}" if link.down_reason else ""))
+    if link.exhausted:
+        found.append("stored key at its floor")
+    if (administration := _administration(link)) != "enabled":
+        found.append(administration)
+    if link.measurement.HasField("time_to_empty"):
+        found.append(f"empty in {shown_duration(link.measurement.time_to_empty)}")
+    return found
+
+
+def _performance(link: Link) -> str:
+    measured = link.measurement
+    if not measured.HasField("performance"):
+        return ""
+    kind = measured.performance_kind
+    figure = f"{measured.performance:.4f}"
+    if kind == PerformanceKind.PERFORMANCE_KIND_QBER:
+        return figure
+    return f"{_word(PerformanceKind.Name(kind), 'PERFORMANCE_KIND_').lower().replace('_', ' ')} {figure}"
+
+
+def relay_table(relays: Iterable[KeyRelay]) -> Table:
+    """Return the key relays, one a row."""
+    return Table(
+        columns=("relay", "source", "target", "rate bit/s", "state", "route", "version", "application", "reason"),
+        rows=tuple(
+            (
+                short(relay.name),
+                short(relay.source),
+                short(relay.target),
+                shown_number(relay.rate_bit_per_s),
+                relay_state(relay),
+                " | ".join(map(route_text, relay.routes)),
+                str(relay.route_version),
+                short(relay.application),
+                relay.state_reason,
+            )
+            for relay in relays
+        ),
+    )
+
+
+def relay_state(relay: KeyRelay) -> str:
+    """Return the state word of a relay."""
+    return _word(KeyRelay.State.Name(relay.state), "STATE_")
+
+
+def route_text(route: Route) -> str:
+    """Return a route on one line, nodes and links: `a -[a-b]- b`."""
+    if not route.hops:
+        return ""
+    return short(route.hops[0].start_node) + "".join(
+        f" -[{short(hop.link)}]- {short(hop.end_node)}" for hop in route.hops
+    )
+
+
+def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
+    """Return all there is to know about one relay; moments relative to `now` if that is given."""
+    protection = _word(KeyRelay.Protection.Name(relay.protection), "PROTECTION_").lower().replace("_", " ")
+    facts = (
+        ("relay", relay.name),
+        ("state", relay_state(relay)),
+        ("reason", relay.state_reason),
+        ("phase", _word(KeyRelay.Phase.Name(relay.phase), "PHASE_") if relay.phase else ""),
+        ("link status", _word(LinkStatus.Name(relay.link_status), "LINK_STATUS_") if relay.link_status else ""),
+        ("source", relay.source),
+        ("target", relay.target),
+        ("rate", f"{shown_number(relay.rate_bit_per_s)} bit/s"),
+        ("application", relay.application),
+        ("priority", str(relay.priority)),
+        ("max hops", str(relay.max_hops) if relay.HasField("max_hops") else ""),
+        ("avoid", ", ".join([*relay.avoid_nodes, *relay.avoid_links])),
+        ("pass", ", ".join([*relay.pass_nodes, *relay.pass_links])),
+        ("trust domains", ", ".join(relay.trust_domains)),
+        ("shares", str(relay.shares) if relay.HasField("shares") else "1"),
+        ("protection", protection if relay.protection else ""),
+        ("hold-off", shown_duration(relay.hold_off) if relay.HasField("hold_off") else ""),
+        ("forward share", shown_number(relay.forward_share) if relay.HasField("forward_share") else ""),
+        ("accept blocked", _yes(relay.accept_blocked) if relay.accept_blocked else ""),
+        ("administration", "" if _enabled(relay) else "disabled"),
+        ("riding on store", "yes" if relay.riding_on_store else ""),
+        ("route version", str(relay.route_version)),
+        ("unconfirmed", shorts(relay.unconfirmed_nodes)),
+        ("created", " by ".join(filter(None, (shown_moment(relay.create_time, now), relay.created_by)))),
+        ("expires", shown_moment(relay.expire_time, now)),
+        ("etag", relay.etag),
+    )
+    parts: list[Part] = [Sheet(facts=facts)]
+    if relay.routes:
+        parts.append(_route_table(relay.routes))
+    if relay.reservations:
+        parts.append(_reservation_table(relay.reservations))
+    if relay.ends:
+        parts.append(
+            Table(
+                title="Ends",
+                columns=(
+                    "node",
+                    "confirmed",
+                    "stock bit",
+                    "confirmed bit",
+                    "delivered bit",
+                    "voided chunks",
+                    "remarks",
+                ),
+                rows=tuple(
+                    (
+                        short(end.node),
+                        _yes(end.confirmed),
+                        str(end.stock_bit),
+                        str(end.confirmed_bit_total),
+                        str(end.delivered_bit_total),
+                        str(end.voided_chunk_total),
+                        "starved" if end.starved else "",
+                    )
+                    for end in relay.ends
+                ),
+            )
+        )
+    return parts
+
+
+def _route_table(routes: Sequence[Route]) -> Table:
+    return Table(
+        title="Routes",
+        columns=("share", "hop", "from", "link", "to"),
+        rows=tuple(
+            (str(share), str(number), short(hop.start_node), short(hop.link), short(hop.end_node))
+            for share, route in enumerate(routes, 1)
+            for number, hop in enumerate(route.hops, 1)
+        ),
+    )
+
+
+def _reservation_table(reservations: Iterable[Reservation]) -> Table:
+    return Table(
+        title="Reservations",
+        columns=("link", "charge bit/s", "remarks"),
+        rows=tuple(
+            (short(one.link), shown_number(one.charge_bit_per_s), "releasing" if one.releasing else "")
+            for one in reservations
+        ),
+    )
+
+
+def candidate_parts(answer: ComputeRoutesResponse) -> list[Part]:
+    """Return candidate routes, best first."""
+    return [
+        Table(
+            columns=("rank", "links", "bottleneck bit/s", "charge bit/s", "route"),
+            rows=tuple(
+                (
+                    str(rank),
+                    str(sum(len(route.hops) for route in candidate.routes)),
+                    shown_number(candidate.bottleneck_bit_per_s),
+                    shown_number(max((one.charge_bit_per_s for one in candidate.reservations), default=0.0)),
+                    " | ".join(map(route_text, candidate.routes)),
+                )
+                for rank, candidate in enumerate(answer.candidates, 1)
+            ),
+        )
+    ]
+
+
+def application_table(applications: Iterable[Application]) -> Table:
+    """Return the applications, one a row."""
+    return Table(
+        columns=("application", "server sae", "client saes", "key size bit", "relay"),
+        rows=tuple(
+            (
+                short(one.name),
+                short(one.server_sae),
+                shorts(one.client_saes),
+                str(one.key_size_bit or 256),
+                short(one.key_relay),
+            )
+            for one in applications
+        ),
+    )
+
+
+def sae_table(saes: Iterable[Sae]) -> Table:
+    """Return the SAE directory, one a row."""
+    return Table(
+        columns=("sae", "node", "applications"),
+        rows=tuple((short(sae.name), short(sae.node), shorts(sae.applications)) for sae in saes),
+    )
+
+
+def agent_table(agents: Iterable[Agent]) -> Table:
+    """Return the agents, one a row."""
+    return Table(
+        columns=(
+            "node", "connected", "version", "peer address", "delivery address", "up to date", "entries", "unconfirmed",
+            "remarks",
+        ),
+        rows=tuple(
+            (
+                short(agent.node),
+                _yes(agent.connected),
+                agent.agent_version,
+                agent.peer_address,
+                agent.delivery_address,
+                _yes(agent.up_to_date),
+                str(agent.entries_in_force),
+                shorts(agent.unconfirmed_relays),
+                "; ".join(
+                    [
+                        *([agent.ended_because] if agent.ended_because else []),
+                        *(f"refuses {one.entry}: {one.code} {one.message}".rstrip() for one in agent.refused_entries),
+                    ]
+                ),
+            )
+            for agent in agents
+        ),
+    )  # fmt: skip
+
+
+def alarm_table(alarms: Iterable[Alarm], now: datetime | None) -> Table:
+    """Return the alarms, one a row; moments relative to `now` if that is given."""
+    return Table(
+        columns=("severity", "raised by", "object", "kind", "since", "message"),
+        rows=tuple(
+            (
+                _word(Severity.Name(alarm.severity), "SEVERITY_"),
+                short(alarm.node) or "controller",
+                alarm.object,
+                alarm.kind,
+                shown_moment(alarm.raise_time, now),
+                alarm.message,
+            )
+            for alarm in alarms
+        ),
+    )
+
+
+def action_table(actions: Iterable[TopologyAction]) -> Table:
+    """Return the steps of a topology change, one a row."""
+    return Table(
+        columns=("action", "resource", "fields"),
+        rows=tuple(
+            (_word(TopologyAction.Kind.Name(one.kind), "KIND_"), one.resource, ", ".join(one.fields)) for one in actions
+        ),
+    )
+
+
+def _word(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _enabled(resource: Node | Link | KeyRelay) -> bool:
+    return resource.admin_enabled if resource.HasField("admin_enabled") else True
+
+
+def _administration(resource: Node | Link) -> str:
+    if not _enabled(resource):
+        return "disabled"
+    return "maintenance" if resource.maintenance else "enabled"
