@@ -63,6 +63,7 @@ class Controller(agent_pb2_grpc.AgentServiceServicer):
         self._port = port
         self.election = election
         self.heartbeat_ms = 200
+        self.silent = False
         self.sessions: dict[str, AgentSession] = {}
         self.hellos: list[pb.Hello] = []
         self.in_force: dict[str, dict[str, bytes]] = {}
@@ -141,7 +142,8 @@ class Controller(agent_pb2_grpc.AgentServiceServicer):
     async def _beat(self, session: AgentSession) -> None:
         while True:
             await asyncio.sleep(self.heartbeat_ms / 1000)
-            session.outbox.put_nowait(self.response(heartbeat=pb.Heartbeat()))
+            if not self.silent:
+                session.outbox.put_nowait(self.response(heartbeat=pb.Heartbeat()))
 
     async def session(self, node: str, *, after: AgentSession | None = None) -> AgentSession:
         async with asyncio.timeout(TIMEOUT_S), self._changed:

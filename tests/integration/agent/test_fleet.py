@@ -1,0 +1,260 @@
+"""A fleet of a topology file in one process, its faults to order, and the command line for both."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from typer.testing import CliRunner
+
+from controller.config.topology_file import TopologyFile, load_topology
+from controller.domain.refusals import InvalidValue, NotFound
+from controller.identity import lab_ca
+from controller.identity.credentials import open_aio_channel
+from controller.identity.peers import Identity, Kind, parse_identity
+from controller.identity.tls_files import Tls, TlsRefused, files_in, load_tls
+from qinet.lab.v1 import lab_pb2, lab_pb2_grpc
+from southbound.agent.uplink import ControllerAddress
+from southbound.commands.exits import Exit
+from southbound.commands.main import app
+from southbound.fleet.fleet import Fleet, FleetPlan
+from southbound.fleet.lab import LabServer
+
+TOPOLOGY = Path(__file__).parents[3] / "topologies" / "line-3.yaml"
+NOWHERE = ControllerAddress(name="controller", address="127.0.0.1:9")
+
+
+@pytest.fixture(scope="module")
+def topology() -> TopologyFile:
+    return load_topology(TOPOLOGY)
+
+
+@pytest.fixture
+def pki(tmp_path: Path, topology: TopologyFile) -> Path:
+    directory = tmp_path / "pki"
+    now = datetime.now(UTC)
+    lab_ca.init_ca(directory, now=now)
+    for who in ("user/operator", "controller/controller", *(f"node/{node.name}" for node in topology.nodes)):
+        lab_ca.issue(directory, parse_identity(who), now=now)
+    return directory
+
+
+def tls(pki: Path, who: str) -> Tls:
+    return load_tls(files_in(pki, parse_identity(who)))
+
+
+def plan(tmp_path: Path, pki: Path, topology: TopologyFile, *left_out: str) -> FleetPlan:
+    return FleetPlan(
+        topology=topology,
+        pki=pki,
+        controllers=[NOWHERE],
+        state_dir=tmp_path / "state",
+        left_out=frozenset(left_out),
+        history_s=10,
+    )
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path, pki: Path, topology: TopologyFile) -> AsyncIterator[Fleet]:
+    fleet = Fleet(plan(tmp_path, pki, topology))
+    await fleet.start()
+    yield fleet
+    await fleet.stop()
+
+
+@pytest.fixture
+async def lab(fleet: Fleet, pki: Path) -> AsyncIterator[str]:
+    server = LabServer(fleet, tls(pki, "node/alice"))
+    yield await server.start("127.0.0.1", 0)
+    await server.stop()
+
+
+def stub(channel: grpc.aio.Channel) -> "lab_pb2_grpc.LabServiceAsyncStub":
+    return lab_pb2_grpc.LabServiceStub(channel)
+
+
+ALICE = Identity(Kind.NODE, "alice")
+
+
+async def test_faults_are_ordered_told_and_ended(fleet: Fleet, lab: str, pki: Path) -> None:
+    async with open_aio_channel(tls(pki, "user/operator"), lab, ALICE) as channel:
+        order = stub(channel).OrderFault
+        await order(lab_pb2.OrderFaultRequest(cut=lab_pb2.CutFault(link="alice-middle")))
+        await order(lab_pb2.OrderFaultRequest(rate=lab_pb2.RateFault(link="bob-middle", factor=0.5)))
+        await order(lab_pb2.OrderFaultRequest(qber=lab_pb2.QberFault(link="bob-middle", qber=0.2)))
+        told = await stub(channel).GetFleet(lab_pb2.GetFleetRequest())
+        links = {link.link: link for link in told.links}
+        assert links["alice-middle"].cut
+        assert (links["bob-middle"].rate_factor, links["bob-middle"].qber) == (0.5, 0.2)
+
+        await order(lab_pb2.OrderFaultRequest(repair=lab_pb2.RepairFault(link="bob-middle")))
+        told = await stub(channel).GetFleet(lab_pb2.GetFleetRequest())
+        links = {link.link: link for link in told.links}
+        assert links["bob-middle"].rate_factor == 1.0
+        assert not links["bob-middle"].HasField("qber")
+
+
+async def test_an_agent_crashes_and_restarts_by_order_from_its_store(fleet: Fleet, lab: str, pki: Path) -> None:
+    before = fleet.agents["middle"]
+    async with open_aio_channel(tls(pki, "user/operator"), lab, ALICE) as channel:
+        order = stub(channel).OrderFault
+        for _ in range(2):
+            await order(lab_pb2.OrderFaultRequest(crash=lab_pb2.CrashFault(node="middle")))
+        assert set(fleet.agents) == {"alice", "bob"}
+        told = await stub(channel).GetFleet(lab_pb2.GetFleetRequest())
+        assert [node.node for node in told.nodes if not node.running] == ["middle"]
+        for _ in range(2):
+            await order(lab_pb2.OrderFaultRequest(restart=lab_pb2.RestartFault(node="middle")))
+    after = fleet.agents["middle"]
+    assert after is not before
+    assert after.hello().store_id == before.hello().store_id
+    assert after.peer_address == before.peer_address
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (lab_pb2.OrderFaultRequest(cut=lab_pb2.CutFault(link="nope")), grpc.StatusCode.NOT_FOUND),
+        (lab_pb2.OrderFaultRequest(crash=lab_pb2.CrashFault(node="nope")), grpc.StatusCode.NOT_FOUND),
+        (lab_pb2.OrderFaultRequest(), grpc.StatusCode.INVALID_ARGUMENT),
+        (
+            lab_pb2.OrderFaultRequest(rate=lab_pb2.RateFault(link="bob-middle", factor=float("nan"))),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+        (
+            lab_pb2.OrderFaultRequest(qber=lab_pb2.QberFault(link="bob-middle", qber=0.6)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+    ],
+    ids=["link", "node", "nothing", "factor", "qber"],
+)
+async def test_orders_that_cannot_be_are_refused(
+    lab: str, pki: Path, fault: lab_pb2.OrderFaultRequest, code: grpc.StatusCode
+) -> None:
+    async with open_aio_channel(tls(pki, "user/operator"), lab, ALICE) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await stub(channel).OrderFault(fault)
+    assert refusal.value.code() is code
+
+
+async def test_only_users_order_faults(lab: str, pki: Path) -> None:
+    async with open_aio_channel(tls(pki, "node/bob"), lab, ALICE) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await stub(channel).GetFleet(lab_pb2.GetFleetRequest())
+    assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_the_lab_listens_on_loopback_only(fleet: Fleet, pki: Path) -> None:
+    server = LabServer(fleet, tls(pki, "node/alice"))
+    with pytest.raises(InvalidValue, match="loopback"):
+        await server.start("0.0.0.0", 0)
+    await server.stop()
+
+
+async def test_a_fleet_without_a_certificate_or_with_an_unknown_node_does_not_start(
+    tmp_path: Path, pki: Path, topology: TopologyFile
+) -> None:
+    with pytest.raises(NotFound):
+        Fleet(plan(tmp_path, pki, topology, "nope"))
+    (pki / "node" / "bob.crt").unlink()
+    with pytest.raises(TlsRefused):
+        Fleet(plan(tmp_path, pki, topology))
+
+
+async def test_two_fleets_in_one_directory_are_refused_and_the_first_goes_on(
+    fleet: Fleet, tmp_path: Path, pki: Path, topology: TopologyFile
+) -> None:
+    second = Fleet(plan(tmp_path, pki, topology))
+    with pytest.raises(Exception, match="another agent has this state directory"):
+        await second.start()
+    assert not second.agents
+    assert len(fleet.agents) == 3
+
+
+def test_the_commands_run_a_fleet_and_one_node_of_it_apart(tmp_path: Path, pki: Path) -> None:
+    common = ["--topology", str(TOPOLOGY), "--pki", str(pki), "--controller", "127.0.0.1:9", "--history-s", "10"]
+    fleet = start("fleet", *common, "--state", str(tmp_path / "f"), "--lab-listen", "127.0.0.1:0", "--except", "bob")
+    single = start("run", *common, "--state", str(tmp_path / "bob"), "--node", "bob")
+    try:
+        told = ready(fleet, tmp_path / "f" / "fleet.json")
+        assert set(told["nodes"]) == {"alice", "middle"}
+        assert set(ready(single, tmp_path / "bob" / "agent.json")) == {"node", "peer", "delivery"}
+
+        def cli(*arguments: str) -> tuple[int, str]:
+            result = CliRunner().invoke(app, list(arguments))
+            return result.exit_code, result.output
+
+        state = ("--state", str(tmp_path / "f"))
+        assert cli("fault", "cut", "alice-middle", *state) == (Exit.DONE, "in force: cut\n")
+        code, output = cli("fault", "crash", "bob", *state)
+        assert code == Exit.REFUSED
+        assert "alice, middle" in output
+        assert cli("fault", "rate", "alice-middle", *state)[0] == Exit.USAGE
+        assert cli("fault", "cut", "alice-middle", *state, "--user", "user/nobody")[0] == Exit.FILE
+        assert cli("reset-election", "--state", str(tmp_path / "bob"))[0] == Exit.FILE
+        second = start("run", *common, "--state", str(tmp_path / "bob"), "--node", "bob")
+        assert second.wait(20) == Exit.FILE
+        assert b"another agent has this state directory" in second.communicate()[1]
+        fleet.send_signal(signal.SIGINT)
+        assert fleet.wait(20) == Exit.DONE
+        code, output = cli("fault", "cut", "alice-middle", *state)
+        assert code == Exit.FILE
+        assert "running fleet" in output
+    finally:
+        for process in (fleet, single):
+            process.send_signal(signal.SIGTERM)
+    assert single.wait(20) == Exit.DONE
+    for process in (fleet, single):
+        process.communicate()
+
+
+def start(*arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "southbound.commands.main", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ,
+    )
+
+
+def ready(process: "subprocess.Popen[bytes]", path: Path) -> dict[str, dict[str, object]]:
+    async def there() -> None:
+        async with asyncio.timeout(30):
+            while not path.exists():
+                assert process.poll() is None, process.communicate()[1].decode()
+                await asyncio.sleep(0.02)
+
+    asyncio.run(there())
+    told: dict[str, dict[str, object]] = json.loads(path.read_text())
+    return told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["--controller", "nowhere"], Exit.USAGE, "HOST:PORT"),
+        (["--controller", "127.0.0.1:9", "--node", "nope"], Exit.FILE, "nodes/nope"),
+        (["--controller", "127.0.0.1:9", "--pki", "/nonexistent"], Exit.FILE, "ca.crt"),
+        (["--controller", "127.0.0.1:9", "--topology", "/nonexistent.yaml"], Exit.FILE, "nonexistent.yaml"),
+        (["--controller", "127.0.0.1:9", "--listen-peer", "9"], Exit.USAGE, "HOST:PORT"),
+    ],
+)
+def test_a_command_line_that_cannot_be_says_what_is_wrong(
+    tmp_path: Path, pki: Path, arguments: list[str], code: Exit, word: str
+) -> None:
+    defaults = {"--node": "bob", "--topology": str(TOPOLOGY), "--pki": str(pki), "--state": str(tmp_path / "s")}
+    given = set(arguments[::2])
+    rest = [part for name, value in defaults.items() if name not in given for part in (name, value)]
+    result = CliRunner().invoke(app, ["run", *arguments, *rest])
+    assert result.exit_code == code
+    assert word in result.output
+    assert not (tmp_path / "s").exists()
