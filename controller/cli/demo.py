@@ -20,7 +20,7 @@ from controller.cli.demo_processes import MASTER, OPERATOR, SLAVE, Daemons, wait
 from controller.cli.demo_screen import Screen
 from controller.config.topology_file import TopologyFile, load_topology
 from controller.domain.refusals import Precondition, Refusal
-from controller.identity.peers import Identity, Kind
+from controller.identity.peers import parse_identity
 
 DEFAULT_TOPOLOGY: Final = "tokyo-2010"
 KEY_BIT: Final = 256
@@ -125,8 +125,9 @@ def _show(daemons: Daemons, *, once: bool) -> int:
             daemons.start_fleet()
             step.note("simulated QKD modules")
         # The fleet serves the lab under the certificate of one of its nodes.
-        lab_peer = Identity(Kind.NODE, daemons.fleet["lab_node"])
-        with Network(daemons.pki, OPERATOR, daemons.addresses["northbound"], daemons.fleet["lab"], lab_peer) as network:
+        lab = daemons.fleet["lab"]
+        lab_peer = parse_identity(lab["identity"])
+        with Network(daemons.pki, OPERATOR, daemons.addresses["northbound"], lab["address"], lab_peer) as network:
             outcome = _main_job(daemons, network, screen, source, target)
     if not once:
         _stay(daemons, source, target)
@@ -302,7 +303,7 @@ def _stay(daemons: Daemons, source: str, target: str) -> None:
         f"  qinetctl relay show {RELAY}\n"
         f"  qinetctl route {source} {target} --rate 100\n"
         "  qinetctl watch relays\n"
-        f"  qinet-agent fault cut LINK --lab {daemons.fleet['lab']} --pki {daemons.pki}"
+        f"  qinet-agent fault cut LINK --state {daemons.directory / 'fleet'}"
     )
     never = threading.Event()
     while True:

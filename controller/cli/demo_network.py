@@ -72,7 +72,9 @@ class Network:
         self._applications.CreateApplication(
             application_service_pb2.CreateApplicationRequest(
                 application_id=RELAY,
-                application=application_pb2.Application(server_sae=master[0], client_saes=[slave[0]]),
+                application=application_pb2.Application(
+                    server_sae=f"saes/{master[0]}", client_saes=[f"saes/{slave[0]}"]
+                ),
                 request_id="demo-application",
             ),
             timeout=DEADLINE_S,
