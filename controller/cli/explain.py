@@ -56,7 +56,7 @@ def explained(error: grpc.RpcError, *, address: str, timeout_s: float) -> Stop:
     if code in _SILENT and not details:
         return _no_answer(code, message, address=address, timeout_s=timeout_s)
     reason, facts = _facts(details)
-    mark = f"{code.name} {reason}".rstrip()
+    mark = " ".join(dict.fromkeys(filter(None, (code.name, reason))))
     follow = _NEXT_BY_REASON.get(reason) or _NEXT_BY_CODE.get(code)
     return Stop(
         Exit.UNREACHABLE if code in _SILENT else Exit.REFUSED,
@@ -75,7 +75,7 @@ def _details(error: grpc.RpcError) -> "list[PackedDetail]":
 
 
 def _facts(details: "list[PackedDetail]") -> tuple[str, list[str]]:
-    reason, fields, conditions, facts = "", list[str](), list[str](), dict[str, str]()
+    reason, fields, conditions, facts = "", list[str](), list[tuple[str, str]](), dict[str, str]()
     for packed in details:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         failure, retry = error_details_pb2.PreconditionFailure(), error_details_pb2.RetryInfo()
@@ -86,12 +86,15 @@ def _facts(details: "list[PackedDetail]") -> tuple[str, list[str]]:
             fields += [f"field {one.field}: {one.description}" for one in request.field_violations]
         elif packed.Unpack(failure):
             conditions += [
-                ": ".join(filter(None, (one.type, one.subject, one.description))) for one in failure.violations
+                (one.type, ": ".join(filter(None, (one.type, one.subject, one.description))))
+                for one in failure.violations
             ]
         elif packed.Unpack(retry):
             facts["retry_after_s"] = f"{retry.retry_delay.ToTimedelta().total_seconds():g}"
     named = [f"{key}: {value}" for key, value in sorted(facts.items()) if not (fields and key.startswith("field."))]
-    return reason, [*fields, *conditions, *(line for line in named if not line.endswith(": "))]
+    # The condition of the reason itself only repeats the message.
+    others = [text for kind, text in conditions if kind != reason]
+    return reason, [*fields, *others, *(line for line in named if not line.endswith(": "))]
 
 
 def _no_answer(code: grpc.StatusCode, message: str, *, address: str, timeout_s: float) -> Stop:
@@ -103,7 +106,7 @@ def _no_answer(code: grpc.StatusCode, message: str, *, address: str, timeout_s: 
             "or repeat it with the same --request-id",
         )
     lowered = message.lower()
-    if any(word in lowered for word in ("certificate", "handshake", "ssl", "tls", "peer name")):
+    if any(word in lowered for word in ("certificate", "handshake", "ssl", "tls", "verification")):
         follow = (
             "who answers there is not the controller of our CA: check --controller, --pki, and --controller-name "
             "against its certificate controller/NAME"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -27,7 +27,7 @@ class WatchMessage(Protocol):
     def resume_revision(self) -> int:
         """Where to resume; 0 within a full state."""
 
-    def WhichOneof(self, oneof_group: str, /) -> str | None:
+    def WhichOneof(self, oneof_group: Literal["resource"]) -> str | None:
         """Return the field that holds the resource."""
 
 

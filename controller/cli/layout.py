@@ -67,7 +67,7 @@ def _drawn(names: Sequence[str], links: Iterable[tuple[str, str]]) -> dict[str, 
     hops = {name: _distances(name, neighbours) for name in names}
     # Parts that are not joined stand a little further from each other than the farthest joined nodes.
     beyond = 1 + max(max(each.values()) for each in hops.values())
-    for _ in range(max(10, min(300, _EFFORT // len(names) ** 2))):
+    for _ in range(max(10, min(120, _EFFORT // len(names) ** 2))):
         for name in names:
             x = y = total = 0.0
             own_x, own_y = points[name]
@@ -126,7 +126,7 @@ def _fitted(points: Mapping[str, Point], width: float, height: float) -> dict[st
     scale = min(scales, default=0.0)
     middle_x, middle_y = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
     return {
-        name: (width / 2 + (x - middle_x) * scale, height / 2 + (y - middle_y) * scale)
+        name: _inside(width / 2 + (x - middle_x) * scale, height / 2 + (y - middle_y) * scale, width, height)
         for name, (x, y) in points.items()
     }
 

@@ -15,8 +15,8 @@ _MARGIN_X: Final = 90
 _TOP: Final = 90
 _BOTTOM: Final = 100
 _RADIUS: Final = 9
-_APART: Final = 70.0
-_BETWEEN_PARALLELS: Final = 26.0
+_APART: Final = 110.0
+_BETWEEN_PARALLELS: Final = 34.0
 
 _COLOURS: Final = {
     "ACTIVE": "#2e7d32",
@@ -106,22 +106,38 @@ def _links(links: Sequence[MapLink], at: dict[str, Point]) -> list[str]:
     drawn: list[str] = []
     for (one, other), bundle in sorted(bundles.items()):
         for index, link in enumerate(bundle):
-            bend = (index - (len(bundle) - 1) / 2) * _BETWEEN_PARALLELS
-            drawn.append(_link(link, at[one], at[other], bend))
+            aside = index - (len(bundle) - 1) / 2
+            drawn.append(
+                _link(
+                    link,
+                    at[one],
+                    at[other],
+                    bend=aside * _BETWEEN_PARALLELS,
+                    along=aside * min(0.18, 0.6 / len(bundle)),
+                )
+            )
     return drawn
 
 
-def _link(link: MapLink, start: Point, end: Point, bend: float) -> str:
-    """Draw one link; `bend` is how far its middle is off the straight line."""
+def _link(link: MapLink, start: Point, end: Point, *, bend: float, along: float) -> str:
+    """Draw one link.
+
+    Args:
+        link: Which.
+        start: Of the curve.
+        end: Of the curve.
+        bend: How far its middle is off the straight line.
+        along: How far its label is from the middle, as a part of its length.
+    """
     (x1, y1), (x2, y2) = start, end
     length = math.hypot(x2 - x1, y2 - y1) or 1.0
     off_x, off_y = -(y2 - y1) / length, (x2 - x1) / length
-    middle_x, middle_y = (x1 + x2) / 2 + off_x * bend, (y1 + y2) / 2 + off_y * bend
     # A quadratic curve passes half way to its control point.
     control_x, control_y = (x1 + x2) / 2 + off_x * 2 * bend, (y1 + y2) / 2 + off_y * 2 * bend
     colour = _COLOURS.get(link.status, _COLOURS["PENDING"])
     dash = ' stroke-dasharray="7 5"' if link.stale or link.status in {"PENDING", "POSSIBLE"} else ""
-    label = f"{_text(link.name)}" + (f" {_text(link.rate)}" if link.rate else "")
+    label_x, label_y = _on_curve(start, (control_x, control_y), end, 0.5 + along)
+    rate = f'<tspan x="{label_x:.1f}" dy="11">{_text(link.rate)}</tspan>' if link.rate else ""
     note = "; ".join(
         part for part in (link.name, link.status, link.rate, "stale" if link.stale else "", link.note) if part
     )
@@ -129,8 +145,17 @@ def _link(link: MapLink, start: Point, end: Point, bend: float) -> str:
         f'<g class="link" id="link-{_text(link.name)}"><title>{_text(note)}</title>'
         f'<path d="M {x1:.1f} {y1:.1f} Q {control_x:.1f} {control_y:.1f} {x2:.1f} {y2:.1f}" '
         f'fill="none" stroke="{colour}" stroke-width="3"{dash}/>'
-        f'<text x="{middle_x:.1f}" y="{middle_y - 3:.1f}" font-size="10" text-anchor="middle" fill="{colour}" '
-        f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{label}</text></g>'
+        f'<text x="{label_x:.1f}" y="{label_y - 3:.1f}" font-size="10" text-anchor="middle" fill="{colour}" '
+        f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{_text(link.name)}{rate}</text></g>'
+    )
+
+
+def _on_curve(start: Point, control: Point, end: Point, part: float) -> Point:
+    rest = 1 - part
+    first, second, third = rest * rest, 2 * rest * part, part * part
+    return (
+        first * start[0] + second * control[0] + third * end[0],
+        first * start[1] + second * control[1] + third * end[1],
     )
 
 

@@ -141,7 +141,24 @@ def document(message: "Message") -> dict[str, Any]:
     """Return a message as JSON has it: field names as in the API, fields without a value included."""
     from google.protobuf.json_format import MessageToDict
 
-    return dict(MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
+    converted = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return _in_field_order(message, converted)
+
+
+def _in_field_order(message: "Message", converted: dict[str, Any]) -> dict[str, Any]:
+    # protobuf puts fields without a value last; the order should not depend on what has one.
+    ordered: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if field.name not in converted:
+            continue
+        told = converted[field.name]
+        if field.message_type is not None and isinstance(told, list):
+            pairs = zip(getattr(message, field.name), told, strict=True)
+            told = [_in_field_order(each, one) for each, one in pairs]
+        elif field.message_type is not None and isinstance(told, dict):
+            told = _in_field_order(getattr(message, field.name), told)
+        ordered[field.name] = told
+    return ordered
 
 
 def as_text(value: object, fmt: Format) -> str:

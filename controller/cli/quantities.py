@@ -73,6 +73,19 @@ def shown_number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def shown_rate(bit_per_s: float) -> str:
+    """Return a rate with four digits, as people say it.
+
+    >>> shown_rate(219568.564), shown_rate(999.96), shown_rate(0.854), shown_rate(2e6)
+    ('219.6 kbit/s', '1 kbit/s', '0.854 bit/s', '2 Mbit/s')
+    """
+    rounded = float(f"{bit_per_s:.4g}")
+    for factor, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if rounded >= factor:
+            return f"{rounded / factor:.4g} {unit}"
+    return f"{rounded:.4g} bit/s"
+
+
 def shown_span(span_s: float) -> str:
     """Return a time span in its two largest units.
 

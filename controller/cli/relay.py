@@ -10,7 +10,7 @@ from controller.cli.connection import Network, connected
 from controller.cli.exits import Exit, Stop
 from controller.cli.names import full, short
 from controller.cli.output import Format, Output, emit, now_if_watched, tell
-from controller.cli.quantities import duration_ms, duration_pb
+from controller.cli.quantities import duration_ms, duration_pb, shown_span
 
 if TYPE_CHECKING:
     from qinet.northbound.v1.key_relay_pb2 import KeyRelay
@@ -125,7 +125,7 @@ def create(
     if not reached:
         raise Stop(
             Exit.NOT_YET,
-            f"{created.name} is {relay_state(created)}, not {wanted}, after {wait_timeout}"
+            f"{created.name} is {relay_state(created)}, not {wanted}, after {shown_span(wait_s)}"
             + (f": {created.state_reason}" if created.state_reason else ""),
             f"next: it goes on without us; `qinetctl relay show {short(created.name)}` tells how far it is",
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from controller.cli.names import short, shorts
 from controller.cli.output import Part, Sheet, Table
@@ -14,6 +15,8 @@ from qinet.northbound.v1.node_pb2 import Node
 from qinet.northbound.v1.operations_service_pb2 import Agent, Alarm
 from qinet.northbound.v1.topology_service_pb2 import TopologyAction
 from qinet.types.v1.types_pb2 import LinkStatus, PerformanceKind, Severity
+
+_SOON_S: Final = 86_400  # a link that lasts longer is not worth a remark
 
 
 def node_table(nodes: Iterable[Node]) -> Table:
@@ -117,7 +120,7 @@ def link_remarks(link: Link) -> list[str]:
         found.append("stored key at its floor")
     if (administration := _administration(link)) != "enabled":
         found.append(administration)
-    if link.measurement.HasField("time_to_empty"):
+    if link.measurement.HasField("time_to_empty") and link.measurement.time_to_empty.seconds < _SOON_S:
         found.append(f"empty in {shown_duration(link.measurement.time_to_empty)}")
     return found
 
@@ -159,6 +162,13 @@ def relay_state(relay: KeyRelay) -> str:
     return _word(KeyRelay.State.Name(relay.state), "STATE_")
 
 
+def relay_phase(relay: KeyRelay) -> str:
+    """Return how far a change of route has come, in a word; empty when there is none under way."""
+    if relay.phase in {KeyRelay.PHASE_UNSPECIFIED, KeyRelay.PHASE_SETTLED}:
+        return ""
+    return _word(KeyRelay.Phase.Name(relay.phase), "PHASE_").lower()
+
+
 def route_text(route: Route) -> str:
     """Return a route on one line, nodes and links: `a -[a-b]- b`."""
     if not route.hops:
@@ -175,7 +185,7 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
         ("relay", relay.name),
         ("state", relay_state(relay)),
         ("reason", relay.state_reason),
-        ("phase", _word(KeyRelay.Phase.Name(relay.phase), "PHASE_") if relay.phase else ""),
+        ("phase", relay_phase(relay)),
         ("link status", _word(LinkStatus.Name(relay.link_status), "LINK_STATUS_") if relay.link_status else ""),
         ("source", relay.source),
         ("target", relay.target),
@@ -188,7 +198,7 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
         ("trust domains", ", ".join(relay.trust_domains)),
         ("shares", str(relay.shares) if relay.HasField("shares") else "1"),
         ("protection", protection if relay.protection else ""),
-        ("hold-off", shown_duration(relay.hold_off) if relay.HasField("hold_off") else ""),
+        ("hold-off", shown_duration(relay.hold_off) if relay.hold_off.ByteSize() else ""),
         ("forward share", shown_number(relay.forward_share) if relay.HasField("forward_share") else ""),
         ("accept blocked", _yes(relay.accept_blocked) if relay.accept_blocked else ""),
         ("administration", "" if _enabled(relay) else "disabled"),

@@ -11,7 +11,7 @@ from controller.cli.exits import Exit, Stop
 from controller.cli.get import pages
 from controller.cli.names import short
 from controller.cli.output import Format, Output, Sheet, as_text, emit, show, tell
-from controller.cli.quantities import shown_number
+from controller.cli.quantities import shown_rate
 
 if TYPE_CHECKING:
     from controller.config.topology_file import TopologyFile
@@ -187,7 +187,7 @@ def _map(nodes: "list[Node]", links: "list[Link]", *, title: str, live: bool) ->
                 name=short(link.name),
                 ends=(short(link.ends[0].node), short(link.ends[1].node)),
                 status=status(link),
-                rate=f"{shown_number(link.promised_skr_bit_per_s)} bit/s",
+                rate=shown_rate(link.promised_skr_bit_per_s),
                 stale=link.stale,
                 note="; ".join(link_remarks(link)),
             )

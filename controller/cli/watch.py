@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from controller.cli.connection import connected
-from controller.cli.names import short
+from controller.cli.names import short, shorts
 from controller.cli.output import Format, Output, as_text, clean, document
 from controller.cli.quantities import shown_number
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from controller.cli.streaming import OpenWatch
 
 app = typer.Typer(
-    help="Print changes as they are committed, one line each: first the full state, then what changes. "
-    "It survives a restart of the controller. Ctrl-C ends it.",
+    help="Print changes as they are committed, one line each: revision, name, what it is now. The full state comes "
+    "first. It survives a restart of the controller. Ctrl-C ends it.",
     no_args_is_help=True,
 )
 
@@ -76,7 +76,7 @@ def _printed(change: "Change", output: Format) -> str:
     if output is Format.TABLE:
         stamp = f"{datetime.now().astimezone():%H:%M:%S}  " if sys.stdout.isatty() else ""
         told = "gone" if change.resource is None else _summary(change.resource)
-        return f"{stamp}{clean(f'{change.name}  {told}')}\n"
+        return f"{stamp}{change.revision or '-'}  {clean(f'{change.name}  {told}')}\n"
     value = {
         "kind": "DELETED" if change.resource is None else "PUT",
         "name": change.name,
@@ -89,7 +89,7 @@ def _printed(change: "Change", output: Format) -> str:
 
 
 def _summary(resource: "Message") -> str:
-    from controller.cli.tables import link_remarks, link_status, relay_state, route_text
+    from controller.cli.tables import link_remarks, link_status, relay_phase, relay_state, route_text
     from qinet.northbound.v1.key_relay_pb2 import KeyRelay
     from qinet.northbound.v1.link_pb2 import Link
     from qinet.northbound.v1.node_pb2 import Node
@@ -98,6 +98,8 @@ def _summary(resource: "Message") -> str:
     if isinstance(resource, KeyRelay):
         parts = [
             relay_state(resource),
+            relay_phase(resource),
+            f"unconfirmed: {shorts(resource.unconfirmed_nodes)}" if resource.unconfirmed_nodes else "",
             f"version {resource.route_version}",
             *map(route_text, resource.routes),
             "riding on stored key" if resource.riding_on_store else "",

@@ -1,0 +1,24 @@
+"""Global options may stand anywhere, and nothing else moves."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.cli.arguments import GLOBAL_OPTIONS, normalised
+
+words = st.lists(st.sampled_from(["get", "nodes", "-o", "json", "--filter", "node = a", "x"]), max_size=8)
+
+
+@given(before=words, after=words, option=st.sampled_from(sorted(GLOBAL_OPTIONS)), glued=st.booleans())
+def test_a_global_option_counts_wherever_it_stands(
+    before: list[str], after: list[str], option: str, glued: bool
+) -> None:
+    given_as = [f"{option}=v"] if glued else [option, "v"]
+    assert normalised([*before, *given_as, *after]) == [*given_as, *before, *after]
+
+
+def test_what_follows_two_dashes_is_left_alone() -> None:
+    assert normalised(["pki", "issue", "--", "--pki", "x", "--wait"]) == ["pki", "issue", "--", "--pki", "x", "--wait"]
+
+
+def test_a_global_option_without_its_value_is_left_for_the_parser_to_refuse() -> None:
+    assert normalised(["get", "nodes", "--pki"]) == ["--pki", "get", "nodes"]

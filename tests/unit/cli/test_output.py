@@ -1,0 +1,48 @@
+"""What is printed is the same for the same data, and nothing in it steers a terminal."""
+
+import json
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.cli.output import Format, Sheet, Table, as_text, clean, document, plain
+from qinet.northbound.v1.key_relay_pb2 import KeyRelay, Route, RouteHop
+from qinet.northbound.v1.node_pb2 import Node
+
+cells = st.text(max_size=12)
+
+
+@given(st.lists(st.tuples(cells, cells), max_size=5))
+def test_a_plain_table_has_one_printable_line_for_each_row(rows: list[tuple[str, str]]) -> None:
+    lines = plain([Table(columns=("one", "other"), rows=tuple(rows))]).split("\n")
+    assert len(lines) == len(rows) + 2
+    assert all(line.isprintable() for line in lines)
+
+
+def test_columns_stand_where_the_widest_cell_puts_them() -> None:
+    text = plain([Table(columns=("a", "b"), rows=(("longer", "x"), ("y", "z")))])
+    assert text == "A       B\nlonger  x\ny       z\n"
+
+
+def test_facts_without_a_value_are_left_out() -> None:
+    assert plain([Sheet(facts=(("state", "ACTIVE"), ("reason", "")))]) == "state:  ACTIVE\n"
+
+
+@given(st.text())
+def test_no_text_of_the_network_can_steer_the_terminal(text: str) -> None:
+    assert clean(text).isprintable()
+
+
+def test_fields_come_in_the_order_of_the_api_whatever_has_a_value() -> None:
+    empty = document(KeyRelay())
+    full = document(KeyRelay(name="keyRelays/a", priority=3, routes=[Route(hops=[RouteHop(link="links/a")])]))
+    common = [field for field in full if field in empty]
+    assert common == list(empty)
+    assert list(full["routes"][0]["hops"][0]) == ["start_node", "link", "end_node"]
+
+
+def test_json_and_yaml_say_the_same() -> None:
+    node = document(Node(name="nodes/a", location="Tōkyō", longitude_deg=0.0, admin_enabled=False))
+    assert node["longitude_deg"] == 0.0
+    assert json.loads(as_text(node, Format.JSON)) == yaml.safe_load(as_text(node, Format.YAML)) == node
