@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = "0.1.0"
 _ORPHAN_CHECK_S: Final = 1.0
+_KEEP_TOTALS_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ class Agent:
         self._applying = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._totals = Totals(stored.values.get("totals"))
+        self._keep_totals_at_s = 0.0
         self._starvation = StarvationWatch()
         self._told: dict[str, bytes] = {}
         self._starved: dict[str, bool] = {}
@@ -188,6 +190,11 @@ class Agent:
         """Return the nodes that a stream stands to."""
         return self._peers.connected()
 
+    @property
+    def storage_id(self) -> str:
+        """Return the id of this agent's store."""
+        return self._storage.stored.store_id
+
     def service_s(self) -> float:
         """Return the service time."""
         return self._service_time.now_s()
@@ -198,7 +205,7 @@ class Agent:
         ends = ((link, end) for link in self._plan.links for end in link.ends if end.node == self._name)
         return pb.Hello(
             node=self._name,
-            store_id=self._storage.stored.store_id,
+            store_id=self.storage_id,
             peer_address=self.peer_address,
             delivery_address=self.delivery_address,
             inventory=pb.Inventory(
@@ -235,7 +242,7 @@ class Agent:
             if not links and not relays:
                 return None
         else:
-            self._spawn(self._write([PutValue("totals", self._totals.kept(self._room.figures()))]), "totals")
+            self._keep_totals()
         return pb.Report(
             complete=complete,
             links=links,
@@ -249,9 +256,13 @@ class Agent:
         await self._write([PutValue("election", json.dumps([election.epoch, election.term]))])
         self._highest = election
 
-    async def apply(self, update: Update, accepted: Accepted) -> None:
-        """Make a configuration durable and put it in force. Goes on where the caller is cancelled."""
+    async def apply(self, update: Update, accepted: Accepted) -> bool:
+        """Make a configuration durable and put it in force; False if another came in force since it was decided.
+
+        Goes on where the caller is cancelled: what is durable must be in force.
+        """
         await asyncio.shield(self._spawn(self._apply(accepted, update.base_digest), "apply"))
+        return self._configuration is accepted.configuration
 
     # ------------------------------------------------------------ inside
 
@@ -301,10 +312,8 @@ class Agent:
 
     async def _apply(self, accepted: Accepted, base_digest: bytes) -> None:
         async with self._applying:
-            if base_digest != self._configuration.digest:
-                # Entries ended by themselves meanwhile; the controller finds the other digest in the Ack.
-                return
-            await self._change(accepted)
+            if base_digest == self._configuration.digest:
+                await self._change(accepted)
 
     async def _change(self, accepted: Accepted) -> None:
         writes: list[Write] = [DropEntry(name) for name in sorted(accepted.deletes)]
@@ -334,6 +343,12 @@ class Agent:
                 if over is not None:
                     log.warning("services ended without a controller node=%s entries=%d", self._name, len(over.deletes))
                     await self._change(over)
+
+    def _keep_totals(self) -> None:
+        now_s = self.service_s()
+        if now_s >= self._keep_totals_at_s:
+            self._keep_totals_at_s = now_s + _KEEP_TOTALS_S
+            self._spawn(self._write([PutValue("totals", self._totals.kept(self._room.figures()))]), "totals")
 
     async def _write(self, writes: Sequence[Write]) -> None:
         await self._storage.commit(writes, self._service_time.stamp())

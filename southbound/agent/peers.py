@@ -223,8 +223,8 @@ class Peers:
                 return response.message if isinstance(response, pb.ExchangeResponse) else None
 
             try:
-                await call.write(pb.ExchangeRequest(message=_hello(self._node)))
                 async with asyncio.timeout(_HELLO_TIMEOUT_S):
+                    await call.write(pb.ExchangeRequest(message=_hello(self._node)))
                     answer = await read()
                 if answer is None or _hello_problem(answer, node):
                     problem = await call.details() if answer is None else _hello_problem(answer, node)

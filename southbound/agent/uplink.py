@@ -83,8 +83,8 @@ class Host(Protocol):
     async def remember(self, election: ElectionId) -> None:
         """Make the highest election id durable."""
 
-    async def apply(self, update: Update, accepted: Accepted) -> None:
-        """Make a configuration durable and put it in force."""
+    async def apply(self, update: Update, accepted: Accepted) -> bool:
+        """Make a configuration durable and put it in force; False if another came in force since it was decided."""
 
 
 class _Ended(Exception):  # noqa: N818 (how a session ends, often in good order)
@@ -199,8 +199,9 @@ class Uplink:
                 case Remember(election=election):
                     await self._host.remember(election)
                 case Apply(update=update, accepted=accepted):
-                    await self._host.apply(update, accepted)
-                    outbox.put_nowait(session.applied(update, self._host.configuration).request)
+                    if not await self._host.apply(update, accepted):
+                        raise _Ended("the configuration changed while an update was decided")
+                    outbox.put_nowait(session.applied(update, accepted.configuration).request)
                 case Say(request=request):
                     try:
                         outbox.put_nowait(request)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -202,10 +202,10 @@ class Line:
         pki = self.directory / "pki"
         return load_tls(lab_ca.issue(pki, identity, now=datetime.now(UTC), renew=True))
 
-    def plan(self, node: str, *controllers: ControllerAddress) -> AgentPlan:
+    def plan(self, node: str, *controllers: ControllerAddress, **changed: tuple[str, int]) -> AgentPlan:
         clock = SystemClock()
         links = [make_link(link, ends) for link, ends in LINKS.items() if node in ends]
-        return AgentPlan(
+        plan = AgentPlan(
             node=Node(
                 name=node,
                 interfaces=tuple(
@@ -221,6 +221,7 @@ class Line:
             state_dir=self.directory / "state" / node,
             clock=clock,
         )
+        return replace(plan, **changed)  # type: ignore[arg-type]
 
     async def start(self, node: str, *controllers: ControllerAddress) -> Agent:
         return await Agent.start(self.plan(node, *controllers))
