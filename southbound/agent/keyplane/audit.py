@@ -138,10 +138,10 @@ def _joined(place: str, ends: Mapping[str, _BlockAccount]) -> list[str]:
                 faults.append(f"{place}: {node} received {_what(entry)}, which {other} never sent")
         received = {_use(entry) for entry in far.received}
         for entry in account.sent:
-            passed = far.wiped or far.touched.top > entry.offset_bit
-            if entry.purpose is Purpose.COMPARE or _use(entry) in received or not passed:
+            if entry.purpose is Purpose.COMPARE or _use(entry) in received:
                 continue
-            if not far.burnt.covers(entry.offset_bit, _end(entry)):
+            passed = _end(entry) if far.wiped else min(_end(entry), far.touched.top)
+            if passed > entry.offset_bit and not far.burnt.covers(entry.offset_bit, passed):
                 faults.append(f"{place}: {other} passed over {_what(entry)} of {node} without burning it")
     return faults
 

@@ -87,7 +87,7 @@ class QkdLink:
             BlockMark(block.number, block.mark_bit, block.seen_bit, block.cessions, block.compared)
             for block in self.pools.blocks.values()
         )
-        box.send(self.neighbour, LinkState(self.name, answers, self.pools.last_block, marks))
+        box.send(self.neighbour, LinkState(self.name, answers, self.pools.last_block, self.pools.received_bit, marks))
 
     def on_state(self, state: LinkState, box: Outbox) -> None:
         """Go on from the larger marks; burn what the other end may have used and we do not know of."""
@@ -96,6 +96,11 @@ class QkdLink:
                 self.disconnect()
                 self.connected = True
             self._tell(box, answers=True)
+        if state.received_bit > self.pools.sent_durable_bit:
+            # We count ahead of what we send, and the neighbour only what has come: this can't be but for an old copy.
+            self._older(f"{state.received_bit} bit were sent", box)
+            self.pools.sent_bit = self.pools.sent_durable_bit = state.received_bit
+            self.pools.persist_link(box)
         theirs = {mark.block: mark for mark in state.marks}
         for mark in state.marks:
             self._merge(mark, box)
@@ -126,14 +131,12 @@ class QkdLink:
                 box.send(self.neighbour, BlockGone(self.name, mark.block))
             return
         ours = pools.sender(block) == pools.node
-        if mark.cessions > block.cessions:
-            given = (mark.cessions - block.cessions) % 2 == 1
-            if ours == given:
-                # We turned it round and don't know it any more; whoever used what, nobody does from here on.
-                self._older(f"block {mark.block} was ceded", box)
-                pools.drop(block, box)
-                box.send(self.neighbour, BlockGone(self.name, mark.block))
-                return
+        if (missed := mark.cessions - block.cessions) > 1 or (missed == 1 and ours):
+            # The ends take turns in ceding, so one of these was ours, and this store does not know of it.
+            self._older(f"block {mark.block} was ceded", box)
+            pools.drop(block, box)
+            box.send(self.neighbour, BlockGone(self.name, mark.block))
+            return
         if ours and mark.seen_bit > block.durable_bit:
             self._older(f"block {mark.block} was used up to {mark.seen_bit}", box)
         block.settled = block.compared and mark.compared
@@ -240,9 +243,9 @@ class QkdLink:
     def expire(self, box: Outbox) -> None:
         """Erase what is too old, and ask to be woken for the next."""
         for block in list(self.pools.blocks.values()):
-            if box.now_s - block.made_s >= self.setting.key_ttl_s:
+            if box.now_s >= block.made_s + self.setting.key_ttl_s:
                 self.pools.drop(block, box)
-            elif box.now_s - block.made_s < self.setting.quarantine_last_s:
+            elif box.now_s < block.made_s + self.setting.quarantine_last_s:
                 box.wake(block.made_s + self.setting.quarantine_last_s)
         for number in self._tags.keys() - self.pools.blocks.keys():
             del self._tags[number]
@@ -347,12 +350,16 @@ class QkdLink:
     # ------------------------------------------------------------ cession
 
     def _to_cede(self, now_s: float) -> Block | None:
-        """Return the newest unused block whose move still leaves us no less than the neighbour then has."""
+        """Return the newest unused block whose move still leaves us no less than the neighbour then has.
+
+        The tag of the cession counts as ours, or a block smaller than it would go back and forth until all is used up.
+        """
         pools = self.pools
         lead_bit = self.sendable_bit(now_s) - pools.left_bit(pools.neighbour)
         unused = None
         for block in self._drawable(now_s) if lead_bit > 0 else ():
-            if block.unused and block.settled and 2 * block.left_bit <= lead_bit:
+            worth = block.left_bit > HOP_TAG_BIT and 2 * block.left_bit + HOP_TAG_BIT <= lead_bit
+            if block.unused and block.settled and worth:
                 unused = block
         return unused
 

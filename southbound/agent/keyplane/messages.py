@@ -35,12 +35,14 @@ class BlockMark:
 class LinkState:
     """First message about a link on a new connection: both ends go on from the larger marks.
 
-    One that does not answer starts the link anew and is answered by one that does.
+    One that does not answer starts the link anew and is answered by one that does. `received_bit` is
+    how much the sender is sure to have received uses of, since the link began.
     """
 
     link: str
     answers: bool
     last_block: int
+    received_bit: int
     marks: tuple[BlockMark, ...]
 
 

@@ -117,6 +117,8 @@ class KeyPlane:
                 case "link":
                     pools = self._new_pools(meta["link"], meta["neighbour"])
                     pools.last_block = meta["last_block"]
+                    pools.sent_bit = pools.sent_durable_bit = meta["sent_bit"]
+                    pools.received_bit = meta["received_bit"]
                     self._pools[pools.link] = pools
                 case "block":
                     blocks.append((meta, meta["link"], record.secret))
@@ -162,7 +164,8 @@ class KeyPlane:
                 self._chance.add(event.data)
                 self._delivery.entropy_came(box)
             case Tick():
-                pass
+                # A tick that came a little early has used up the shell's timer: ask again.
+                self._told_wake_s = NEVER
         return self._finish(box)
 
     def status(self, master: str, slave: str) -> KeyStatus | None:
@@ -172,7 +175,7 @@ class KeyPlane:
     def peers(self) -> frozenset[str]:
         """Return the nodes that a stream is needed to: neighbours, and far ends of this node's relays."""
         neighbours = {link.neighbour for link in self._links.values()}
-        return frozenset(neighbours | {stock.far_node for stock in self._stocks.values() if stock.hop is not None})
+        return frozenset(neighbours | {stock.far_node for stock in self._stocks.values()})
 
     def figures(self) -> Figures:
         """Return the figures for reports and metrics, as of the last event."""
@@ -211,20 +214,21 @@ class KeyPlane:
             self._links[setting.link] = self._take_link(setting, old_links.get(setting.link), box)
         hops = [hop for hop in settings.relays if self._known(hop)]
         ends = {hop.relay: hop for hop in hops if self._node in {hop.head, hop.tail}}
+        # A relay that has no route for now keeps its stock, as long as an application may ask for it.
+        fars = {association.relay: association.remote_node for association in settings.associations}
+        fars |= {relay: self._far(hop) for relay, hop in ends.items()}
         for relay, stock in list(self._stocks.items()):
-            hop = ends.get(relay)
-            if hop is None or stock.far_node != self._far(hop):
+            if fars.get(relay) != stock.far_node:
                 stock.close(box)
                 del self._stocks[relay]
-        for relay, hop in ends.items():
-            new = self._stocks.get(relay)
-            if new is None:
-                new = self._stocks[relay] = RelayStock(relay, self._node, self._far(hop))
-            begins = new.hop is None
-            new.configure(hop, box)
-            if begins and new.far_node in self._connected:
-                new.connect(box)
-                self._delivery.connect(new, box)
+        for relay, far in fars.items():
+            if relay not in self._stocks:
+                self._stocks[relay] = RelayStock(relay, self._node, far)
+            stock = self._stocks[relay]
+            stock.configure(ends.get(relay), box)
+            if not stock.told and far in self._connected:
+                stock.connect(box)
+                self._delivery.connect(stock, box)
         self._forwarder.configure(hops, self._links, box)
         self._delivery.configure(settings.associations)
         self._settings = settings
@@ -269,7 +273,7 @@ class KeyPlane:
             if link.neighbour == node:
                 link.connect(box)
         for stock in self._stocks.values():
-            if stock.far_node == node and stock.hop is not None:
+            if stock.far_node == node:
                 stock.connect(box)
                 self._delivery.connect(stock, box)
 
@@ -280,7 +284,7 @@ class KeyPlane:
                 link.disconnect()
         for stock in self._stocks.values():
             if stock.far_node == node:
-                stock.synchronised = False
+                stock.disconnect()
         self._delivery.disconnect(node, box)
 
     # ------------------------------------------------------------ messages
@@ -293,7 +297,7 @@ class KeyPlane:
                     self._received_on_link(link, message, box)
             case StockState() | ChunkConfirm() | ChunkVoid():
                 stock = self._stocks.get(message.relay)
-                if stock is not None and stock.far_node == node and stock.hop is not None:
+                if stock is not None and stock.far_node == node:
                     self._received_for_stock(stock, message, box)
             case Assign():
                 self._delivery.on_assign(node, message, box)

@@ -87,6 +87,9 @@ class LinkPools:
         self.neighbour = neighbour
         self.last_block = -1
         self.blocks: dict[int, Block] = {}
+        self.sent_bit = 0
+        self.sent_durable_bit = 0
+        self.received_bit = 0
         self.consumed_bit = 0
         self.burnt_bit = 0
         self.stored_blocks = 0
@@ -117,7 +120,9 @@ class LinkPools:
     def drawable(self, now_s: float, *, ttl_s: float, quarantine_s: float) -> Iterator[Block]:
         """Yield the blocks that this node may send with now, oldest number first."""
         return (
-            block for block in self.of(self.node) if quarantine_s <= now_s - block.made_s < ttl_s * _SENDER_STOPS_AT
+            block
+            for block in self.of(self.node)
+            if block.made_s + quarantine_s <= now_s < block.made_s + ttl_s * _SENDER_STOPS_AT
         )
 
     def drawable_bit(self, now_s: float, *, ttl_s: float, quarantine_s: float) -> int:
@@ -125,10 +130,10 @@ class LinkPools:
         total_bit = self._left_bit[self.node]
         numbers = self._numbers[self.node]
         first, last = 0, len(numbers)
-        while first < last and now_s - self.blocks[numbers[first]].made_s >= ttl_s * _SENDER_STOPS_AT:
+        while first < last and now_s >= self.blocks[numbers[first]].made_s + ttl_s * _SENDER_STOPS_AT:
             total_bit -= self.blocks[numbers[first]].left_bit
             first += 1
-        while first < last and now_s - self.blocks[numbers[last - 1]].made_s < quarantine_s:
+        while first < last and now_s < self.blocks[numbers[last - 1]].made_s + quarantine_s:
             last -= 1
             total_bit -= self.blocks[numbers[last]].left_bit
         return total_bit
@@ -208,6 +213,13 @@ class LinkPools:
     def _use(self, block: Block, offset_bit: int, length_bit: int, cause: Cause, box: Outbox, *, sent: bool) -> None:
         box.note(self._entry(LedgerKind.USE, box, block, offset_bit, length_bit, cause=cause, sent=sent))
         self.consumed_bit += length_bit
+        if sent:
+            self.sent_bit += length_bit
+        else:
+            self.received_bit += length_bit
+        if self.sent_bit > self.sent_durable_bit:
+            self.sent_durable_bit = self.sent_bit + self._stride_bit
+            self.persist_link(box)
         block.seen_bit = offset_bit + length_bit
         self._advance(block, offset_bit + length_bit, box)
 
@@ -220,6 +232,7 @@ class LinkPools:
         elif to_bit > block.durable_bit:
             block.durable_bit = min(block.length_bit, to_bit + self._stride_bit)
             self.persist_mark(block, box)
+            self.persist_link(box)
 
     # ------------------------------------------------------------ a block's life
 
@@ -296,8 +309,14 @@ class LinkPools:
         box.persist("mark", self._key(block.number), meta)
 
     def persist_link(self, box: Outbox) -> None:
-        """Make durable up to which number blocks have come."""
-        meta = {"link": self.link, "neighbour": self.neighbour, "last_block": self.last_block}
+        """Make durable up to which number blocks have come, and how much was sent (ahead) and received (at least)."""
+        meta = {
+            "link": self.link,
+            "neighbour": self.neighbour,
+            "last_block": self.last_block,
+            "sent_bit": self.sent_durable_bit,
+            "received_bit": self.received_bit,
+        }
         box.persist("link", self.link, meta)
 
     def _key(self, number: int) -> str:

@@ -358,12 +358,12 @@ class Forwarder:
         """Wipe what has waited too long; its origin voids it."""
         for traffic in self._traffic.values():
             for sequence, sent in list(traffic.unacknowledged.items()):
-                if box.now_s - sent.at_s < _UNACKNOWLEDGED_S:
+                if box.now_s < sent.at_s + _UNACKNOWLEDGED_S:
                     box.wake(sent.at_s + _UNACKNOWLEDGED_S)
                     break
                 del traffic.unacknowledged[sequence]
             for name, queue in traffic.transit.items():
-                while queue and box.now_s - queue[0].arrived_s >= TRANSIT_TIMEOUT_S:
+                while queue and box.now_s >= queue[0].arrived_s + TRANSIT_TIMEOUT_S:
                     transit = queue.popleft()
                     self._wipe(transit, self._hops[name], box)
                     self._traffic[transit.came_by].acks.append(transit.ack)

@@ -65,6 +65,7 @@ class RelayStock:
         self.own: dict[int, StockChunk] = {}
         self.held: dict[int, StockChunk] = {}
         self.synchronised = False
+        self.told = False
         self.confirmed_version = 0
         self.confirmed_bit = self.voided_bit = self.delivered_bit = 0
         self._last_id = 0
@@ -77,10 +78,11 @@ class RelayStock:
 
     # ------------------------------------------------------------ settings and connection
 
-    def configure(self, hop: RelayHop, box: Outbox) -> None:
-        """Go on with a route; what is in flight on another version of it is void."""
-        if self.hop is None or self.hop.route_version != hop.route_version:
-            old = [chunk.chunk_id for chunk in self._unconfirmed() if chunk.route_version != hop.route_version]
+    def configure(self, hop: RelayHop | None, box: Outbox) -> None:
+        """Go on with a route, or without one; what is in flight on another version of it is void."""
+        version = hop.route_version if hop is not None else 0
+        if (self.hop.route_version if self.hop is not None else -1) != version:
+            old = [chunk.chunk_id for chunk in self._unconfirmed() if chunk.route_version != version]
             self.void_own(old, box)
             self._pause_s = 0.0
             self._paused_until_s = -NEVER
@@ -89,9 +91,13 @@ class RelayStock:
 
     def connect(self, box: Outbox) -> None:
         """Tell the other end what we hold of it; ours counts when it has told the same."""
-        self.synchronised = False
+        self.synchronised, self.told = False, True
         self._before_connect_id = self._last_id
         self.tell(box, answers=False)
+
+    def disconnect(self) -> None:
+        """Hand out nothing until both ends have compared their stocks again."""
+        self.synchronised = self.told = False
 
     def tell(self, box: Outbox, *, answers: bool) -> None:
         """List all that is held."""
@@ -149,6 +155,9 @@ class RelayStock:
         in_flight = sum(1 for _ in self._unconfirmed())
         if in_flight >= (_IN_FLIGHT if self._proven else 1):
             return False
+        if self.confirmed_version < hop.route_version:
+            # Whether a new route works should show at once, not when the stock has run low.
+            return not in_flight
         level_bit = self.available_bit + self.unconfirmed_bit
         if level_bit + hop.chunk_bit > hop.stock_high_bit:
             self._filling = False
@@ -207,7 +216,7 @@ class RelayStock:
 
     def expire(self, box: Outbox) -> None:
         """Void what was not confirmed in time."""
-        late = [chunk.chunk_id for chunk in self._unconfirmed() if box.now_s - chunk.made_s >= CHUNK_TIMEOUT_S]
+        late = [chunk.chunk_id for chunk in self._unconfirmed() if box.now_s >= chunk.made_s + CHUNK_TIMEOUT_S]
         if late:
             self.void_own(late, box)
             self._rest(box)
@@ -307,6 +316,8 @@ class RelayStock:
         if record.table == "own":
             self.own[chunk.chunk_id] = chunk
             self._last_id = max(self._last_id, chunk.chunk_id)
+            if chunk.confirmed:
+                self.confirmed_version = max(self.confirmed_version, chunk.route_version)
         else:
             self.held[chunk.chunk_id] = chunk
             self._last_held_id = max(self._last_held_id, chunk.chunk_id)

@@ -306,12 +306,17 @@ class LinkState(_message.Message):
     ANSWERS_FIELD_NUMBER: _builtins.int
     LAST_BLOCK_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
+    RECEIVED_BIT_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Name of the link. Ignored if the receiver does not know it, or with another neighbour."""
     answers: _builtins.bool
     """Whether this answers the receiver's."""
     last_block: _builtins.int
     """Highest block number that the sender's module has delivered; -1 before the first."""
+    received_bit: _builtins.int
+    """How many bits of uses the sender has received since the link began, at least. More than the receiver knows to
+    have sent shows that the receiver's store is an old copy.
+    """
     @_builtins.property
     def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockMark]:
         """Every block that the sender holds."""
@@ -323,10 +328,11 @@ class LinkState(_message.Message):
         answers: _builtins.bool = ...,
         last_block: _builtins.int = ...,
         marks: _abc.Iterable[Global___BlockMark] | None = ...,
+        received_bit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "last_block", b"last_block", "link", b"link", "marks", b"marks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "last_block", b"last_block", "link", b"link", "marks", b"marks", "received_bit", b"received_bit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -350,8 +356,8 @@ class BlockCompare(_message.Message):
     length_bit: _builtins.int
     """Its length in bit; another one than the receiver's is a mismatch."""
     tag: _builtins.bytes
-    """16 bytes: polynomial hash of the block under its own first 128 bits, masked with its next 128 (from the smaller
-    node name) or the 128 after those. A mismatch yields no key and raises BLOCK_MISMATCH.
+    """16 bytes: polynomial hash, modulo 2^127 - 1, of the block under its own first 128 bits, masked with its next 128
+    (from the smaller node name) or the 128 after those. A mismatch yields no key and raises BLOCK_MISMATCH.
     """
     compared: _builtins.bool
     """Whether the sender has got the receiver's, and found the same."""
