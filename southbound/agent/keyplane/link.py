@@ -50,6 +50,7 @@ class QkdLink:
         self._received_sequence = 0
         self._restarted_s = -NEVER
         self._cede_again: set[int] = set()
+        self._vain_lead_bit = -1  # with no more lead than that, nothing was found to cede
         self.session = 0
         for block in pools.blocks.values():
             self._tags[block.number] = self._compute_tags(block)
@@ -108,6 +109,7 @@ class QkdLink:
             if block.number not in theirs and block.number <= state.last_block:
                 self.pools.drop(block, box)
         self.synchronised = True
+        self._vain_lead_bit = -1
         for block in list(self.pools.blocks.values()):
             self._compare(block, box)
         self._cede_again = {
@@ -191,7 +193,8 @@ class QkdLink:
         self._tags[block.number] = self._compute_tags(block)
         pools.note_compare(block, box, sent=True)
         box.wake(block.made_s + self.setting.key_ttl_s)
-        box.wake(block.made_s + self.setting.quarantine_last_s)
+        if self.setting.quarantine_last_s:
+            box.wake(block.made_s + self.setting.quarantine_last_s)
         if self.synchronised:
             self._compare(block, box)
         if early is not None:
@@ -238,10 +241,13 @@ class QkdLink:
             box.effects.append(ClearAlarm(AlarmKind.BLOCK_MISMATCH, subject))
         if news or not message.compared:
             self._compare(block, box)
+        if message.compared and not block.settled:
+            self._vain_lead_bit = -1
         block.settled = message.compared
 
     def expire(self, box: Outbox) -> None:
         """Erase what is too old, and ask to be woken for the next."""
+        self._vain_lead_bit = -1
         for block in list(self.pools.blocks.values()):
             if box.now_s >= block.made_s + self.setting.key_ttl_s:
                 self.pools.drop(block, box)
@@ -253,8 +259,11 @@ class QkdLink:
 
     # ------------------------------------------------------------ drawing and accepting
 
-    def _drawable(self, now_s: float) -> Iterator[Block]:
-        return self.pools.drawable(now_s, ttl_s=self.setting.key_ttl_s, quarantine_s=self.setting.quarantine_last_s)
+    def _drawable(self, now_s: float, *, newest_first: bool = False) -> Iterator[Block]:
+        setting = self.setting
+        return self.pools.drawable(
+            now_s, ttl_s=setting.key_ttl_s, quarantine_s=setting.quarantine_last_s, newest_first=newest_first
+        )
 
     def sendable_bit(self, now_s: float) -> int:
         """Return what this node could send with now, the floor not taken off."""
@@ -356,12 +365,16 @@ class QkdLink:
         """
         pools = self.pools
         lead_bit = self.sendable_bit(now_s) - pools.left_bit(pools.neighbour)
-        unused = None
-        for block in self._drawable(now_s) if lead_bit > 0 else ():
+        # This is asked at every event, mostly in vain: the answer must not cost a walk over all blocks.
+        least_bit = 2 * max(pools.least_unused_bit(pools.node), HOP_TAG_BIT) + HOP_TAG_BIT
+        if lead_bit < least_bit or lead_bit <= self._vain_lead_bit:
+            return None
+        for block in self._drawable(now_s, newest_first=True):
             worth = block.left_bit > HOP_TAG_BIT and 2 * block.left_bit + HOP_TAG_BIT <= lead_bit
             if block.unused and block.settled and worth:
-                unused = block
-        return unused
+                return block
+        self._vain_lead_bit = lead_bit
+        return None
 
     def _can_tell_cession(self, block: Block, now_s: float) -> bool:
         return self.sendable_bit(now_s) - block.left_bit >= HOP_TAG_BIT
@@ -398,6 +411,7 @@ class QkdLink:
             return
         if (message.cessions - block.cessions) % 2 == 1 and self.pools.sender(block) == self.neighbour:
             self.pools.cede(block, message.cessions, box, sent=False)
+            self._vain_lead_bit = -1
 
     def figures(self, now_s: float) -> LinkFigures:
         """Return the figures for reports."""

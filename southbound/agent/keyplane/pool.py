@@ -97,6 +97,7 @@ class LinkPools:
         # Kept up with every change: draws and their permits must not cost a walk over all blocks.
         self._numbers: dict[str, list[int]] = {node: [], neighbour: []}
         self._left_bit: dict[str, int] = {node: 0, neighbour: 0}
+        self._least_unused_bit: dict[str, int] = {}
         self._stride_bit = max(8, stride_bit)
 
     # ------------------------------------------------------------ whose, and how much
@@ -109,19 +110,25 @@ class LinkPools:
         """Tell whether this node has the smaller name of the two."""
         return self.node == self._ends[0]
 
-    def of(self, sender: str) -> Iterator[Block]:
-        """Yield the compared blocks of a direction, oldest number first."""
-        return (self.blocks[number] for number in list(self._numbers[sender]))
+    def of(self, sender: str, *, newest_first: bool = False) -> Iterator[Block]:
+        """Yield the compared blocks of a direction, in the order of their numbers."""
+        return (self.blocks[number] for number in self._numbers[sender][:: -1 if newest_first else 1])
 
     def left_bit(self, sender: str) -> int:
         """Return what is stored for a direction."""
         return self._left_bit[sender]
 
-    def drawable(self, now_s: float, *, ttl_s: float, quarantine_s: float) -> Iterator[Block]:
-        """Yield the blocks that this node may send with now, oldest number first."""
+    def least_unused_bit(self, sender: str) -> int:
+        """Return a lower bound of what an unused block of a direction holds: no smaller one ever came to it."""
+        return self._least_unused_bit.get(sender, 0)
+
+    def drawable(
+        self, now_s: float, *, ttl_s: float, quarantine_s: float, newest_first: bool = False
+    ) -> Iterator[Block]:
+        """Yield the blocks that this node may send with now, oldest number first unless asked otherwise."""
         return (
             block
-            for block in self.of(self.node)
+            for block in self.of(self.node, newest_first=newest_first)
             if block.made_s + quarantine_s <= now_s < block.made_s + ttl_s * _SENDER_STOPS_AT
         )
 
@@ -142,6 +149,9 @@ class LinkPools:
         sender = self.sender(block)
         insort(self._numbers[sender], block.number)
         self._left_bit[sender] += block.left_bit
+        if block.unused:
+            least_bit = self._least_unused_bit.get(sender, block.left_bit)
+            self._least_unused_bit[sender] = min(least_bit, block.left_bit)
 
     def _leave(self, block: Block) -> None:
         sender = self.sender(block)

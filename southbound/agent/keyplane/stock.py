@@ -5,7 +5,6 @@ from then on. Bits are cut from the oldest chunk first; marks only rise. What is
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -68,6 +67,9 @@ class RelayStock:
         self.told = False
         self.confirmed_version = 0
         self.confirmed_bit = self.voided_bit = self.delivered_bit = 0
+        # Kept up with every change: whether to send must not cost a walk over the stock.
+        self._in_flight: dict[int, StockChunk] = {}
+        self._available_bit = 0
         self._last_id = 0
         self._last_held_id = 0
         self._before_connect_id = 0
@@ -82,7 +84,7 @@ class RelayStock:
         """Go on with a route, or without one; what is in flight on another version of it is void."""
         version = hop.route_version if hop is not None else 0
         if (self.hop.route_version if self.hop is not None else -1) != version:
-            old = [chunk.chunk_id for chunk in self._unconfirmed() if chunk.route_version != version]
+            old = [chunk.chunk_id for chunk in self._in_flight.values() if chunk.route_version != version]
             self.void_own(old, box)
             self._pause_s = 0.0
             self._paused_until_s = -NEVER
@@ -93,6 +95,9 @@ class RelayStock:
         """Tell the other end what we hold of it; ours counts when it has told the same."""
         self.synchronised, self.told = False, True
         self._before_connect_id = self._last_id
+        # After a restart they are in any order, and the oldest is to be cut first.
+        self.own = dict(sorted(self.own.items()))
+        self._in_flight = dict(sorted(self._in_flight.items()))
         self.tell(box, answers=False)
 
     def disconnect(self) -> None:
@@ -132,18 +137,15 @@ class RelayStock:
 
     # ------------------------------------------------------------ origin
 
-    def _unconfirmed(self) -> Iterator[StockChunk]:
-        return (chunk for chunk in self.own.values() if not chunk.confirmed)
-
     @property
     def available_bit(self) -> int:
         """Return what is confirmed and uncut."""
-        return sum(chunk.left_bit for chunk in self.own.values() if chunk.confirmed)
+        return self._available_bit
 
     @property
     def unconfirmed_bit(self) -> int:
         """Return what is on its way."""
-        return sum(chunk.left_bit for chunk in self._unconfirmed())
+        return sum(chunk.left_bit for chunk in self._in_flight.values())
 
     def wants_chunk(self, now_s: float) -> bool:
         """Tell whether a new chunk should be sent now."""
@@ -152,7 +154,7 @@ class RelayStock:
             return False
         if not hop.direction_rate_millibit_per_s(forward=self.node == hop.head):
             return False
-        in_flight = sum(1 for _ in self._unconfirmed())
+        in_flight = len(self._in_flight)
         if in_flight >= (_IN_FLIGHT if self._proven else 1):
             return False
         if self.confirmed_version < hop.route_version:
@@ -172,7 +174,7 @@ class RelayStock:
         self._last_id = max(self._last_id + 1, int(box.now_s * _IDS_PER_S))
         tag = end_to_end_tag(relay=self.relay, chunk_id=self._last_id, key=key, check=check)
         chunk = StockChunk(self._last_id, self.hop.route_version, key, tag, box.now_s)
-        self.own[chunk.chunk_id] = chunk
+        self.own[chunk.chunk_id] = self._in_flight[chunk.chunk_id] = chunk
         self._persist(chunk, "own", box)
         box.wake(box.now_s + CHUNK_TIMEOUT_S)
         return chunk.chunk_id, chance
@@ -193,6 +195,8 @@ class RelayStock:
             self._rest(box)
             return
         chunk.confirmed = True
+        del self._in_flight[chunk.chunk_id]
+        self._available_bit += chunk.left_bit
         self._persist(chunk, "own", box)
         box.note(self._entry(LedgerKind.CHUNK, chunk, box, self.node, length_bit=chunk.left_bit))
         self.confirmed_bit += chunk.left_bit
@@ -216,29 +220,35 @@ class RelayStock:
 
     def expire(self, box: Outbox) -> None:
         """Void what was not confirmed in time."""
-        late = [chunk.chunk_id for chunk in self._unconfirmed() if box.now_s >= chunk.made_s + CHUNK_TIMEOUT_S]
+        late = [chunk.chunk_id for chunk in self._in_flight.values() if box.now_s >= chunk.made_s + CHUNK_TIMEOUT_S]
         if late:
             self.void_own(late, box)
             self._rest(box)
-        box.wake(min((chunk.made_s + CHUNK_TIMEOUT_S for chunk in self._unconfirmed()), default=NEVER))
+        box.wake(min((chunk.made_s + CHUNK_TIMEOUT_S for chunk in self._in_flight.values()), default=NEVER))
         if box.now_s < self._paused_until_s:
             box.wake(self._paused_until_s)
 
     def void_own(self, chunk_ids: list[int], box: Outbox) -> None:
         """Never use these chunks, and tell the far end."""
         for chunk_id in chunk_ids:
-            self._void(self.own.pop(chunk_id), "own", self.node, box)
+            self._void_own(chunk_id, box)
         if chunk_ids:
             box.send(self.far_node, ChunkVoid(self.relay, tuple(chunk_ids)))
+
+    def _void_own(self, chunk_id: int, box: Outbox) -> None:
+        chunk = self.own.pop(chunk_id)
+        if self._in_flight.pop(chunk_id, None) is None:
+            self._available_bit -= chunk.left_bit
+        self._void(chunk, "own", self.node, box)
 
     def cut(self, size_bit: int, box: Outbox, key_id: str) -> tuple[bytes, tuple[Cut, ...]]:
         """Take a key from the oldest chunks, durably. The caller has made sure that there is enough."""
         key, cuts = bytearray(), []
-        for chunk_id in sorted(self.own):
-            chunk = self.own[chunk_id]
-            part_bit = min(size_bit - 8 * len(key), chunk.left_bit) if chunk.confirmed else 0
+        oldest = (chunk for chunk in list(self.own.values()) if chunk.confirmed)
+        while (missing_bit := size_bit - 8 * len(key)) and (chunk := next(oldest, None)) is not None:
+            part_bit = min(missing_bit, chunk.left_bit)
             if part_bit:
-                cuts.append(cut := Cut(chunk_id, chunk.mark_bit, part_bit))
+                cuts.append(cut := Cut(chunk.chunk_id, chunk.mark_bit, part_bit))
                 key += chunk.key[: part_bit // 8]
                 self._note_cut(chunk, cut, self.node, key_id, box)
                 self._cut(chunk, chunk.mark_bit + part_bit, "own", box)
@@ -297,7 +307,7 @@ class RelayStock:
     def close(self, box: Outbox) -> None:
         """Erase all: the relay is no more."""
         for chunk_id in list(self.own):
-            self._void(self.own.pop(chunk_id), "own", self.node, box)
+            self._void_own(chunk_id, box)
         for chunk_id in list(self.held):
             self._void(self.held.pop(chunk_id), "held", self.far_node, box)
 
@@ -316,7 +326,10 @@ class RelayStock:
         if record.table == "own":
             self.own[chunk.chunk_id] = chunk
             self._last_id = max(self._last_id, chunk.chunk_id)
-            if chunk.confirmed:
+            if not chunk.confirmed:
+                self._in_flight[chunk.chunk_id] = chunk
+            else:
+                self._available_bit += chunk.left_bit
                 self.confirmed_version = max(self.confirmed_version, chunk.route_version)
         else:
             self.held[chunk.chunk_id] = chunk
@@ -338,6 +351,8 @@ class RelayStock:
         )
 
     def _cut(self, chunk: StockChunk, to_bit: int, table: str, box: Outbox) -> None:
+        if table == "own":
+            self._available_bit -= to_bit - chunk.mark_bit
         chunk.key = chunk.key[(to_bit - chunk.mark_bit) // 8 :]
         chunk.mark_bit = to_bit
         if chunk.key:
