@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from controller.config.controller_file import ControllerConfig, MetricsConfig
 from controller.config.mistakes import Mistake, Mistakes
@@ -58,6 +58,7 @@ def run(config: ControllerConfig) -> int:
         Refusal: It cannot start; says why.
     """
     configure_logging(config.logging.level, as_json=config.logging.json)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # every series begins with the process: no news
     return asyncio.run(_Controller(config).run())
 
 

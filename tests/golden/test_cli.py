@@ -1,0 +1,41 @@
+"""What the programs print is what it was: help pages, tables, JSON and YAML."""
+
+from collections.abc import Sequence
+
+from controller.cli import tables
+from controller.cli.output import Format, Part, as_text, document, plain
+from tests.golden import cli_resources as fixed
+from tests.golden.cli_help import pages
+from tests.golden.compare import FOLDER, expect
+
+
+def test_the_help_pages_are_as_recorded() -> None:
+    expect(FOLDER / "cli_help.txt", pages())
+
+
+def test_the_tables_are_as_recorded() -> None:
+    shown: dict[str, Sequence[Part]] = {
+        "get nodes": [tables.node_table(fixed.NODES)],
+        "get links": [tables.link_table(fixed.LINKS)],
+        "topology show FILE": [tables.planned_node_table(fixed.NODES), tables.planned_link_table(fixed.LINKS)],
+        "get relays": [tables.relay_table([fixed.RELAY, fixed.BLOCKED])],
+        "relay show first": tables.relay_parts(fixed.RELAY, None),
+        "relay show second": tables.relay_parts(fixed.BLOCKED, None),
+        "route alice bob": tables.candidate_parts(fixed.ROUTES),
+        "get applications": [tables.application_table(fixed.APPLICATIONS)],
+        "sae list": [tables.sae_table(fixed.SAES)],
+        "get agents": [tables.agent_table(fixed.AGENTS)],
+        "get alarms": [tables.alarm_table(fixed.ALARMS, None)],
+        "topology apply FILE": [tables.action_table(fixed.ACTIONS)],
+    }
+    text = "\n".join(f"$ qinetctl {command}\n{plain(parts)}" for command, parts in shown.items())
+    expect(FOLDER / "cli_tables.txt", text)
+
+
+def test_what_programs_get_is_as_recorded() -> None:
+    json = as_text(document(fixed.RELAY), Format.JSON)
+    yaml = as_text([document(link) for link in fixed.LINKS], Format.YAML)
+    expect(
+        FOLDER / "cli_documents.txt",
+        f"$ qinetctl relay show first -o json\n{json}\n$ qinetctl get links -o yaml\n{yaml}",
+    )
