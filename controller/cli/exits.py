@@ -7,7 +7,7 @@ class Exit(IntEnum):
     """Exit codes; they are API."""
 
     DONE = 0
-    FAULT = 1  # qinetctl itself failed
+    FAULT = 1  # qinetctl itself failed, or nobody reads its output any more
     USAGE = 2  # the command line is wrong; also typer's own code for that
     REFUSED = 3  # the controller said no, or there is no such resource
     UNREACHABLE = 4  # the controller gave no answer, or is not who it should be

@@ -13,7 +13,7 @@ from controller.cli import application, get, pki, relay, sae, topology, watch
 from controller.cli.arguments import normalised
 from controller.cli.connection import DEFAULT_CONTROLLER, DEFAULT_PKI, DEFAULT_USER, Target
 from controller.cli.exits import CODES_HELP, Exit, Stop
-from controller.cli.output import tell
+from controller.cli.output import clean, tell
 from controller.cli.route import route
 
 _EPILOG = f"The options above may also stand behind the command. {CODES_HELP} See docs/qinetctl.md."
@@ -123,11 +123,21 @@ def demo(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, and return its exit code; see `Exit`. Nothing it meets ends in a traceback."""
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has had enough; without this Python complains when it closes the pipe at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from controller.config.mistakes import Mistakes
     from controller.domain.refusals import InvalidValue, Refusal
 
-    given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(args=normalised(given), prog_name="qinetctl")
+        app(args=normalised(arguments), prog_name="qinetctl")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE if end.code is None else Exit.FAULT
     except KeyboardInterrupt:
@@ -138,7 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InvalidValue as problem:
         tell(str(problem))
         return Exit.USAGE
-    except Refusal as problem:  # of a file: topology, certificates, CA
+    except Mistakes as mistakes:
+        # As editors and terminals know it, so that a click leads to the line.
+        print(*map(clean, map(str, mistakes.mistakes)), sep="\n", file=sys.stderr)
+        return Exit.FILE
+    except Refusal as problem:  # of certificates or the CA
         tell(*str(problem).splitlines())
         return Exit.FILE
     except Exception as fault:

@@ -98,9 +98,9 @@ def plain(parts: Iterable[Part]) -> str:
     blocks: list[str] = []
     for part in parts:
         if isinstance(part, Sheet):
-            facts = [(name, clean(value)) for name, value in part.facts if value]
-            width = max((len(name) for name, _ in facts), default=0) + 1
-            lines = [f"{name + ':':{width}}  {value}" for name, value in facts]
+            # As wide as it may ever be, so that a line is the same whatever else is known.
+            width = max((len(name) for name, _ in part.facts), default=0) + 1
+            lines = [f"{name + ':':{width}}  {clean(value)}" for name, value in part.facts if value]
         else:
             lines = [part.title + ":"] if part.title else []
             cells = [tuple(column.upper() for column in part.columns), *(tuple(map(clean, row)) for row in part.rows)]

@@ -1,6 +1,6 @@
 """Global options may stand anywhere, and nothing else moves."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.cli.arguments import GLOBAL_OPTIONS, normalised
@@ -8,6 +8,7 @@ from controller.cli.arguments import GLOBAL_OPTIONS, normalised
 words = st.lists(st.sampled_from(["get", "nodes", "-o", "json", "--filter", "node = a", "x"]), max_size=8)
 
 
+@settings(deadline=None)
 @given(before=words, after=words, option=st.sampled_from(sorted(GLOBAL_OPTIONS)), glued=st.booleans())
 def test_a_global_option_counts_wherever_it_stands(
     before: list[str], after: list[str], option: str, glued: bool

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.cli.following import Change, Follower
@@ -45,6 +45,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps, st.booleans())
 def test_the_changes_add_up_to_the_network_over_cuts_and_restarts(
     script: list[tuple[str, str, int]], tail_survives: bool

@@ -23,7 +23,7 @@ networks = st.integers(1, 9).flatmap(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(networks, st.randoms(use_true_random=False))
 def test_the_order_of_nodes_and_links_moves_nothing_and_all_are_in_the_frame_apart(
     network: tuple[list[str], list[tuple[int, int]]], chance: random.Random

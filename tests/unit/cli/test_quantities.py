@@ -5,12 +5,13 @@ import math
 import pytest
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.cli.quantities import duration_ms, duration_pb, rate_bit_per_s, shown_moment, shown_number, shown_span
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_is_a_rate_and_its_range_is_left_to_the_controller(value: float) -> None:
     assert rate_bit_per_s(repr(value)) == value
@@ -42,6 +43,7 @@ def test_a_duration_keeps_its_milliseconds() -> None:
     assert (converted.seconds, converted.nanos) == (60, 250_000_000)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=10**9))
 def test_a_span_that_is_shown_reads_back_as_its_two_largest_units(span_s: int) -> None:
     read = duration_ms(shown_span(span_s)) / 1000
@@ -49,6 +51,7 @@ def test_a_span_that_is_shown_reads_back_as_its_two_largest_units(span_s: int) -
     assert read == span_s or read >= 3600
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=1e12))
 def test_a_shown_number_is_right_to_three_decimals(value: float) -> None:
     assert abs(float(shown_number(value)) - value) <= 0.0005 + 1e-9 * value
