@@ -189,6 +189,10 @@ def _main_job(daemons: Daemons, network: Network, screen: Screen, source: str, t
     with screen.step("a key of the time after the cut") as step:
         equal = _use_up(network, alice, bob) and equal
         step.note("equal" if equal else "NOT EQUAL")
+    if after_cut == "rode_on_store":
+        with screen.step(f"repair of {cut}"):
+            network.repair(cut)
+            network.follow(lambda seen: not seen.riding_on_store, _WITHIN_S, "word of the repair")
     active = int(network.relay().state == State.STATE_ACTIVE)
     return {"relays_active": active, "keys_equal": equal, "after_cut": after_cut, "restore_s": restore_s}
 
@@ -280,9 +284,7 @@ def _cut(network: Network, link: str, version: int, *, detour: bool) -> tuple[st
         lambda seen: seen.riding_on_store or seen.state == State.STATE_BLOCKED, _WITHIN_S, "word of the cut"
     )
     if relay.riding_on_store:
-        network.repair(link)
-        network.follow(lambda seen: not seen.riding_on_store, _WITHIN_S, "word of the repair")
-        return "rode_on_store", None
+        return "rode_on_store", None  # the fibre stays cut until a key was fetched that was made without it
     network.repair(link)
     _, told = network.follow(lambda seen: seen.state == State.STATE_ACTIVE, _WITHIN_S, "the relay to come back")
     return "blocked_and_back", round(told - ordered, 3)
