@@ -12,6 +12,7 @@ from southbound.agent.clock import ServiceTime
 from southbound.agent.keyplane.events import (
     Answer,
     Append,
+    BlockFinished,
     ClearAlarm,
     Effect,
     Entropy,
@@ -39,6 +40,8 @@ from southbound.agent.storage import Storage, Write
 log = logging.getLogger(__name__)
 
 INBOX_SIZE: Final = 1024
+_BLOCKS_SIZE: Final = 16
+"""Blocks come by themselves and can wait: what peers, applications and the controller want goes first."""
 _TURN_S: Final = 0.010
 """How long events are handled before the loop gets a turn and what was decided is committed."""
 _ANSWER_TIMEOUT_S: Final = 20.0
@@ -87,6 +90,8 @@ class KeyRoom:
         self._service_time = service_time
         self._on_notice = on_notice
         self._inbox: asyncio.Queue[_Item] = asyncio.Queue(INBOX_SIZE)
+        self._blocks: asyncio.Queue[_Item] = asyncio.Queue(_BLOCKS_SIZE)
+        self._arrived = asyncio.Event()
         self._streams: dict[str, Stream] = {}
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._settling: set[asyncio.Future[None]] = set()
@@ -109,12 +114,19 @@ class KeyRoom:
             sqlite3.Error: The disk failed: the plane is ahead of it, so the agent must end.
         """
         while True:
-            first = await self._inbox.get()
+            await self._arrived.wait()
+            self._arrived.clear()
             batch = _Batch()
-            self._handle(first, batch)
             until = time.monotonic() + _TURN_S
             while not self._inbox.empty() and time.monotonic() < until:
                 self._handle(self._inbox.get_nowait(), batch)
+            # One block a turn at least, or endless traffic would starve the links that feed it.
+            if not self._blocks.empty():
+                self._handle(self._blocks.get_nowait(), batch)
+            while not self._blocks.empty() and self._inbox.empty() and time.monotonic() < until:
+                self._handle(self._blocks.get_nowait(), batch)
+            if not (self._inbox.empty() and self._blocks.empty()):
+                self._arrived.set()
             await self._carry_out(batch)
             await asyncio.sleep(0)
 
@@ -126,14 +138,15 @@ class KeyRoom:
             writes: What must become durable together with what the plane decides on it.
             stream: With PeerUp: where messages to that node go from now on.
         """
-        await self._inbox.put(_Item(event, writes, None, stream))
+        queue = self._blocks if isinstance(event, BlockFinished) else self._inbox
+        await self._put(queue, _Item(event, writes, None, stream))
 
     async def settle(self, event: Event, *, writes: Sequence[Write] = ()) -> None:
         """Hand over an event and return when the writes and what the plane decided on it are durable."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settling.add(done)
         try:
-            await self._inbox.put(_Item(event, writes, done))
+            await self._put(self._inbox, _Item(event, writes, done))
             await done
         finally:
             self._settling.discard(done)
@@ -148,7 +161,7 @@ class KeyRoom:
         self._asked[number] = answer
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                await self._inbox.put(_Item(replace(event, request=number)))
+                await self._put(self._inbox, _Item(replace(event, request=number)))
                 return await answer
         except TimeoutError:
             return Answer(number, 503, "the key management entity is overloaded: try again later")
@@ -182,6 +195,10 @@ class KeyRoom:
         for done in self._settling:
             if not done.done():
                 done.set_exception(RoomClosed())
+
+    async def _put(self, queue: "asyncio.Queue[_Item]", item: _Item) -> None:
+        await queue.put(item)
+        self._arrived.set()
 
     def _handle(self, item: _Item, batch: _Batch) -> None:
         event = replace(item.event, now_s=self._service_time.now_s())
@@ -226,6 +243,7 @@ class KeyRoom:
     def _tick(self) -> None:
         if not self._inbox.full():
             self._inbox.put_nowait(_Item(Tick(now_s=0.0)))
+            self._arrived.set()
         elif self._open:
             self._wake = asyncio.get_running_loop().call_later(0.01, self._tick)
 

@@ -75,11 +75,15 @@ class Session:
         """Tell whether the controller has answered Hello."""
         return self._election is not None
 
+    def heard(self, now_s: float) -> None:
+        """Take that the controller said something; what it was can wait."""
+        self._heard_s = now_s
+
     def receive(
         self, response: pb.SessionResponse, configuration: Configuration, now_s: float, service_s: float
     ) -> list[Effect]:
         """Return what a message of the controller asks for, in order."""
-        self._heard_s = now_s
+        self.heard(now_s)
         election = election_from_pb(response.election_id)
         if not response.HasField("election_id"):
             return [End("the controller sent a message without election id")]

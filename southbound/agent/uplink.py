@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _FIRST_DELAY_S: Final = 0.2
 _LAST_DELAY_S: Final = 10.0
 _OUTBOX_SIZE: Final = 4096
+_INBOX_SIZE: Final = 64
 _MIN_REPORT_SPACING_S: Final = 0.5
 _CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 10_000),
@@ -133,6 +134,7 @@ class Uplink:
         async with open_aio_channel(self._tls, controller.address, identity, _CHANNEL_OPTIONS) as channel:
             stream = agent_pb2_grpc.AgentServiceStub(channel).Session()
             outbox: asyncio.Queue[pb.SessionRequest] = asyncio.Queue(_OUTBOX_SIZE)
+            inbox: asyncio.Queue[pb.SessionResponse] = asyncio.Queue(_INBOX_SIZE)
             session = Session(
                 node=self._node,
                 highest=self._host.highest_election,
@@ -144,7 +146,8 @@ class Uplink:
                 asyncio.ensure_future(part)
                 for part in (
                     _write(stream, outbox),
-                    self._listen(stream, session, outbox),
+                    _listen(stream, session, inbox),
+                    self._obey(session, inbox, outbox),
                     self._speak(session, outbox),
                 )
             ]
@@ -160,16 +163,17 @@ class Uplink:
                     part.cancel()
                 await asyncio.gather(*parts, return_exceptions=True)
 
-    async def _listen(self, stream: "_Stream", session: Session, outbox: "asyncio.Queue[pb.SessionRequest]") -> None:
-        while (response := await stream.read()) is not grpc.aio.EOF:
-            assert isinstance(response, pb.SessionResponse)
+    async def _obey(
+        self,
+        session: Session,
+        inbox: "asyncio.Queue[pb.SessionResponse]",
+        outbox: "asyncio.Queue[pb.SessionRequest]",
+    ) -> None:
+        while True:
+            response = await inbox.get()
             host = self._host
             effects = session.receive(response, host.configuration, time.monotonic(), host.service_s())
             await self._carry_out(effects, session, outbox)
-        status = await stream.code()
-        if status is grpc.StatusCode.OK:
-            raise _Ended("the controller ended the session")
-        raise _Ended(f"{status.name}: {await stream.details()}")
 
     async def _speak(self, session: Session, outbox: "asyncio.Queue[pb.SessionRequest]") -> None:
         reported_s = 0.0
@@ -216,6 +220,20 @@ class Uplink:
 
 
 _Stream = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse]
+
+
+async def _listen(stream: "_Stream", session: Session, inbox: "asyncio.Queue[pb.SessionResponse]") -> None:
+    # Apart from obeying: while an update is applied, the controller must not seem silent.
+    while (response := await stream.read()) is not grpc.aio.EOF:
+        assert isinstance(response, pb.SessionResponse)
+        session.heard(time.monotonic())
+        if response.HasField("heartbeat") and inbox.full():
+            continue
+        await inbox.put(response)
+    status = await stream.code()
+    if status is grpc.StatusCode.OK:
+        raise _Ended("the controller ended the session")
+    raise _Ended(f"{status.name}: {await stream.details()}")
 
 
 async def _write(stream: "_Stream", outbox: "asyncio.Queue[pb.SessionRequest]") -> None:

@@ -88,7 +88,9 @@ def fleet(
     *,
     topology: Topology,
     controller: Controllers,
-    state: Annotated[Path, typer.Option(help="Directory of the fleet; one below it for each node.")],
+    state: Annotated[
+        Path, typer.Option(help="Directory of the fleet; one below it for each node.", envvar="QINET_FLEET_STATE")
+    ] = Path("fleet"),
     pki: Pki = Path("pki"),
     lab_listen: Annotated[str, typer.Option(help="HOST:PORT on loopback where faults are ordered; port 0: any.")] = "",
     leave_out: Annotated[
