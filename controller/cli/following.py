@@ -58,6 +58,7 @@ class Follower:
     def __init__(self, resume_revision: int = 0) -> None:
         self.resume_revision = resume_revision
         self._known: dict[str, bytes] = {}
+        self._gone: set[str] = set()  # in the commit of which we may not have heard the end
         self._named: set[str] | None = None  # what the full state under way has named so far
 
     def connection_lost(self) -> None:
@@ -74,9 +75,15 @@ class Follower:
             yield from self._put(message, field)
         elif message.kind == _DELETED:
             name = getattr(message, "deleted")  # noqa: B009 (not of every message that a watch sends)
-            self._known.pop(name, None)
+            # A stream that was cut within a commit begins again before it.
+            repeated = self._known.pop(name, None) is None and name in self._gone
+            self._gone.add(name)
+            if repeated:
+                return
             yield Change(name=name, resource=None, field="", revision=message.resume_revision)
         if message.resume_revision and self._named is None:
+            if message.resume_revision != self.resume_revision:
+                self._gone.clear()
             self.resume_revision = message.resume_revision
 
     def _missing(self, revision: int) -> Iterator[Change]:
@@ -89,7 +96,7 @@ class Follower:
         resource: Message = getattr(message, field)
         name: str = getattr(resource, "name")  # noqa: B009 (every resource has one, messages in general do not)
         lasting = _lasting(resource, field)
-        repeated = self._named is not None and self._known.get(name) == lasting
+        repeated = self._known.get(name) == lasting
         if self._named is not None:
             self._named.add(name)
         self._known[name] = lasting

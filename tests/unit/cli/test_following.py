@@ -99,6 +99,19 @@ def test_a_full_state_repeats_nothing_that_is_known_and_names_what_is_gone() -> 
     assert follower.resume_revision == 9
 
 
+def test_what_was_heard_of_a_commit_that_was_cut_short_is_not_told_again() -> None:
+    follower = Follower(4)
+    gone = Message(kind=Message.KIND_DELETED, resume_revision=4, deleted="keyRelays/a")
+    first = [gone, put("keyRelays/b", 1, 4)]
+    assert [change.name for message in first for change in follower.take(message)] == ["keyRelays/a", "keyRelays/b"]
+    follower.connection_lost()
+    again = [*first, put("keyRelays/c", 1, 5)]
+    assert [change.name for message in again for change in follower.take(message)] == ["keyRelays/c"]
+    assert follower.resume_revision == 5
+    later = Message(kind=Message.KIND_DELETED, resume_revision=6, deleted="keyRelays/a")
+    assert [change.name for change in follower.take(later)] == ["keyRelays/a"]
+
+
 def test_measured_figures_alone_are_no_change_in_a_full_state() -> None:
     follower = Follower()
     told: list[Change] = []
