@@ -152,7 +152,13 @@ class Controller(agent_pb2_grpc.AgentServiceServicer):
             return self.sessions[node]
 
     async def configure(
-        self, node: str, entries: Iterable[Entry], deletes: Iterable[str] = (), *, raw: Mapping[str, bytes] = {}
+        self,
+        node: str,
+        entries: Iterable[Entry],
+        deletes: Iterable[str] = (),
+        *,
+        raw: Mapping[str, bytes] = {},
+        remaining_s: int | None = None,
     ) -> pb.SessionRequest:
         """Send an update and return the answer."""
         session = await self.session(node)
@@ -166,7 +172,9 @@ class Controller(agent_pb2_grpc.AgentServiceServicer):
             version=nonce,
             base_digest=digest(held),
             target_digest=digest(wanted),
-            upserts=[pb.ConfigEntry(id=name, content=content) for name, content in upserts.items()],
+            upserts=[
+                pb.ConfigEntry(id=name, content=content, remaining_s=remaining_s) for name, content in upserts.items()
+            ],
             deletes=list(deletes),
             parts=1,
         )

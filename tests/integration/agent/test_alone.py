@@ -1,0 +1,82 @@
+"""An agent without its controller, and what applications get of it over GS QKD 014."""
+
+import asyncio
+import base64
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from controller.domain.entries import LinkEntry
+from controller.identity.credentials import https_client_context
+from qinet.southbound.v1 import agent_pb2 as pb
+from southbound.agent import node
+from tests.integration.agent.scripted import NODES, Controller, Line, Running, eventually, hop_entry, line_entries
+
+ADDRESSES = dict.fromkeys(NODES, "127.0.0.1:9")
+
+
+async def test_an_orphan_ends_what_has_a_lifetime_and_keeps_the_rest(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_ORPHAN_CHECK_S", 0.05)
+    async with AsyncExitStack() as stack:
+        async with Controller(line.tls("controller/c1")) as controller:
+            agent = await line.start("a", controller.address)
+            stack.push_async_callback(agent.stop)
+            links = [entry for entry in line_entries("a", ADDRESSES) if isinstance(entry, LinkEntry)]
+            assert (await controller.configure("a", links)).HasField("ack")
+            answer = await controller.configure("a", [hop_entry("a", ADDRESSES)], remaining_s=0)
+            assert answer.HasField("ack")
+            # the controller is there: it ends what ends
+            await asyncio.sleep(0.2)
+            assert len(agent.configuration.entries) == 2
+        await eventually(lambda: list(agent.configuration.entries) == ["links/a-b"])
+        digest = agent.configuration.digest
+        await agent.crash()
+        again = await line.start("a", controller.address)
+        stack.push_async_callback(again.stop)
+        assert again.configuration.digest == digest
+
+
+async def test_a_message_beyond_the_size_limit_ends_the_session_and_the_next_one_stands(running: Running) -> None:
+    await running.start("a")
+    session = await running.controller.session("a")
+    big = pb.ConfigUpdate(nonce=1, parts=1, upserts=[pb.ConfigEntry(id="x", content=bytes(5 << 20))])
+    session.outbox.put_nowait(running.controller.response(config_update=big))
+    again = await running.controller.session("a", after=session)
+    assert session.over
+    assert again.hello.base_digest == bytes(32)
+    assert not running.agents["a"].failed.is_set()
+
+
+async def test_two_applications_fetch_the_same_key_over_https(running: Running) -> None:
+    await running.start(*NODES)
+    await running.configure()
+    await eventually(lambda: running.available() >= 1)
+    master, slave = (https_client_context(running.line.tls(f"sae/{name}")) for name in ("alice", "bob"))
+    at_a, at_c = (f"https://{running.agents[name].delivery_address}/api/v1/keys" for name in ("a", "c"))
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{at_a}/bob/enc_keys", ssl=master) as answer:
+            assert answer.status == 200
+            (ours,) = (await answer.json())["keys"]
+        body = {"key_IDs": [{"key_ID": ours["key_ID"]}]}
+        async with http.post(f"{at_c}/alice/dec_keys", json=body, ssl=slave) as answer:
+            assert answer.status == 200
+            assert (await answer.json())["keys"] == [ours]
+        assert len(base64.b64decode(ours["key"])) == 32
+        async with http.post(f"{at_c}/alice/dec_keys", json=body, ssl=slave) as answer:
+            assert answer.status == 400
+
+
+async def test_a_master_without_application_gets_503_and_the_controller_hears_of_it(running: Running) -> None:
+    await running.start("a")
+    session = await running.controller.session("a")
+    url = f"https://{running.agents['a'].delivery_address}/api/v1/keys/nobody/enc_keys"
+    async with aiohttp.ClientSession() as http:
+        for _ in range(3):
+            async with http.get(url, ssl=https_client_context(running.line.tls("sae/alice"))) as answer:
+                assert answer.status == 503
+    told = await session.until(lambda said: said.notification.HasField("application_new"))
+    assert told.notification.application_new.server_sae == "alice"
+    assert list(told.notification.application_new.client_saes) == ["nobody"]
