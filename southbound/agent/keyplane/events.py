@@ -28,8 +28,8 @@ when it ends; never a message of an older stream after the newer one's `PeerUp`.
 were sent may be lost when a stream ends, never reordered. A `Send` to a node that is not up is dropped.
 
 **Module.** `BlockFinished` gives a block's bits, the same at both ends of a link under the same number;
-numbers never repeat on a link and rise. A block is handed over once; one that the process lost
-before the transaction is lost.
+numbers never repeat on a link and rise. A block is handed over once, after the link was configured; one
+that the process lost before the transaction is lost. The first 384 bits of a block compare it.
 
 **Keys out.** `GetKeys` (014 `enc_keys`) and `GetKeysById` (`dec_keys`) are each answered by exactly one
 `Answer` with the same `request`, in the same batch or a later one. `status()` is asked directly.

@@ -200,8 +200,12 @@ class Association:
 class Settings:
     """Everything the key plane is told, complete: what is not named here is not served.
 
+    A hop over a link that is not set, or that leads to another node than it says, is not served either.
+    A link that is not named any more keeps its key until its time ends; a relay that has neither a hop
+    here nor an association loses its stock at once.
+
     Raises:
-        InvalidValue: Two settings of one kind have the same name, or a hop takes a link that is not set.
+        InvalidValue: Two settings of one kind have the same name.
     """
 
     links: tuple[LinkSetting, ...] = ()
