@@ -157,4 +157,8 @@ async def _abort(context: _Context, method: str, problem: Exception) -> None:
         broken = Broken(uuid.uuid4().hex[:12])
         log.error("call failed method=%s error_id=%s", method, broken.facts()["error_id"], exc_info=problem)
         problem = broken
-    await context.abort_with_status(to_status(problem))
+    try:
+        await context.abort_with_status(to_status(problem))
+    except grpc.aio.InternalError as gone:
+        # The client left before it could be told, which is how a client that does not read is got rid of.
+        raise asyncio.CancelledError from gone

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.domain.alarm import CONTROLLER, Alarm
@@ -51,6 +51,12 @@ class OperationsService(rpc.OperationsServiceServicer):
         self._views = views
         self._clock = clock
         self._facts = facts
+
+    def listens_on(self, port: int) -> None:
+        """Tell the port that was picked, where the address left it open with port 0."""
+        host, _, asked = self._facts.address.rpartition(":")
+        if asked == "0":
+            self._facts = replace(self._facts, address=f"{host}:{port}")
 
     async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Context) -> pb.ListAlarmsResponse:
         """List active alarms."""

@@ -115,9 +115,8 @@ class NorthboundServer:
         application_service_pb2_grpc.add_ApplicationServiceServicer_to_server(
             ApplicationService(desk, views, heartbeat_s=beat), self._server
         )
-        operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(
-            OperationsService(desk, views, clock, facts), self._server
-        )
+        self._operations = OperationsService(desk, views, clock, facts)
+        operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(self._operations, self._server)
         entanglement_service_pb2_grpc.add_EntanglementServiceServicer_to_server(EntanglementService(), self._server)
         add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
@@ -135,6 +134,7 @@ class NorthboundServer:
             raise self._cannot_listen(problem) from None
         if port == 0:
             raise self._cannot_listen("refused")
+        self._operations.listens_on(port)
         for name in SERVICES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
