@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 STORE_MAX_BIT: Final = 1 << 26
 """Key that one end of a link keeps; blocks beyond it are given up, so that an idle link does not fill the disk."""
 
+MODULE_MISSING: Final = "MODULE_MISSING"
 _COUNTER: Final = "block/"
 
 
@@ -42,7 +43,7 @@ class Modules:
 
     def __init__(
         self,
-        modules: Mapping[str, Module],
+        find_module: Callable[[str], Module | None],
         *,
         room: KeyRoom,
         alarms: Alarms,
@@ -54,7 +55,7 @@ class Modules:
         """Prepare.
 
         Args:
-            modules: By link.
+            find_module: Gives the module of a link of this node; None where it has none.
             room: Where blocks go.
             alarms: Where faults go.
             clock: For the times of alarms.
@@ -69,13 +70,12 @@ class Modules:
         self._spawn = spawn
         self._running: dict[str, _Running] = {}
         self._own: dict[str, _Own] = {}
-        for link, module in modules.items():
-            kept = values.get(_COUNTER + link)
-            self._own[link] = _Own(module, None if kept is None else int(kept))
+        self._find_module = find_module
+        self._values = values
 
     @property
     def states(self) -> dict[str, LinkState]:
-        """Return what each link's module said."""
+        """Return what each module said that was ever wanted, by link."""
         return {link: own.state for link, own in self._own.items()}
 
     def configure(self, entries: Mapping[str, LinkEntry]) -> None:
@@ -85,13 +85,21 @@ class Modules:
         for link, entry in entries.items():
             if link in self._running:
                 self._running[link].entry = entry
-            elif entry.enabled and link in self._own:
+            elif entry.enabled and self._has_module(link):
                 task = self._spawn(self._run(link), f"module-{link}")
                 self._running[link] = _Running(entry, task)
-            elif entry.enabled:
-                self._alarms.raised(
-                    f"links/{link}", "MODULE_MISSING", "this node has no module for the link", self._clock.wall_ms()
-                )
+
+    def _has_module(self, link: str) -> bool:
+        if link not in self._own:
+            module = self._find_module(link)
+            if module is None:
+                problem = "this node has no module for the link: is it in the agent's topology file?"
+                self._alarms.raised(f"links/{link}", MODULE_MISSING, problem, self._clock.wall_ms())
+                return False
+            kept = self._values.get(_COUNTER + link)
+            self._own[link] = _Own(module, None if kept is None else int(kept))
+        self._alarms.cleared(f"links/{link}", MODULE_MISSING)
+        return True
 
     def tasks(self) -> "list[asyncio.Task[None]]":
         """Return what runs."""

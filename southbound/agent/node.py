@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ from southbound.agent.keyplane.plane import KeyPlane
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
 from southbound.agent.peers import ListenRefused, Peers
-from southbound.agent.reports import StarvationWatch, Totals, link_report, relay_reports
+from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_reports
 from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write
 from southbound.agent.uplink import ControllerAddress, Uplink
 
@@ -54,8 +54,8 @@ class AgentPlan:
 
     Attributes:
         node: As the topology has it: name, location, capabilities, interfaces.
-        links: The node's own.
-        modules: By link.
+        links: The node's own, as its inventory.
+        find_module: Gives the module of a link; None where the node has none for it.
         tls: The node's certificate.
         controllers: At least one; tried in turn.
         state_dir: Of this agent alone.
@@ -65,7 +65,7 @@ class AgentPlan:
 
     node: Node
     links: Sequence[Link]
-    modules: Mapping[str, Module]
+    find_module: Callable[[str], Module | None]
     tls: Tls
     controllers: Sequence[ControllerAddress]
     state_dir: Path
@@ -105,7 +105,7 @@ class Agent:
         self._delivery: DeliveryServer | None = None
         self._peers = Peers(node=self._name, tls=plan.tls, post=self._room.post, on_change=self._on_peers)
         self._modules = Modules(
-            plan.modules,
+            plan.find_module,
             room=self._room,
             alarms=self._alarms,
             clock=plan.clock,
@@ -202,7 +202,6 @@ class Agent:
     def hello(self) -> pb.Hello:
         """Return how the agent stands."""
         node = self._plan.node
-        ends = ((link, end) for link in self._plan.links for end in link.ends if end.node == self._name)
         return pb.Hello(
             node=self._name,
             store_id=self.storage_id,
@@ -211,10 +210,7 @@ class Agent:
             inventory=pb.Inventory(
                 capabilities=[capability_to_pb(one) for one in sorted(node.capabilities, key=lambda one: one.value)],
                 interfaces=[interface_to_pb(one) for one in node.interfaces],
-                links=[
-                    pb.InventoryLink(link=link.name, local_interface=end.interface, neighbour=link.far(self._name))
-                    for link, end in ends
-                ],
+                links=self._inventory_links(),
                 location_id=node.location,
             ),
             alarms=self._alarms.active(),
@@ -353,24 +349,39 @@ class Agent:
     async def _write(self, writes: Sequence[Write]) -> None:
         await self._storage.commit(writes, self._service_time.stamp())
 
+    def _inventory_links(self) -> list[pb.InventoryLink]:
+        found = {
+            link.name: pb.InventoryLink(link=link.name, local_interface=end.interface, neighbour=link.far(self._name))
+            for link in self._plan.links
+            for end in link.ends
+            if end.node == self._name
+        }
+        # Links that were added since this agent was started.
+        for name, entry in rules.link_entries(self._configuration).items():
+            if name not in found and name in self._modules.states:
+                found[name] = pb.InventoryLink(
+                    link=name, local_interface=entry.local_interface, neighbour=entry.neighbour
+                )
+        return list(found.values())
+
     def _link_reports(self, *, blocks: bool) -> list[pb.LinkReport]:
         figures = {one.link: one for one in self._room.figures().links}
         entries = rules.link_entries(self._configuration)
         states = self._modules.states
         now_ms = self._plan.clock.wall_ms()
+        names = dict.fromkeys([*(link.name for link in self._plan.links), *entries])
         return [
             link_report(
-                link.name,
-                state=states[link.name],
-                entry=entries.get(link.name),
-                figures=figures.get(link.name),
+                name,
+                state=states.get(name) or LinkState(),
+                entry=entries.get(name),
+                figures=figures.get(name),
                 totals=self._totals,
-                unreachable=link.name in entries and self._peers.unheard(link.far(self._name)),
+                unreachable=name in entries and self._peers.unheard(entries[name].neighbour),
                 now_ms=now_ms,
                 blocks=blocks,
             )
-            for link in self._plan.links
-            if link.name in states
+            for name in names
         ]
 
     def _relay_reports(self) -> list[pb.RelayReport]:

@@ -1,45 +1,95 @@
 """From a topology file to what one agent is started with: its links, simulated modules and certificate."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller.config.topology_file import TopologyFile
-from controller.domain.link import Establishment
+from controller.config.mistakes import Mistakes
+from controller.config.topology_file import TopologyFile, load_topology
+from controller.domain.link import Establishment, Link
 from controller.domain.node import Node
 from controller.domain.refusals import NotFound
 from controller.identity.peers import Identity, Kind
 from controller.identity.tls_files import Tls, files_in, load_tls
 from southbound.agent.clock import SystemClock
+from southbound.agent.drivers.module import Module
 from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedLink, SimulatedModule
 from southbound.agent.node import AgentPlan
 from southbound.agent.uplink import ControllerAddress
 
+log = logging.getLogger(__name__)
 
-def channels_of(topology: TopologyFile) -> dict[str, SimulatedChannel]:
-    """Return a simulated channel for each established link.
+
+class SimulatedNetwork:
+    """The network of a topology file, with one channel for each established link.
 
     Seeds follow from the names of network and link, so agents that were started apart from the same file agree.
     """
-    return {
-        link.name: SimulatedChannel(
-            SimulatedLink(link=link.name, seed=topology.name, figures=topology.simulations[link.name])
-        )
-        for link in topology.links
-        if link.establishment is Establishment.ESTABLISHED
-    }
 
+    def __init__(self, path: Path) -> None:
+        """Read the file.
 
-def node_of(topology: TopologyFile, name: str) -> Node:
-    """Return a node of the topology.
+        Raises:
+            Mistakes: It cannot be used; names every mistake.
+        """
+        self._path = path
+        self._read_ns = path.stat().st_mtime_ns if path.exists() else 0
+        self._topology = load_topology(path)
+        self._channels: dict[str, SimulatedChannel] = {}
+        self._add_channels()
 
-    Raises:
-        NotFound: It has no node of that name.
-    """
-    for node in topology.nodes:
-        if node.name == name:
-            return node
-    raise NotFound(f"nodes/{name} (topology {topology.name} has: {', '.join(each.name for each in topology.nodes)})")
+    @property
+    def topology(self) -> TopologyFile:
+        """Return the file as it was read last."""
+        return self._topology
+
+    @property
+    def channels(self) -> Mapping[str, SimulatedChannel]:
+        """Return the channels, by link."""
+        return self._channels
+
+    def channel(self, link: str) -> SimulatedChannel | None:
+        """Return a link's channel; None where the file has no such link, also after it was read again if it changed."""
+        if link not in self._channels:
+            self._read_again()
+        return self._channels.get(link)
+
+    def node(self, name: str) -> Node:
+        """Return a node.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        for node in self._topology.nodes:
+            if node.name == name:
+                return node
+        known = ", ".join(each.name for each in self._topology.nodes)
+        raise NotFound(f"nodes/{name} (topology {self._topology.name} has: {known})")
+
+    def links_of(self, name: str) -> list[Link]:
+        """Return the established links of a node."""
+        return [link for link in self._topology.links if name in link.nodes and link.name in self._channels]
+
+    def _read_again(self) -> None:
+        # A link that was added to the file while agents run needs no restart; a mistake in it must not stop them.
+        try:
+            changed_ns = self._path.stat().st_mtime_ns
+            if changed_ns == self._read_ns:
+                return
+            self._read_ns = changed_ns
+            self._topology = load_topology(self._path)
+        except (OSError, Mistakes) as problem:
+            log.warning("topology file not taken over file=%s why=%s", self._path, problem)
+            return
+        self._add_channels()
+
+    def _add_channels(self) -> None:
+        for link in self._topology.links:
+            if link.establishment is Establishment.ESTABLISHED and link.name not in self._channels:
+                figures = self._topology.simulations[link.name]
+                simulated = SimulatedLink(link=link.name, seed=self._topology.name, figures=figures)
+                self._channels[link.name] = SimulatedChannel(simulated)
 
 
 def node_tls(pki: Path, name: str) -> Tls:
@@ -53,10 +103,9 @@ def node_tls(pki: Path, name: str) -> Tls:
 
 
 def agent_plan(
-    topology: TopologyFile,
+    network: SimulatedNetwork,
     name: str,
     *,
-    channels: Mapping[str, SimulatedChannel],
     pki: Path,
     controllers: Sequence[ControllerAddress],
     state_dir: Path,
@@ -71,13 +120,17 @@ def agent_plan(
         NotFound: The topology has no such node.
         TlsRefused: Its certificate cannot be used.
     """
-    node = node_of(topology, name)
+    node = network.node(name)
     clock = SystemClock()
-    links = [link for link in topology.links if name in link.nodes and link.name in channels]
+
+    def find_module(link: str) -> Module | None:
+        channel = network.channel(link)
+        return None if channel is None else SimulatedModule(channel, clock, history_s=history_s)
+
     return AgentPlan(
         node=node,
-        links=links,
-        modules={link.name: SimulatedModule(channels[link.name], clock, history_s=history_s) for link in links},
+        links=network.links_of(name),
+        find_module=find_module,
         tls=node_tls(pki, name),
         controllers=controllers,
         state_dir=state_dir,

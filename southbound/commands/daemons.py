@@ -53,7 +53,11 @@ async def run_fleet(plan: FleetPlan, lab_listen: tuple[str, int] | None) -> Exit
     fleet = Fleet(plan)
     lab: LabServer | None = None
     try:
-        told: dict[str, object] = {"pid": os.getpid(), "pki": str(plan.pki.resolve()), "topology": plan.topology.name}
+        told: dict[str, object] = {
+            "pid": os.getpid(),
+            "pki": str(plan.pki.resolve()),
+            "topology": plan.network.topology.name,
+        }
         await fleet.start()
         if lab_listen is not None:
             face = min(fleet.plans)

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Final, Never, TypeVar
 
 import typer
 
-from controller.config.topology_file import load_topology
 from controller.domain.refusals import InvalidValue, Refusal
 from qinet.lab.v1 import lab_pb2 as pb
 from southbound.agent.drivers.simulated import HISTORY_S
-from southbound.agent.plan import agent_plan, channels_of
+from southbound.agent.plan import SimulatedNetwork, agent_plan
 from southbound.agent.storage import reset_election
 from southbound.agent.uplink import ControllerAddress
 from southbound.commands.daemons import run_agent, run_fleet
@@ -65,11 +64,9 @@ def run(
     """Run the agent of one node until Ctrl-C; state/agent.json tells its addresses once it listens."""
 
     async def work() -> Exit:
-        network = load_topology(topology)
         plan = agent_plan(
-            network,
+            SimulatedNetwork(topology),
             node,
-            channels=channels_of(network),
             pki=pki,
             controllers=[ControllerAddress.parse(one) for one in controller],
             state_dir=state,
@@ -103,7 +100,7 @@ def fleet(
 
     async def work() -> Exit:
         plan = FleetPlan(
-            topology=load_topology(topology),
+            network=SimulatedNetwork(topology),
             pki=pki,
             controllers=[ControllerAddress.parse(one) for one in controller],
             state_dir=state,

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from controller.config.topology_file import TopologyFile
 from controller.domain.refusals import InvalidValue, NotFound
 from southbound.agent.drivers.simulated import HISTORY_S, Condition, SimulatedChannel
 from southbound.agent.node import Agent, AgentPlan
-from southbound.agent.plan import agent_plan, channels_of, node_of
+from southbound.agent.plan import SimulatedNetwork, agent_plan
 from southbound.agent.uplink import ControllerAddress
 
 log = logging.getLogger(__name__)
@@ -24,13 +23,13 @@ class FleetPlan:
     """What a fleet is started with.
 
     Attributes:
-        topology: Of which every node but those in `left_out` runs here.
+        network: Of which every node but those in `left_out` runs here.
         state_dir: Holds one directory for each node.
         left_out: Nodes whose agents somebody else runs.
         host: Listened on; each agent takes ports of its own.
     """
 
-    topology: TopologyFile
+    network: SimulatedNetwork
     pki: Path
     controllers: Sequence[ControllerAddress]
     state_dir: Path
@@ -50,13 +49,12 @@ class Fleet:
             TlsRefused: A node's certificate cannot be used.
         """
         for name in plan.left_out:
-            node_of(plan.topology, name)
-        self._channels = channels_of(plan.topology)
+            plan.network.node(name)
+        self._network = plan.network
         self._plans = {
             node.name: agent_plan(
-                plan.topology,
+                plan.network,
                 node.name,
-                channels=self._channels,
                 pki=plan.pki,
                 controllers=plan.controllers,
                 state_dir=plan.state_dir / node.name,
@@ -64,7 +62,7 @@ class Fleet:
                 delivery_listen=(plan.host, 0),
                 history_s=plan.history_s,
             )
-            for node in plan.topology.nodes
+            for node in plan.network.topology.nodes
             if node.name not in plan.left_out
         }
         self._agents: dict[str, Agent] = {}
@@ -84,7 +82,7 @@ class Fleet:
     @property
     def channels(self) -> Mapping[str, SimulatedChannel]:
         """Return the simulated channels, by link."""
-        return self._channels
+        return self._network.channels
 
     async def start(self) -> None:
         """Start every agent; all or none.
@@ -174,14 +172,17 @@ class Fleet:
         self._order(link, replace(self._condition(link), qber=qber))
 
     def _condition(self, link: str) -> Condition:
-        if link not in self._channels:
-            raise NotFound(f"links/{link} (this fleet's links: {', '.join(self._channels)})")
-        return self._channels[link].condition
+        return self._channel(link).condition
+
+    def _channel(self, link: str) -> SimulatedChannel:
+        channel = self._network.channel(link)
+        if channel is None:
+            raise NotFound(f"links/{link} (this fleet's links: {', '.join(self.channels)})")
+        return channel
 
     def _order(self, link: str, condition: Condition) -> None:
-        self._condition(link)
         clock = next(iter(self._plans.values())).clock
-        self._channels[link].order(condition, clock.wall_ms())
+        self._channel(link).order(condition, clock.wall_ms())
         log.warning(
             "fault ordered link=%s cut=%s factor=%g qber=%s", link, condition.cut, condition.factor, condition.qber
         )

@@ -221,9 +221,7 @@ class Line:
                 ),
             ),
             links=links,
-            modules={
-                link.name: SimulatedModule(self.channels[link.name], clock, history_s=self.history_s) for link in links
-            },
+            find_module=lambda link: SimulatedModule(self.channels[link], clock, history_s=self.history_s),
             tls=self.tls(f"node/{node}"),
             controllers=controllers,
             state_dir=self.directory / "state" / node,

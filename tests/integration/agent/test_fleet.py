@@ -22,6 +22,7 @@ from controller.identity.credentials import open_aio_channel
 from controller.identity.peers import Identity, Kind, parse_identity
 from controller.identity.tls_files import Tls, TlsRefused, files_in, load_tls
 from qinet.lab.v1 import lab_pb2, lab_pb2_grpc
+from southbound.agent.plan import SimulatedNetwork
 from southbound.agent.uplink import ControllerAddress
 from southbound.commands.exits import Exit
 from southbound.commands.main import app
@@ -51,9 +52,9 @@ def tls(pki: Path, who: str) -> Tls:
     return load_tls(files_in(pki, parse_identity(who)))
 
 
-def plan(tmp_path: Path, pki: Path, topology: TopologyFile, *left_out: str) -> FleetPlan:
+def plan(tmp_path: Path, pki: Path, *left_out: str) -> FleetPlan:
     return FleetPlan(
-        topology=topology,
+        network=SimulatedNetwork(TOPOLOGY),
         pki=pki,
         controllers=[NOWHERE],
         state_dir=tmp_path / "state",
@@ -63,8 +64,8 @@ def plan(tmp_path: Path, pki: Path, topology: TopologyFile, *left_out: str) -> F
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path, pki: Path, topology: TopologyFile) -> AsyncIterator[Fleet]:
-    fleet = Fleet(plan(tmp_path, pki, topology))
+async def fleet(tmp_path: Path, pki: Path) -> AsyncIterator[Fleet]:
+    fleet = Fleet(plan(tmp_path, pki))
     await fleet.start()
     yield fleet
     await fleet.stop()
@@ -75,6 +76,39 @@ async def lab(fleet: Fleet, pki: Path) -> AsyncIterator[str]:
     server = LabServer(fleet, tls(pki, "node/alice"))
     yield await server.start("127.0.0.1", 0)
     await server.stop()
+
+
+WITH_DAN = """
+  - name: dan
+    location: dan-site
+    interfaces: [{number: 1, technology: DV-QKD}]
+"""
+TO_DAN = """
+  - name: bob-dan
+    ends: [{node: bob, interface: 2}, {node: dan, interface: 1}]
+    skr_bit_per_s: {value: 10000, basis: assumed, source: example}
+    qber: {value: 0.02, basis: assumed, source: example}
+"""
+
+
+def test_a_link_that_is_added_to_the_file_has_its_channel_without_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    text = TOPOLOGY.read_text()
+    path.write_text(text)
+    network = SimulatedNetwork(path)
+    before = network.channel("bob-middle")
+    assert network.channel("bob-dan") is None
+
+    interface = "      - {number: 2, technology: DV-QKD}\n"
+    nodes, links = text.split("\nlinks:\n")
+    path.write_text(nodes.rstrip() + "\n" + interface + WITH_DAN + "\nlinks:\n" + links + TO_DAN)
+    assert network.channel("bob-dan") is not None
+    assert network.channel("bob-middle") is before
+    assert network.node("dan").name == "dan"
+
+    path.write_text("nonsense")
+    assert network.channel("nope") is None
+    assert network.channel("bob-dan") is not None
 
 
 def stub(channel: grpc.aio.Channel) -> "lab_pb2_grpc.LabServiceAsyncStub":
@@ -159,20 +193,18 @@ async def test_the_lab_listens_on_loopback_only(fleet: Fleet, pki: Path) -> None
     await server.stop()
 
 
-async def test_a_fleet_without_a_certificate_or_with_an_unknown_node_does_not_start(
-    tmp_path: Path, pki: Path, topology: TopologyFile
-) -> None:
+async def test_a_fleet_without_a_certificate_or_with_an_unknown_node_does_not_start(tmp_path: Path, pki: Path) -> None:
     with pytest.raises(NotFound):
-        Fleet(plan(tmp_path, pki, topology, "nope"))
+        Fleet(plan(tmp_path, pki, "nope"))
     (pki / "node" / "bob.crt").unlink()
     with pytest.raises(TlsRefused):
-        Fleet(plan(tmp_path, pki, topology))
+        Fleet(plan(tmp_path, pki))
 
 
 async def test_two_fleets_in_one_directory_are_refused_and_the_first_goes_on(
-    fleet: Fleet, tmp_path: Path, pki: Path, topology: TopologyFile
+    fleet: Fleet, tmp_path: Path, pki: Path
 ) -> None:
-    second = Fleet(plan(tmp_path, pki, topology))
+    second = Fleet(plan(tmp_path, pki))
     with pytest.raises(Exception, match="another agent has this state directory"):
         await second.start()
     assert not second.agents
