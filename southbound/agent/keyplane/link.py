@@ -49,6 +49,7 @@ class QkdLink:
         self._sent_sequence = 0
         self._received_sequence = 0
         self._restarted_s = -NEVER
+        self._is_older = False
         self._cede_again: set[int] = set()
         self._vain_lead_bit = -1  # with no more lead than that, nothing was found to cede
         self.session = 0
@@ -108,6 +109,12 @@ class QkdLink:
         for block in list(self.pools.blocks.values()):
             if block.number not in theirs and block.number <= state.last_block:
                 self.pools.drop(block, box)
+        if self._is_older:
+            # What was sent and lost on the way is in nobody's marks, yet an eavesdropper may have it.
+            self._is_older = False
+            for block in self.pools.of(self.pools.node):
+                self.pools.drop(block, box)
+                box.send(self.neighbour, BlockGone(self.name, block.number))
         self.synchronised = True
         self._vain_lead_bit = -1
         for block in list(self.pools.blocks.values()):
@@ -145,10 +152,11 @@ class QkdLink:
         pools.burn(block, mark.mark_bit, box)
 
     def _older(self, how: str, box: Outbox) -> None:
+        self._is_older = True
         box.alarm(
             AlarmKind.STORE_OLDER_THAN_PEER,
             f"links/{self.name}",
-            f"key store is older than that of {self.neighbour} ({how}); restored from a backup? burnt up to its marks",
+            f"key store is older than that of {self.neighbour} ({how}); from a backup? burnt what it could send with",
         )
 
     def restart(self, box: Outbox) -> None:

@@ -296,7 +296,7 @@ Global___BlockMark: _TypeAlias = BlockMark  # noqa: Y015
 @_typing.final
 class LinkState(_message.Message):
     """First message about a link on a stream: both ends go on from the larger marks; a store older than its peer's
-    burns up to them and raises STORE_OLDER_THAN_PEER. One that does not answer starts the session of the link anew
+    burns all that it could send with and raises STORE_OLDER_THAN_PEER. One that does not answer starts the session of the link anew
     (sequence numbers, hash keys) and is answered by one that does.
     """
 
