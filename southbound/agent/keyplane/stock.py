@@ -18,8 +18,11 @@ from southbound.agent.keyplane.settings import RelayHop
 
 CHECK_BYTES: Final = END_TO_END_CHECK_BIT // 8
 CHUNK_TIMEOUT_S: Final = 15.0
+_PROBE_TIMEOUT_S: Final = 1.0
+"""For the first chunk on a route, doubled each time: an end that is not told of the route yet refuses it, and then
+only the hop before that end learns of it."""
 _IN_FLIGHT: Final = 16
-_PAUSE_S: Final = 1.0
+_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 30.0
 _IDS_PER_S: Final = 1_000_000
 
@@ -76,6 +79,7 @@ class RelayStock:
         self._filling = False
         self._pause_s = 0.0
         self._paused_until_s = -NEVER
+        self._probe_s = _PROBE_TIMEOUT_S
         self._proven = False
 
     # ------------------------------------------------------------ settings and connection
@@ -88,6 +92,7 @@ class RelayStock:
             self.void_own(old, box)
             self._pause_s = 0.0
             self._paused_until_s = -NEVER
+            self._probe_s = _PROBE_TIMEOUT_S
             self._proven = False
         self.hop = hop
 
@@ -176,7 +181,7 @@ class RelayStock:
         chunk = StockChunk(self._last_id, self.hop.route_version, key, tag, box.now_s)
         self.own[chunk.chunk_id] = self._in_flight[chunk.chunk_id] = chunk
         self._persist(chunk, "own", box)
-        box.wake(box.now_s + CHUNK_TIMEOUT_S)
+        box.wake(self._late_s(chunk))
         return chunk.chunk_id, chance
 
     def on_confirm(self, message: ChunkConfirm, box: Outbox) -> None:
@@ -220,13 +225,17 @@ class RelayStock:
 
     def expire(self, box: Outbox) -> None:
         """Void what was not confirmed in time."""
-        late = [chunk.chunk_id for chunk in self._in_flight.values() if box.now_s >= chunk.made_s + CHUNK_TIMEOUT_S]
+        late = [chunk.chunk_id for chunk in self._in_flight.values() if box.now_s >= self._late_s(chunk)]
         if late:
+            self._probe_s = min(CHUNK_TIMEOUT_S, 2 * self._probe_s)
             self.void_own(late, box)
             self._rest(box)
-        box.wake(min((chunk.made_s + CHUNK_TIMEOUT_S for chunk in self._in_flight.values()), default=NEVER))
+        box.wake(min((self._late_s(chunk) for chunk in self._in_flight.values()), default=NEVER))
         if box.now_s < self._paused_until_s:
             box.wake(self._paused_until_s)
+
+    def _late_s(self, chunk: StockChunk) -> float:
+        return chunk.made_s + (CHUNK_TIMEOUT_S if chunk.route_version <= self.confirmed_version else self._probe_s)
 
     def void_own(self, chunk_ids: list[int], box: Outbox) -> None:
         """Never use these chunks, and tell the far end."""
