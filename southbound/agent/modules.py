@@ -43,6 +43,7 @@ class Modules:
 
     def __init__(
         self,
+        node: str,
         find_module: Callable[[str], Module | None],
         *,
         room: KeyRoom,
@@ -55,6 +56,7 @@ class Modules:
         """Prepare.
 
         Args:
+            node: Whose they are.
             find_module: Gives the module of a link of this node; None where it has none.
             room: Where blocks go.
             alarms: Where faults go.
@@ -63,6 +65,7 @@ class Modules:
             on_change: Called with a link that stopped or began to make key.
             spawn: Runs a task whose failure is the agent's.
         """
+        self._node = node
         self._room = room
         self._alarms = alarms
         self._clock = clock
@@ -107,7 +110,8 @@ class Modules:
 
     async def _run(self, link: str) -> None:
         own = self._own[link]
-        log.info("module starts link=%s driver=%s after_block=%s", link, type(own.module).__name__, own.after_block)
+        driver = type(own.module).__name__
+        log.info("module starts node=%s link=%s driver=%s after_block=%s", self._node, link, driver, own.after_block)
         # Every driver is an async generator; closing it at once lets it go of what it watches.
         async with aclosing(cast("Any", own.module.events(own.after_block))) as events:
             async for event in events:
@@ -118,11 +122,11 @@ class Modules:
                     case ChannelDown(reason=reason):
                         own.state.channel_down = reason
                         self._alarms.raised(f"links/{link}", LINK_DOWN, reason, self._clock.wall_ms())
-                        log.warning("link down link=%s reason=%s", link, reason)
+                        log.warning("link down node=%s link=%s reason=%s", self._node, link, reason)
                     case ChannelUp():
                         own.state.channel_down = ""
                         self._alarms.cleared(f"links/{link}", LINK_DOWN)
-                        log.info("link up link=%s", link)
+                        log.info("link up node=%s link=%s", self._node, link)
                 if bool(own.state.down_reason) is not bool(down):
                     self._on_change(link)
 

@@ -105,6 +105,7 @@ class Agent:
         self._delivery: DeliveryServer | None = None
         self._peers = Peers(node=self._name, tls=plan.tls, post=self._room.post, on_change=self._on_peers)
         self._modules = Modules(
+            self._name,
             plan.find_module,
             room=self._room,
             alarms=self._alarms,
