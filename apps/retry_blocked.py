@@ -22,6 +22,8 @@ class RetryBlocked:
         if not isinstance(event, NetworkImproved):
             return
         waiting = [relay for relay in snapshot.relays.values() if _waits(relay, snapshot)]
+        if not waiting:
+            return
         graph = graph_of(snapshot)
         for relay in sorted(waiting, key=lambda relay: (-relay.demand.priority, relay.name)):
             free = graph.freed(relay_charges(relay))

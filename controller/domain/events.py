@@ -50,15 +50,18 @@ class ConfigConfirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigRefused:
-    """An agent refused entries of an update, and applied none of it.
+    """An agent refused an update, and applied none of it.
 
     Attributes:
-        refused: By entry id, (status code name, message).
+        version: Log revision that the update was compiled from.
+        refused: By entry id, (status code name, message), where it refused entries.
+        whole: (status code name, message), where it refused the update as a whole.
     """
 
     node: str
     version: int
     refused: Mapping[str, tuple[str, str]]
+    whole: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

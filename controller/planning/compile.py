@@ -45,6 +45,18 @@ def compile_owner(snapshot: Snapshot, owner: Owner) -> dict[str, tuple[Entry, ..
     return entries
 
 
+def owner_of(entry_id: str) -> Owner:
+    """Return the owner of an entry, by the entry's id.
+
+    >>> owner_of("keyRelays/r1/shares/0"), owner_of("links/a-b")
+    (('relays', 'r1'), ('links', 'a-b'))
+    """
+    collection, _, rest = entry_id.partition("/")
+    if collection == "keyRelays":
+        return "relays", rest.partition("/")[0]
+    return collection, rest
+
+
 def all_owners(snapshot: Snapshot) -> list[Owner]:
     """Return every owner of a snapshot."""
     return [(collection, name) for collection in OWNING for name in getattr(snapshot, collection)]
@@ -54,23 +66,30 @@ def owners_touched(before: Snapshot, after: Snapshot, changes: Changes) -> set[O
     """Return every owner whose entries the changes may have altered."""
     touched: set[Owner] = set()
     for collection, key in changes.folded:
-        if collection in OWNING:
-            touched.add((collection, key))
-        if collection == "agents":
-            touched |= _owners_at(after, key)
         if collection == "relays":
-            touched |= {("applications", relay.application) for relay in _versions(before, after, key)}
-        if collection == "saes":
+            touched |= _touched_with(before.relays.get(key), after.relays.get(key))
+        elif collection in OWNING:
+            touched.add((collection, key))
+        elif collection == "agents":
+            touched |= _owners_at(after, key)
+        elif collection == "saes":
             touched |= {("applications", name) for name, app in after.applications.items() if key in app.saes}
-        if collection == "applications":
-            touched |= {("relays", name) for name, relay in after.relays.items() if relay.application == key}
     return touched
 
 
-def _versions(before: Snapshot, after: Snapshot, relay: str) -> Iterator[KeyRelay]:
-    for snapshot in (before, after):
-        if relay in snapshot.relays:
-            yield snapshot.relays[relay]
+def _touched_with(before: KeyRelay | None, after: KeyRelay | None) -> set[Owner]:
+    """Return the owners whose entries differ between two versions of a relay; most changes are of its state alone."""
+    versions = [relay for relay in (before, after) if relay is not None]
+    touched: set[Owner] = set()
+    if len({(relay.demand, relay.routes, relay.route_version, relay.phase, relay.removed) for relay in versions}) > 1:
+        touched |= {("relays", relay.name) for relay in versions}
+    if len({(relay.application, relay.demand, relay.removed) for relay in versions}) > 1:
+        touched |= {("applications", relay.application) for relay in versions if relay.application}
+    if len(versions) == 1:
+        touched.add(("relays", versions[0].name))
+        if versions[0].application:
+            touched.add(("applications", versions[0].application))
+    return touched
 
 
 def _owners_at(snapshot: Snapshot, node: str) -> set[Owner]:

@@ -4,7 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from controller.domain.capacity import capacity_millibit_per_s, reserved_millibit_per_s, route_charges
+from controller.domain.capacity import (
+    capacity_millibit_per_s,
+    relay_charges,
+    reserved_millibit_per_s,
+    route_charges,
+)
 from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.node import Capability
 from controller.domain.refusals import NotFound
@@ -168,14 +173,38 @@ def why_unusable(snapshot: Snapshot, link: Link) -> str | None:
     return None
 
 
-def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
-    """Return the links on which something new may be promised, with what is free on each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What relays do not change of a graph, and the snapshot that it was made of."""
 
-    Room is capacity less what all relays hold, `releasing` included. Cost: O(nodes + links log links +
-    what relays hold); the copies that `reserving` and its kin make cost O(links).
+    snapshot: Snapshot
+    wiring: Wiring
+    capacities: tuple[int, ...]
 
-    The reservations of the relays named in `ignoring` are not counted.
-    """
+    def fits(self, snapshot: Snapshot) -> bool:
+        """Tell whether it would be the same for that snapshot: no collection changes, there are only other ones."""
+        made = self.snapshot
+        return (
+            made.nodes is snapshot.nodes
+            and made.links is snapshot.links
+            and made.conditions is snapshot.conditions
+            and made.connected is snapshot.connected
+        )
+
+
+_last_ground: _Ground | None = None
+
+
+def _ground_of(snapshot: Snapshot) -> _Ground:
+    """Return the ground of a snapshot; the last one made is kept, since most changes are of relays alone."""
+    global _last_ground
+    ground = _last_ground
+    if ground is None or not ground.fits(snapshot):
+        _last_ground = ground = _made_ground(snapshot)
+    return ground
+
+
+def _made_ground(snapshot: Snapshot) -> _Ground:
     nodes = sorted(snapshot.nodes)
     numbers = {name: number for number, name in enumerate(nodes)}
     usable: list[Link] = []
@@ -187,7 +216,6 @@ def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
             usable.append(link)
         else:
             unusable[name] = Unusable(nodes=link.nodes, why=why)
-    held = reserved_millibit_per_s(relay for name, relay in snapshot.relays.items() if name not in ignoring)
     bare = Wiring(
         nodes=tuple(nodes),
         links=(),
@@ -198,9 +226,33 @@ def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
         trust_domains=tuple(snapshot.nodes[name].trust_domain for name in nodes),
         unusable=unusable,
     )
-    return Graph(
+    return _Ground(
+        snapshot=replace(snapshot, relays={}, requests={}, reserved=None),
         wiring=_wired(bare, [(link.name, (numbers[link.nodes[0]], numbers[link.nodes[1]])) for link in usable]),
+        capacities=tuple(capacity_millibit_per_s(link, snapshot.condition(link.name)) for link in usable),
+    )
+
+
+def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
+    """Return the links on which something new may be promised, with what is free on each.
+
+    Room is capacity less what all relays hold, `releasing` included. Cost: O(links), as of the copies that
+    `reserving` and its kin make; more by O(nodes + links log links) when something else than relays has changed,
+    and by what relays hold unless the snapshot says it.
+
+    The reservations of the relays named in `ignoring` are not counted.
+    """
+    if snapshot.reserved is None:
+        held = reserved_millibit_per_s(relay for name, relay in snapshot.relays.items() if name not in ignoring)
+    else:
+        held = dict(snapshot.reserved)
+        for ignored in set(ignoring) & snapshot.relays.keys():
+            for taken, charge in relay_charges(snapshot.relays[ignored]).items():
+                held[taken] -= charge
+    ground = _ground_of(snapshot)
+    return Graph(
+        wiring=ground.wiring,
         rooms=tuple(
-            capacity_millibit_per_s(link, snapshot.condition(link.name)) - held.get(link.name, 0) for link in usable
+            capacity - held.get(link, 0) for link, capacity in zip(ground.wiring.links, ground.capacities, strict=True)
         ),
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from controller.domain.alarm import CONTROLLER, Alarm, Severity
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.alarm import CONTROLLER, Alarm
+from controller.domain.capacity import promised_skr_millibit_per_s
 from controller.domain.events import (
     AgentConnected,
     AlarmCleared,
@@ -20,11 +20,11 @@ from controller.domain.events import (
     NetworkImproved,
     RelayReport,
 )
-from controller.domain.key_relay import RelayState
-from controller.domain.link import Link, LinkCondition
+from controller.domain.link import MAX_RATE_MILLIBIT_PER_S, Link, LinkCondition
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, put, put_condition
+from controller.planning.compile import owner_of
+from controller.service.alarm_desk import CONFIG_REFUSED
 
-CONFIG_REFUSED: Final = "CONFIG_REFUSED"
 PROMISE_BAND: Final = 0.1
 """A measured promise is committed when it leaves this band around the committed one."""
 
@@ -36,7 +36,8 @@ def agent_connected(snapshot: Snapshot, event: AgentConnected, *, wall_ms: int) 
     node = event.record.node
     changes = NO_CHANGES if snapshot.agents.get(node) == event.record else put(event.record)
     named = {alarm.key for alarm in event.alarms}
-    changes += delete("alarms", *(key for key in snapshot.alarms if key[0] == node and key not in named))
+    over = (key for key in snapshot.alarms if key[0] == node and key not in named and key[2] != CONFIG_REFUSED)
+    changes += delete("alarms", *over)
     changes += put(*(alarm for alarm in event.alarms if snapshot.alarms.get(alarm.key) != alarm))
     lost = (CONTROLLER, f"nodes/{node}", "AGENT_LOST")
     if lost in snapshot.alarms:
@@ -65,9 +66,12 @@ def agent_lost(node: str, reason: str, *, wall_ms: int) -> Changes:
 
 
 def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared) -> Changes:
-    """Raise or clear an alarm; repeats change nothing."""
+    """Raise or clear an alarm; repeats change nothing, and a node that is gone raises none."""
     if isinstance(event, AlarmCleared):
         return delete("alarms", event.key) if event.key in snapshot.alarms else NO_CHANGES
+    concerned = event.alarm.node or event.alarm.object.removeprefix("nodes/")
+    if concerned not in snapshot.nodes:
+        return NO_CHANGES
     known = snapshot.alarms.get(event.alarm.key)
     if known is not None and replace(known, raised_ms=0) == replace(event.alarm, raised_ms=0):
         return NO_CHANGES
@@ -99,7 +103,6 @@ def _link_said(snapshot: Snapshot, link: Link, report: LinkReport, *, wall_ms: i
         node=CONTROLLER,
         object=f"links/{link.name}",
         kind="LINK_DOWN",
-        severity=Severity.MAJOR,
         message=report.down_reason,
         raised_ms=wall_ms,
     )
@@ -111,7 +114,7 @@ def _link_said(snapshot: Snapshot, link: Link, report: LinkReport, *, wall_ms: i
         events += (NetworkImproved(),)
     if after.exhausted and not before.exhausted:
         events += (LinkExhausted(link=link.name),)
-    if (after.promised_skr_millibit_per_s or 0) > (before.promised_skr_millibit_per_s or 0):
+    if promised_skr_millibit_per_s(link, after) > promised_skr_millibit_per_s(link, before):
         events += (NetworkImproved(),)
     return changes, events
 
@@ -120,6 +123,7 @@ def _promise(link: Link, before: LinkCondition, measured: int | None) -> int | N
     """Return the promise to commit: the two ends' words differ a little, and a band keeps them from flapping."""
     if measured is None:
         return before.promised_skr_millibit_per_s
+    measured = max(0, min(measured, MAX_RATE_MILLIBIT_PER_S))
     current = before.promised_skr_millibit_per_s
     reference = link.model_skr_millibit_per_s if current is None else current
     if current is not None and abs(measured - reference) <= PROMISE_BAND * reference:
@@ -143,66 +147,11 @@ def relay_said(snapshot: Snapshot, report: RelayReport) -> Changes:
     return NO_CHANGES if after == relay else put(after)
 
 
-def refused_services(snapshot: Snapshot, node: str, refused: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+def refused_services(node: str, refused: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Return the key relays that a refusal takes out, with the reason of each."""
     reasons: dict[str, str] = {}
     for entry_id, (code, message) in sorted(refused.items()):
-        collection, _, rest = entry_id.partition("/")
-        name = rest.partition("/")[0]
-        if collection == "keyRelays" and name in snapshot.relays:
+        collection, name = owner_of(entry_id)
+        if collection == "relays":
             reasons.setdefault(name, f"nodes/{node} refused it: {code}: {message}")
     return reasons
-
-
-def refusals_over(snapshot: Snapshot, node: str) -> Changes:
-    """Clear the alarms of refused entries: the node has now in force what is wanted of it."""
-    return delete("alarms", *(key for key in snapshot.alarms if key[0] == node and key[2] == CONFIG_REFUSED))
-
-
-def refusal_alarms(node: str, refused: Mapping[str, tuple[str, str]], *, wall_ms: int) -> Changes:
-    """Raise an alarm for every refused entry."""
-    return put(
-        *(
-            Alarm(
-                node=node,
-                object=entry_id,
-                kind=CONFIG_REFUSED,
-                message=f"{code}: {message}",
-                raised_ms=wall_ms,
-            )
-            for entry_id, (code, message) in sorted(refused.items())
-        )
-    )
-
-
-def _set_alarm(snapshot: Snapshot, alarm: Alarm, *, lasts: bool) -> Changes:
-    known = snapshot.alarms.get(alarm.key)
-    if not lasts:
-        return delete("alarms", alarm.key) if known else NO_CHANGES
-    return NO_CHANGES if known and known.message == alarm.message else put(alarm)
-
-
-def blocked_alarm(snapshot: Snapshot, relay: str) -> Changes:
-    """Raise or clear the alarm that a relay which once ran is BLOCKED."""
-    known = snapshot.relays.get(relay)
-    lasts = known is not None and known.ever_active and known.state is RelayState.BLOCKED
-    reason = known.state_reason if known else ""
-    return _set_alarm(
-        snapshot, Alarm(node=CONTROLLER, object=f"keyRelays/{relay}", kind="RELAY_BLOCKED", message=reason), lasts=lasts
-    )
-
-
-def overpromise_alarm(snapshot: Snapshot, link: str) -> Changes:
-    """Raise or clear the alarm that a link weakened below what is promised on it."""
-    excess = over_reserved(snapshot.links, snapshot.conditions, reserved_millibit_per_s(snapshot.relays.values()))
-    missing = excess.get(link, 0)
-    return _set_alarm(
-        snapshot,
-        Alarm(
-            node=CONTROLLER,
-            object=f"links/{link}",
-            kind="LINK_OVERPROMISED",
-            message=f"{missing / 1000:.3f} bit/s are promised beyond what it can carry now",
-        ),
-        lasts=missing > 0,
-    )

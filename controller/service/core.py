@@ -1,17 +1,17 @@
 """The core of the writer: one event or request at a time, from working snapshot to changes. No I/O, no clock.
 
 What it decides becomes real only when the writer commits it. It also keeps what is derived and not stored:
-who is connected, what every node is told, and what each has confirmed.
+who is connected, what every node is told, what each has confirmed, and which relays concern what.
 """
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from itertools import islice
+from typing import Any, Final, Protocol
 
-from controller.domain.capacity import relay_charges, reserved_millibit_per_s
-from controller.domain.commands import BlockRelay, Command, HoldOff, MoveRelay, RideOnStore
+from controller.domain.commands import Command
 from controller.domain.events import (
     AgentConnected,
     AgentEvent,
@@ -29,24 +29,22 @@ from controller.domain.events import (
 )
 from controller.domain.key_relay import KeyRelay, Phase
 from controller.domain.refusals import Refusal
-from controller.domain.route import Route
-from controller.domain.snapshot import NO_CHANGES, Changes, Document, Snapshot, delete, put
+from controller.domain.snapshot import Changes, Document, Snapshot, delete, joined, put
 from controller.planning.compile import owners_touched
-from controller.routing.feasible import check_move, find_move
+from controller.routing.feasible import find_move
 from controller.routing.graph import graph_of
 from controller.service.agent_desk import (
     agent_connected,
     agent_lost,
     alarm_changed,
-    blocked_alarm,
     link_said,
-    overpromise_alarm,
-    refusal_alarms,
-    refusals_over,
     refused_services,
     relay_said,
 )
+from controller.service.alarm_desk import blocked_alarm, overpromise_alarm, refusals_over, refused_alarms
+from controller.service.app_desk import carried_out, well_formed
 from controller.service.configuration import Configuration, Encode
+from controller.service.holdings import Holdings
 from controller.service.lifecycle import (
     INSTALL_WITHIN_MS,
     REFUSED_RETRY_MS,
@@ -66,7 +64,10 @@ SERVICE_TIME_EVERY_MS: Final = 30_000
 """How often elapsed service time is committed."""
 REQUESTS_KEPT_MS: Final = 24 * 3600 * 1000
 """How long after its last use a request id is remembered."""
-_CASCADE_LIMIT: Final = 10_000
+AWAIT_AGENTS_MS: Final = 30_000
+"""How long after its start a controller lets agents come back before it calls them lost."""
+_CASCADE_LIMIT: Final = 1_000_000
+_COMMANDS_LIMIT: Final = 100_000
 
 
 class App(Protocol):
@@ -91,17 +92,40 @@ class Now:
     wall_ms: int
 
 
+def storable(changes: Changes) -> None:
+    """Take any changes for storable."""
+
+
 class Core:
     """Decides. One thread; everything it returns is immutable."""
 
-    def __init__(self, snapshot: Snapshot, apps: Sequence[App], encode: Encode) -> None:
-        self._snapshot = replace(snapshot, connected=frozenset())
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        apps: Sequence[App],
+        encode: Encode,
+        check_storable: Callable[[Changes], None] = storable,
+    ) -> None:
+        """Begin with what was committed.
+
+        Args:
+            snapshot: The newest; who was connected in it is not any more.
+            apps: In the order in which they see events.
+            encode: An entry's bytes.
+            check_storable: Raises InvalidValue when the store could not keep the changes.
+        """
+        self._snapshot = replace(snapshot, connected=frozenset(), reserved=None)
         self._apps = tuple(apps)
-        self._pending = NO_CHANGES
+        self._check_storable = check_storable
+        self._pending: list[Changes] = []
         self._events: deque[AppEvent] = deque()
         self._unconfirmed: dict[str, frozenset[str]] = {}
-        self._reserved: dict[str, int] = dict(reserved_millibit_per_s(self._snapshot.relays.values()))
+        self._holdings = Holdings(self._snapshot.relays.values())
         self._restless: dict[str, None] = dict.fromkeys(self._snapshot.relays)  # an ordered set
+        self._strained: dict[str, None] = {}
+        known_lost = {key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] == "AGENT_LOST"}
+        self._awaited = frozenset(self._snapshot.agents) - known_lost
+        self._await_until_ms: int | None = None
         self.configuration = Configuration(self._snapshot, encode)
 
     @property
@@ -111,7 +135,7 @@ class Core:
 
     def take_changes(self) -> Changes:
         """Return what was decided since the last call, to be committed as one record."""
-        changes, self._pending = self._pending, NO_CHANGES
+        changes, self._pending = joined(self._pending), []
         return changes
 
     def committed(self, revision: int) -> None:
@@ -125,6 +149,7 @@ class Core:
             Refusal: The answer is no, and nothing changed.
         """
         decision = decide(self._at(now), request, now_ms=now.service_ms, wall_ms=now.wall_ms, version=self._revision)
+        self._check_storable(decision.changes)
         if request.validate_only:
             return replace(decision.result, revision=self._snapshot.revision)
         self._write(decision.changes)
@@ -140,121 +165,158 @@ class Core:
 
     def take(self, event: AgentEvent | TimePassed, now: Now) -> None:
         """Take in what an agent said, or that time passed."""
+        try:
+            self._take(event, now)
+        except Refusal:
+            # An agent may say what cannot be kept: that is no reason to leave all others without a controller.
+            log.exception("event left out event=%r", event)
+        self._settle(now)
+
+    def _take(self, event: AgentEvent | TimePassed, now: Now) -> None:
         before = self._snapshot
         match event:
             case AgentConnected():
                 self._connected(event, now)
             case AgentLost(node=node, reason=reason):
-                self._snapshot = replace(before, connected=before.connected - {node})
-                if node in before.nodes:
-                    self._write(agent_lost(node, reason, wall_ms=now.wall_ms))
-                    self._stir(node)
+                self._lost(node, reason, now)
             case ConfigConfirmed(node=node):
-                if node in before.nodes:
-                    self.configuration.heard(node, event.in_force, event.version)
-                    self._write(refusals_over(before, node))
-                    self._stir(node)
-            case ConfigRefused(node=node, refused=refused):
-                self._write(refusal_alarms(node, refused, wall_ms=now.wall_ms))
-                for name, why in refused_services(before, node, refused).items():
-                    relay = self._snapshot.relays[name]
-                    if not relay.removed:
-                        self._write(put(blocked(relay, why, retry_at_ms=now.service_ms + REFUSED_RETRY_MS)))
-            case LinkReport():
+                self._heard(node, event.in_force, event.version)
+            case ConfigRefused():
+                self._refused(event, now)
+            case LinkReport(link=link):
                 changes, events = link_said(before, event, wall_ms=now.wall_ms)
-                self._write(changes)
+                self._write(self._storable(changes))
                 self._events.extend(events)
                 if changes:
-                    self._stir_link(event.link)
+                    self._restless |= dict.fromkeys(self._holdings.on_link(link))
             case RelayReport():
                 self._write(relay_said(before, event))
             case AlarmRaised() | AlarmCleared():
-                self._write(alarm_changed(before, event))
+                self._write(self._storable(alarm_changed(before, event)))
             case TimePassed():
                 self._time_passed(now)
-        self._settle(now)
 
     @property
     def _revision(self) -> int:
         return self._snapshot.revision + 1
 
     def _at(self, now: Now) -> Snapshot:
-        return replace(self._snapshot, service_time_ms=max(now.service_ms, self._snapshot.service_time_ms))
+        """Return the present as desks and apps see it: the time is right, and what is held need not be counted."""
+        return replace(
+            self._snapshot,
+            service_time_ms=max(now.service_ms, self._snapshot.service_time_ms),
+            reserved=dict(self._holdings.reserved),
+        )
+
+    def _storable(self, changes: Changes) -> Changes:
+        self._check_storable(changes)
+        return changes
 
     def _write(self, changes: Changes) -> None:
         if not changes:
             return
         before = self._snapshot
         self._snapshot = before.applying(changes)
-        self._pending += changes
+        self._pending.append(changes)
         for collection, key in changes.folded:
             if collection == "relays":
                 self._restless[key] = None
-                self._account(before.relays.get(key), -1)
-                self._account(self._snapshot.relays.get(key), +1)
-            if collection == "nodes":
-                if key not in self._snapshot.nodes:
-                    self.configuration.node_deleted(key)
-                elif key not in before.nodes:
-                    self.configuration.node_created(key)
+                held = self._holdings.replaced(before.relays.get(key), self._snapshot.relays.get(key))
+                self._strained |= dict.fromkeys(sorted(held))
+            elif collection in ("links", "conditions"):
+                self._strained[key] = None
+            elif collection == "nodes":
+                self._node_written(key, known=key in before.nodes)
+            if collection in ("links", "nodes") and key in getattr(self._snapshot, collection):
+                self._improved()
         for owner in sorted(owners_touched(before, self._snapshot, changes)):
             self.configuration.recompile(self._snapshot, owner, revision=self._revision)
             if owner[0] == "relays":
                 self._restless[owner[1]] = None
 
-    def _account(self, relay: KeyRelay | None, sign: int) -> None:
-        for link, charge in relay_charges(relay).items() if relay else ():
-            self._reserved[link] = self._reserved.get(link, 0) + sign * charge
+    def _node_written(self, node: str, *, known: bool) -> None:
+        if node not in self._snapshot.nodes:
+            self.configuration.node_deleted(node)
+            self._snapshot = replace(self._snapshot, connected=self._snapshot.connected - {node})
+            self._awaited -= {node}
+        elif not known:
+            self.configuration.node_created(node)
 
     def _connected(self, event: AgentConnected, now: Now) -> None:
         node = event.record.node
         if node not in self._snapshot.nodes:
             return
         self._snapshot = replace(self._snapshot, connected=self._snapshot.connected | {node})
-        self.configuration.heard(node, event.in_force, event.version)
+        self._awaited -= {node}
         changes, events = agent_connected(self._snapshot, event, wall_ms=now.wall_ms)
-        self._write(changes)
+        self._write(self._storable(changes))
         self._events.extend(events)
-        self._stir(node)
+        self._restless |= dict.fromkeys(self._holdings.at_node(node))
+        self._heard(node, event.in_force, event.version)
 
-    def _stir(self, node: str) -> None:
-        """Look again at every relay that something at a node may concern."""
-        for name, relay in self._snapshot.relays.items():
-            concerned = {relay.demand.source, relay.demand.target} | relay.nodes()
-            if node in concerned or any(node in held.nodes for held in relay.releasing):
+    def _lost(self, node: str, reason: str, now: Now) -> None:
+        if node not in self._snapshot.nodes:
+            return
+        self._snapshot = replace(self._snapshot, connected=self._snapshot.connected - {node})
+        self._awaited -= {node}
+        self._write(agent_lost(node, reason, wall_ms=now.wall_ms))
+        self._restless |= dict.fromkeys(self._holdings.at_node(node))
+
+    def _heard(self, node: str, in_force: Mapping[str, bytes], version: int) -> None:
+        """Take in what is in force at a node, and look again at every relay about which that says something new."""
+        for collection, name in self.configuration.heard(node, in_force, version):
+            if collection == "relays":
                 self._restless[name] = None
 
-    def _stir_link(self, link: str) -> None:
-        self._restless |= {name: None for name, relay in self._snapshot.relays.items() if link in relay.links()}
-        self._write(overpromise_alarm(self._snapshot, link))
+        def settled(entry_id: str) -> bool:
+            return self.configuration.settled(node, entry_id) if entry_id else self.configuration.in_step(node)
+
+        self._write(refusals_over(self._snapshot, node, settled))
+
+    def _refused(self, event: ConfigRefused, now: Now) -> None:
+        """Take out the services that an agent refused; what is no longer asked of it so is not its refusal's matter."""
+        node = event.node
+        if node not in self._snapshot.nodes:
+            return
+        still = {
+            entry_id: why
+            for entry_id, why in event.refused.items()
+            if self.configuration.wanted_at(node, entry_id, event.version)
+        }
+        self._write(self._storable(refused_alarms(self._snapshot, node, still, event.whole, wall_ms=now.wall_ms)))
+        for name, why in refused_services(node, still).items():
+            relay = self._snapshot.relays[name]
+            self._write(self._storable(put(blocked(relay, why, retry_at_ms=now.service_ms + REFUSED_RETRY_MS))))
 
     def _settle(self, now: Now) -> None:
         """Follow every consequence until nothing moves: confirmations, states, and what apps make of it."""
         for _ in range(_CASCADE_LIMIT):
             if self._restless:
-                self._advance(self._restless.popitem()[0])
+                self._advance(self._restless.popitem()[0], now)
+            elif self._strained:
+                link = self._strained.popitem()[0]
+                reserved = self._holdings.reserved.get(link, 0)
+                self._write(overpromise_alarm(self._snapshot, link, reserved, wall_ms=now.wall_ms))
             elif self._events:
                 self._offer(self._events.popleft(), now)
             else:
                 return
         log.error("cascade cut off relays=%d events=%d", len(self._restless), len(self._events))
 
-    def _advance(self, name: str) -> None:
+    def _advance(self, name: str, now: Now) -> None:
         relay = self._snapshot.relays.get(name)
         if relay is None:
             self._unconfirmed.pop(name, None)
             return
         owner = ("relays", name)
         after = advanced(relay, lambda node: self.configuration.confirmed(owner, node))
-        if after.riding and all(self._snapshot.condition(link).generating for link in after.links()):
-            after = replace(after, riding=False)
-        after = with_state(after, self._snapshot, told=self.configuration.told(owner))
+        present = self._snapshot.connected | self._awaited
+        after = with_state(after, self._snapshot, present=present, told=self.configuration.told(owner))
         if after.removed and not after.releasing:
             self._write(delete("relays", name))
-            self.configuration.forget(owner)
         elif after != relay:
             self._write(put(after))
-        self._write(blocked_alarm(self._snapshot, name))
+        self._write(blocked_alarm(self._snapshot, name, wall_ms=now.wall_ms))
         self._note_unconfirmed(name)
         if len(after.releasing) < len(relay.releasing):
             self._improved()
@@ -265,58 +327,61 @@ class Core:
 
     def _offer(self, event: AppEvent, now: Now) -> None:
         for app in self._apps:
-            if not isinstance(event, app.listens_to):
-                continue
             try:
-                commands = list(app.handle(event, self._at(now)))
+                if not isinstance(event, app.listens_to):
+                    continue
+                commands = list(islice(app.handle(event, self._at(now)), _COMMANDS_LIMIT))
             except Exception:
                 # This is the only thread that decides: one faulty app must not stop it, and the other apps
                 # still see the event. None of its half-made commands is carried out.
                 log.exception("app failed app=%s event=%r", type(app).__name__, event)
                 continue
             for command in commands:
-                self._obey(command, now)
+                self._obey(type(app).__name__, command, now)
 
-    def _obey(self, command: Command, now: Now) -> None:
-        """Carry out an app's command if it still holds; apps propose, the desk disposes."""
+    def _obey(self, app: str, command: Any, now: Now) -> None:
+        if not well_formed(command):
+            log.error("app asks what is no command app=%s command=%r", app, command)
+            return
         relay = self._snapshot.relays.get(command.relay)
         if relay is None or relay.removed:
             return
-        match command:
-            case MoveRelay(routes=routes, because=because):
-                try:
-                    check_move(graph_of(self._snapshot, ignoring=[relay.name]), relay, routes)
-                except Refusal as refusal:
-                    log.warning("move refused relay=%s reason=%s", relay.name, refusal.reason)
-                    return
-                self._write(put(self._moved(relay, tuple(routes), because, now)))
-            case BlockRelay(because=because):
-                self._write(put(blocked(relay, because)))
-            case RideOnStore(because=because):
-                self._write(put(replace(relay, riding=True, move_at_ms=None, state_reason=because)))
-            case HoldOff(until_ms=until_ms, because=because):
-                self._write(put(replace(relay, riding=True, move_at_ms=until_ms, state_reason=because)))
+        try:
+            after = carried_out(
+                self._at(now), relay, command, version=self._route_version(relay), now_ms=now.service_ms
+            )
+            if after != relay:
+                self._write(self._storable(put(after)))
+        except Refusal as refusal:
+            log.warning("command refused app=%s relay=%s reason=%s: %s", app, relay.name, refusal.reason, refusal)
 
-    def _moved(self, relay: KeyRelay, routes: tuple[Route, ...], because: str, now: Now) -> KeyRelay:
+    def _route_version(self, relay: KeyRelay) -> int:
         # The revision serves as route version: it rises, and no relay that comes later under the same name repeats it.
-        version = max(self._revision, relay.route_version + 1)
-        return routed(relay, routes, version=version, now_ms=now.service_ms, because=because)
+        return max(self._revision, relay.route_version + 1)
 
     def _time_passed(self, now: Now) -> None:
-        for relay in list(self._snapshot.relays.values()):
-            if relay.removed:
-                continue
+        self._await_no_longer(now)
+        for name in self._holdings.timed():
+            relay = self._snapshot.relays[name]
             if deadline_passed(relay.expires_at_ms, now.service_ms):
                 self._write(put(removed(relay, "its lifetime ended")))
             elif deadline_passed(relay.move_at_ms, now.service_ms):
                 self._write(put(replace(relay, move_at_ms=None)))
-                self._events.append(HoldOffEnded(relay=relay.name) if relay.routes else NetworkImproved())
+                self._events.append(HoldOffEnded(relay=name) if relay.routes else NetworkImproved())
             elif deadline_passed(relay.install_by_ms, now.service_ms):
                 self._reroute_slow(relay, now)
         if now.service_ms - self._snapshot.service_time_ms >= SERVICE_TIME_EVERY_MS:
             old = now.service_ms - REQUESTS_KEPT_MS
             stale = (key for key, record in self._snapshot.requests.items() if record.used_ms < old)
             self._write(Changes(service_time_ms=now.service_ms) + delete("requests", *stale))
+
+    def _await_no_longer(self, now: Now) -> None:
+        """Call lost whoever was there before the start and has not come back."""
+        if self._await_until_ms is None:
+            self._await_until_ms = now.service_ms + AWAIT_AGENTS_MS
+        if self._awaited and now.service_ms >= self._await_until_ms:
+            for node in sorted(self._awaited):
+                self._lost(node, "it has not come back since the controller started", now)
 
     def _reroute_slow(self, relay: KeyRelay, now: Now) -> None:
         """Look for a route around transit nodes that have not confirmed in time; else go on waiting."""
@@ -325,14 +390,17 @@ class Core:
         slow = frozenset(node for node in relay.nodes() - ends if not self.configuration.confirmed(owner, node))
         after = replace(relay, install_by_ms=now.service_ms + INSTALL_WITHIN_MS)
         if slow and relay.phase is Phase.INSTALLING:
-            free = graph_of(self._snapshot).freed(relay_charges(relay))
-            around = replace(relay, demand=replace(relay.demand, avoid_nodes=relay.demand.avoid_nodes | slow))
+            free = graph_of(self._at(now), ignoring=[relay.name])
             try:
+                # Where a slow node is to be passed, this refuses itself.
+                around = replace(relay, demand=replace(relay.demand, avoid_nodes=relay.demand.avoid_nodes | slow))
                 routes = find_move(free, around)
             except Refusal:
                 pass  # nothing better: it goes on waiting, and says for whom
             else:
-                after = self._moved(relay, routes, f"no confirmation from {', '.join(sorted(slow))}", now)
+                because = f"no confirmation from {', '.join(f'nodes/{node}' for node in sorted(slow))}"
+                version = self._route_version(relay)
+                after = routed(relay, routes, version=version, now_ms=now.service_ms, because=because)
         self._write(put(after))
 
     def _note_unconfirmed(self, name: str) -> None:
@@ -352,4 +420,4 @@ class Core:
 
     def reserved(self) -> Mapping[str, int]:
         """Return what is reserved on each link, in millibit/s."""
-        return {link: amount for link, amount in self._reserved.items() if amount}
+        return dict(self._holdings.reserved)

@@ -5,7 +5,7 @@ off both ends, the new one is told to every node but the head end, then to the h
 route held stays reserved, link by link, until one end of the link has confirmed its removal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from typing import Final
 
@@ -97,18 +97,21 @@ def advanced(relay: KeyRelay, confirmed: Confirmed) -> KeyRelay:
     return relay
 
 
-def with_state(relay: KeyRelay, snapshot: Snapshot, *, told: bool) -> KeyRelay:
+def with_state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: bool) -> KeyRelay:
     """Return the relay with the state that its other fields and the network add up to.
 
-    `told` says whether any node has confirmed something of it since its last change of route.
+    `present` names the nodes whose agent is not known to be away; `told` says whether any node has confirmed
+    something of the relay since its last change of route.
     """
-    state, reason = _state(relay, snapshot, told=told)
+    if relay.riding and all(snapshot.condition(link).generating for link in relay.links()):
+        relay = replace(relay, riding=False, move_at_ms=None)
+    state, reason = _state(relay, snapshot, present=present, told=told)
     if (state, reason) == (relay.state, relay.state_reason):
         return relay
     return replace(relay, state=state, state_reason=reason, ever_active=relay.ever_active or state is RelayState.ACTIVE)
 
 
-def _state(relay: KeyRelay, snapshot: Snapshot, *, told: bool) -> tuple[RelayState, str]:
+def _state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: bool) -> tuple[RelayState, str]:
     if relay.removed or not relay.routes:
         return (RelayState.REMOVING if relay.removed else RelayState.BLOCKED), relay.state_reason
     if relay.phase is not Phase.SETTLED or not relay.confirmed_by >= relay.origins:
@@ -117,7 +120,7 @@ def _state(relay: KeyRelay, snapshot: Snapshot, *, told: bool) -> tuple[RelaySta
         if relay.state is RelayState.PENDING and not told:
             return RelayState.PENDING, relay.state_reason
         return RelayState.INSTALLING, relay.state_reason
-    absent = sorted(relay.nodes() - snapshot.connected)
+    absent = sorted(relay.nodes() - present)
     if absent:
         return RelayState.DEGRADED, "no session with " + ", ".join(f"nodes/{node}" for node in absent)
     if relay.starved_at:

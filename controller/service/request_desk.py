@@ -91,13 +91,17 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
             )
             changes = put(relay)
     created = changes.folded[collection, document_key(document)]
+    resource = resource_name(collection, document_key(document))
+    # What an earlier request created under this name is gone, and its id must not answer with this one.
+    bygone = [record for record in snapshot.requests.values() if record.resource == resource and not record.deleted]
+    changes += put(*(replace(record, deleted=True) for record in bygone))
     if request.request_id:
         changes += put(
             RequestRecord(
                 caller=request.caller,
                 request_id=request.request_id,
                 body_sha256=request.body_sha256,
-                resource=resource_name(collection, document_key(document)),
+                resource=resource,
                 used_ms=now_ms,
             )
         )
@@ -115,15 +119,16 @@ def _repeated(snapshot: Snapshot, request: Create, now_ms: int) -> Decision | No
     if record is None:
         return None
     facts = {"request_id": request.request_id, "resource": record.resource}
-    if record.body_sha256 != request.body_sha256:
+    collection = _COLLECTIONS[type(request.document)]
+    kind, _, key = record.resource.partition("/")
+    if record.body_sha256 != request.body_sha256 or kind != _SHOWN.get(collection, collection):
         raise AlreadyExists(
             "REQUEST_ID_REUSED",
             f"request_id {request.request_id!r} was used for {record.resource} with another body; take a new one",
             facts,
         )
-    collection = _COLLECTIONS[type(request.document)]
-    document = getattr(snapshot, collection).get(record.resource.partition("/")[2])
-    if document is None or (isinstance(document, KeyRelay) and document.removed):
+    document = getattr(snapshot, collection).get(key)
+    if record.deleted or document is None or (isinstance(document, KeyRelay) and document.removed):
         raise Precondition(
             "ALREADY_DELETED",
             f"{record.resource}, which request_id {request.request_id!r} created, was deleted; take a new request_id",

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from controller.domain.alarm import CONTROLLER
 from controller.domain.capacity import over_reserved, reserved_millibit_per_s
 from controller.domain.link import Link, LinkKind
 from controller.domain.node import Node
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition
-from controller.domain.snapshot import Changes, Snapshot, delete, put
+from controller.domain.snapshot import Changes, Snapshot, delete, joined, put
 from controller.service.requests import ApplyTopology, UpdateAdministration
 
 NETWORKS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "qinet:networks")
@@ -71,14 +72,34 @@ def delete_node(snapshot: Snapshot, name: str) -> Changes:
 
     Raises:
         NotFound: There is none.
-        Precondition: IN_USE by links or SAEs.
+        Precondition: IN_USE by links, SAEs or key relays that end at it.
     """
     if name not in snapshot.nodes:
         raise NotFound(f"nodes/{name}")
-    users = [f"links/{link.name}" for link in snapshot.links.values() if name in link.nodes]
-    users += [f"saes/{sae.id}" for sae in snapshot.saes.values() if sae.node == name]
-    _refuse_use(f"nodes/{name}", users)
-    return delete("nodes", name) + delete("agents", name)
+    links = [f"links/{link.name}" for link in snapshot.links.values() if name in link.nodes]
+    _refuse_use(f"nodes/{name}", links + _ending_at(snapshot, name))
+    return _without_node(snapshot, name)
+
+
+def _ending_at(snapshot: Snapshot, node: str) -> list[str]:
+    ends = [f"saes/{sae.id}" for sae in snapshot.saes.values() if sae.node == node]
+    return ends + [
+        f"keyRelays/{relay.name}"
+        for relay in snapshot.relays.values()
+        if node in (relay.demand.source, relay.demand.target)
+    ]
+
+
+def _without_node(snapshot: Snapshot, name: str) -> Changes:
+    about = (CONTROLLER, f"nodes/{name}")
+    alarms = [key for key in snapshot.alarms if key[0] == name or key[:2] == about]
+    return joined([delete("nodes", name), delete("agents", name), delete("alarms", *alarms)])
+
+
+def _without_condition(snapshot: Snapshot, link: str) -> Changes:
+    alarms = [key for key in snapshot.alarms if key[:2] == (CONTROLLER, f"links/{link}")]
+    conditions = [link] if link in snapshot.conditions else []
+    return delete("conditions", *conditions) + delete("alarms", *alarms)
 
 
 def delete_link(snapshot: Snapshot, name: str) -> Changes:
@@ -91,7 +112,7 @@ def delete_link(snapshot: Snapshot, name: str) -> Changes:
     if name not in snapshot.links:
         raise NotFound(f"links/{name}")
     _refuse_use(f"links/{name}", _relays_on(snapshot, name))
-    return delete("links", name) + delete("conditions", name)
+    return delete("links", name) + _without_condition(snapshot, name)
 
 
 def _relays_on(snapshot: Snapshot, link: str) -> list[str]:
@@ -146,34 +167,48 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
     wanted_links = {name: _keeping_state(link, snapshot.links.get(name)) for name, link in request.links.items()}
     _check_links(wanted_nodes, wanted_links, only=wanted_links)
     actions: list[tuple[str, str]] = []
-    changes = Changes()
+    changes: list[Changes] = []
     for name in sorted(snapshot.links.keys() - wanted_links.keys()):
-        changes += delete_link(snapshot, name)
+        changes.append(delete_link(snapshot, name))
         actions.append((f"links/{name}", "delete"))
     for name in sorted(snapshot.nodes.keys() - wanted_nodes.keys()):
-        users = [f"saes/{sae.id}" for sae in snapshot.saes.values() if sae.node == name]
-        _refuse_use(f"nodes/{name}", users)
-        changes += delete("nodes", name) + delete("agents", name)
+        _refuse_use(f"nodes/{name}", _ending_at(snapshot, name))
+        changes.append(_without_node(snapshot, name))
         actions.append((f"nodes/{name}", "delete"))
     for name, node in sorted(wanted_nodes.items()):
         if node != snapshot.nodes.get(name):
-            changes += put(node)
+            changes.append(put(node))
             actions.append((f"nodes/{name}", "update" if name in snapshot.nodes else "create"))
     for name, link in sorted(wanted_links.items()):
         known = snapshot.links.get(name)
         if link != known:
             if known is not None and known.ends != link.ends:
                 _refuse_use(f"links/{name}", _relays_on(snapshot, name))
-            changes += put(link)
+                changes.append(_without_condition(snapshot, name))  # what was said of it, other ends said
+            changes.append(put(link))
             actions.append((f"links/{name}", "update" if known else "create"))
-    excess = over_reserved(wanted_links, snapshot.conditions, reserved_millibit_per_s(snapshot.relays.values()))
-    if excess:
-        shown = ", ".join(f"links/{name}" for name in sorted(excess))
-        raise Precondition("OVER_RESERVED", f"{shown} would carry less than is promised on it", {"links": shown})
+    _refuse_less(snapshot, wanted_links)
     network = uuid.uuid5(NETWORKS, request.network_name) if request.network_name else None
     if network is not None and network != snapshot.network:
-        changes += Changes(network=network)
-    return changes, tuple(sorted(actions))
+        changes.append(Changes(network=network))
+    return joined(changes), tuple(sorted(actions))
+
+
+def _refuse_less(snapshot: Snapshot, wanted: Mapping[str, Link]) -> None:
+    """Refuse links that would lack more of what is promised on them than they do already."""
+    reserved = snapshot.reserved
+    if reserved is None:
+        reserved = reserved_millibit_per_s(snapshot.relays.values())
+    before = over_reserved(snapshot.links, snapshot.conditions, reserved)
+    after = over_reserved(wanted, snapshot.conditions, reserved)
+    worse = sorted(name for name, missing in after.items() if missing > before.get(name, 0))
+    if worse:
+        shown = ", ".join(f"links/{name}" for name in worse)
+        raise Precondition(
+            "OVER_RESERVED",
+            f"{shown} would carry less than is promised on it; delete or move key relays first",
+            {"links": shown},
+        )
 
 
 def _keeping_state(document: _Administered, known: _Administered | None) -> _Administered:

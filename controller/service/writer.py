@@ -23,6 +23,7 @@ from controller.service.desk import Desk
 from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published
 from controller.service.requests import Create, Request, Result
+from controller.wire.documents import document_to_pb, key_to_pb
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,19 @@ TURN_DECISIONS: Final = 64
 TURN_SECONDS: Final = 0.010
 """A turn ends after this time, though decisions are left in its batch."""
 _HEAD_RETRY_S: Final = 0.5
+
+
+def check_storable(changes: Changes) -> None:
+    """Check that any store could keep the changes, before they count as decided.
+
+    Raises:
+        InvalidValue: It could not; says which document, and why.
+    """
+    for collection, key, document in changes.writes:
+        if document is None:
+            key_to_pb(collection, key)
+        else:
+            document_to_pb(collection, key, document)
 
 
 @dataclass(slots=True)
@@ -68,7 +82,7 @@ class Writer:
         self._on_death = on_death
         loaded = store.load()
         self._election: ElectionId = store.open_term()
-        self._core = Core(loaded.snapshot, apps, encode)
+        self._core = Core(loaded.snapshot, apps, encode, check_storable)
         self._service_base_ms = loaded.snapshot.service_time_ms - clock.monotonic_ms()
         self._lost_at: dict[str, float] = {}
         self.inbox = Inbox()

@@ -36,6 +36,7 @@ def request_to_pb(request: RequestRecord) -> pb.RequestRecord:
         body_sha256=request.body_sha256,
         resource=request.resource,
         used_ms=request.used_ms,
+        deleted=request.deleted,
     )
 
 
@@ -47,6 +48,7 @@ def request_from_pb(stored: pb.RequestRecord) -> RequestRecord:
         body_sha256=stored.body_sha256,
         resource=stored.resource,
         used_ms=stored.used_ms,
+        deleted=stored.deleted,
     )
 
 

@@ -14,13 +14,13 @@ from controller.ports.observations import Observations
 from controller.wire.southbound import agent_record_from_pb, election_from_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.control.endings import Code, Ending, SessionRefused, protocol_error
-from southbound.control.session import AGENT_FAULTY, CONFIG_REFUSED, AgentSession, ignore
+from southbound.control.session import AGENT_FAULTY, AgentSession, ignore
 from southbound.control.settings import ControlSettings
 from southbound.control.wish import RefusedEntries, Wish
 
 ELECTION_ID_AHEAD = "ELECTION_ID_AHEAD"
 DUPLICATE_AGENT = "DUPLICATE_AGENT"
-_OURS = (ELECTION_ID_AHEAD, DUPLICATE_AGENT, CONFIG_REFUSED, AGENT_FAULTY)
+_OURS = (ELECTION_ID_AHEAD, DUPLICATE_AGENT, AGENT_FAULTY)
 
 _Done = Callable[[], None]
 

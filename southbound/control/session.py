@@ -17,7 +17,6 @@ from southbound.control.wish import RefusedEntries, Wish
 
 # More that waits for a commit, or for the agent's own answer, is a flood and no news.
 _MOST_UNSETTLED = 10_000
-CONFIG_REFUSED = "CONFIG_REFUSED"
 AGENT_FAULTY = "AGENT_FAULTY"
 
 
@@ -66,7 +65,6 @@ class AgentSession:
         self._updates = Updates(wish=wish, refused=refused, settings=settings)
         self._reports = Reports(self.node, observations)
         self._connected = False
-        self._config_refused = False
         self._faulty = False
         self._before_connected: list[events.AgentEvent] = []
         self._events: deque[tuple[int, events.AgentEvent]] = deque()
@@ -287,18 +285,15 @@ class AgentSession:
             return
         if confirmed.push_to_ack_ms is not None:
             self._push_to_ack(confirmed.push_to_ack_ms)
-            if self._config_refused:
-                self._config_refused = False
-                self._emit(events.AlarmCleared(key=(CONTROLLER, f"nodes/{self.node}", CONFIG_REFUSED)))
         self._emit(events.ConfigConfirmed(node=self.node, version=confirmed.version, in_force=confirmed.in_force))
 
     def _nacked(self, refused: Refused) -> None:
-        if refused.entries:
-            self._emit(events.ConfigRefused(node=self.node, version=refused.version, refused=refused.entries))
-        if refused.whole is not None and not self._config_refused:
-            self._config_refused = True
-            code, message = refused.whole
-            self._alarm(CONFIG_REFUSED, f"refuses update {refused.version} as a whole: {code}: {message}")
+        if refused.entries or refused.whole is not None:
+            self._emit(
+                events.ConfigRefused(
+                    node=self.node, version=refused.version, refused=refused.entries, whole=refused.whole
+                )
+            )
 
     def _notification(self, notification: pb.Notification, now_ms: int) -> None:
         if notification.sequence <= self._last_notification:

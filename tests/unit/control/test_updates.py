@@ -223,7 +223,7 @@ def test_another_base_makes_the_controller_ask_what_is_in_force() -> None:
     assert agent.entries == {"links/l": b"2"}
 
 
-def test_an_agent_that_refuses_everything_is_tried_ever_more_rarely_and_is_an_alarm() -> None:
+def test_an_agent_that_refuses_everything_is_tried_ever_more_rarely_and_the_writer_is_told() -> None:
     stage, agent = Stage(), ModelAgent()
     stage.push({"links/l": b"1"})
     session = stage.open(agent.hello())
@@ -242,14 +242,9 @@ def test_an_agent_that_refuses_everything_is_tried_ever_more_rarely_and_is_an_al
             stage.hear(session, agent.refuse_whole(8))
         stage.hear(session, said(heartbeat=pb.Heartbeat()))
     assert tried == [0, 1, 3, 7, 15, 31]
-    (alarm,) = stage.take(events.AlarmRaised)
-    assert isinstance(alarm, events.AlarmRaised)
-    assert alarm.alarm.key == ("", "nodes/a", "CONFIG_REFUSED")
-    assert "RESOURCE_EXHAUSTED: no" in alarm.alarm.message
-
-    stage.now_ms += 100_000
-    stage.settle(session, agent)
-    assert stage.take(events.AlarmCleared) == [events.AlarmCleared(key=("", "nodes/a", "CONFIG_REFUSED"))]
+    told = [event for event in stage.take(events.ConfigRefused) if isinstance(event, events.ConfigRefused)]
+    assert len(told) == len(tried)
+    assert {(event.whole, len(event.refused)) for event in told} == {(("RESOURCE_EXHAUSTED", "no"), 0)}
 
 
 def test_an_ack_with_another_digest_is_not_believed() -> None:

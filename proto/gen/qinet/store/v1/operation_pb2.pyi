@@ -90,6 +90,7 @@ class RequestRecord(_message.Message):
     BODY_SHA256_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     USED_MS_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     caller: _builtins.str
     """Who asked, as named by the certificate."""
     request_id: _builtins.str
@@ -100,6 +101,8 @@ class RequestRecord(_message.Message):
     """Resource name of what was created; outlives it."""
     used_ms: _builtins.int
     """Service time of the last use, ms."""
+    deleted: _builtins.bool
+    """What was created is gone, and something else bears its name now."""
     def __init__(
         self,
         *,
@@ -108,10 +111,11 @@ class RequestRecord(_message.Message):
         body_sha256: _builtins.str = ...,
         resource: _builtins.str = ...,
         used_ms: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_sha256", b"body_sha256", "caller", b"caller", "request_id", b"request_id", "resource", b"resource", "used_ms", b"used_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_sha256", b"body_sha256", "caller", b"caller", "deleted", b"deleted", "request_id", b"request_id", "resource", b"resource", "used_ms", b"used_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
