@@ -20,7 +20,7 @@ from controller.domain.refusals import (
     Refusal,
     TooHard,
 )
-from controller.service.desk import TooOld, TooSlow
+from controller.service.desk import Stopping, TooOld, TooSlow
 
 DOMAIN: Final = "qinet.northbound"
 """Domain of every ErrorInfo of this API."""
@@ -35,6 +35,7 @@ CODES: Final[dict[type[Refusal], grpc.StatusCode]] = {
     NotServed: grpc.StatusCode.UNIMPLEMENTED,
     TooOld: grpc.StatusCode.OUT_OF_RANGE,
     TooSlow: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Stopping: grpc.StatusCode.UNAVAILABLE,
 }
 """By kind of refusal; a subclass has its base's code."""
 

@@ -119,6 +119,7 @@ class Core:
         self._check_storable = check_storable
         self._pending: list[Changes] = []
         self._events: deque[AppEvent] = deque()
+        self._app_failures: list[str] = []
         self._unconfirmed: dict[str, frozenset[str]] = {}
         self._holdings = Holdings(self._snapshot.relays.values())
         self._restless: dict[str, None] = dict.fromkeys(self._snapshot.relays)  # an ordered set
@@ -137,6 +138,11 @@ class Core:
         """Return what was decided since the last call, to be committed as one record."""
         changes, self._pending = joined(self._pending), []
         return changes
+
+    def take_app_failures(self) -> list[str]:
+        """Return the apps that failed since the last call, once for each failure."""
+        failures, self._app_failures = self._app_failures, []
+        return failures
 
     def committed(self, revision: int) -> None:
         """Note that everything decided so far stands in the log up to this revision."""
@@ -335,6 +341,7 @@ class Core:
                 # This is the only thread that decides: one faulty app must not stop it, and the other apps
                 # still see the event. None of its half-made commands is carried out.
                 log.exception("app failed app=%s event=%r", type(app).__name__, event)
+                self._app_failures.append(type(app).__name__)
                 continue
             for command in commands:
                 self._obey(type(app).__name__, command, now)
@@ -342,6 +349,7 @@ class Core:
     def _obey(self, app: str, command: Any, now: Now) -> None:
         if not well_formed(command):
             log.error("app asks what is no command app=%s command=%r", app, command)
+            self._app_failures.append(app)
             return
         relay = self._snapshot.relays.get(command.relay)
         if relay is None or relay.removed:

@@ -30,6 +30,13 @@ class TooSlow(Refusal):
         super().__init__("TOO_SLOW", "the watch fell too far behind; watch again from the last revision", {})
 
 
+class Stopping(Refusal):
+    """The controller is ending and takes nothing more in."""
+
+    def __init__(self) -> None:
+        super().__init__("STOPPING", "the controller is stopping; try again when it is back", {})
+
+
 class Desk:
     """Lives on the asyncio thread; the writer calls it back there, once per batch."""
 
@@ -48,10 +55,12 @@ class Desk:
         """Have the writer decide, and return when the decision is durable.
 
         Raises:
-            Refusal: The writer's answer is no, or the inbox is full (Overloaded).
+            Refusal: The writer's answer is no, or the inbox is full (Overloaded) or closed (Stopping).
         """
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         if not self._inbox.offer((request, answer), Urgency.OPERATOR):
+            if self._inbox.closed:
+                raise Stopping
             raise Overloaded("INBOX_FULL", "too many requests are waiting for the writer; try again in a second", {})
         return await answer
 
@@ -63,6 +72,8 @@ class Desk:
         """
         backlog: list[Committed] = []
         head = self._published.snapshot.revision
+        if after_revision is not None and after_revision > head:
+            raise TooOld(after_revision)  # of a history that this store has lost
         if after_revision is not None and after_revision < head:
             backlog = [step for step in self._tail if step.published.snapshot.revision > after_revision]
             if not backlog or backlog[0].published.snapshot.revision != after_revision + 1:

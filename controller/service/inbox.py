@@ -40,22 +40,30 @@ class Inbox:
             self._filled.notify()
             return True
 
-    def take(self, at_most: int) -> list[Any]:
-        """Wait for items and return up to that many, most urgent first; an empty list once closed and drained."""
+    def take(self) -> Any:
+        """Wait for an item and return the most urgent; None once closed and drained."""
         with self._filled:
             self._filled.wait_for(lambda: self._closed or any(self._queues.values()))
-            batch: list[Any] = []
-            for urgency in Urgency:
-                queue = self._queues[urgency]
-                while queue and len(batch) < at_most:
-                    batch.append(queue.popleft())
-            return batch
+            return self._most_urgent()
+
+    def take_now(self) -> Any:
+        """Return the most urgent item, or None when there is none."""
+        with self._filled:
+            return self._most_urgent()
+
+    def _most_urgent(self) -> Any:
+        return next((queue.popleft() for queue in self._queues.values() if queue), None)
 
     def close(self) -> None:
         """Take nothing more in; what is in is still taken out."""
         with self._filled:
             self._closed = True
             self._filled.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether nothing more is taken in."""
+        return self._closed
 
     def depths(self) -> dict[Urgency, int]:
         """Return how many items wait, by class."""

@@ -1,11 +1,12 @@
 """The writer: the only thread that decides. Batch in, core, one commit, publish, answer."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from controller.domain.events import AgentEvent, TimePassed
@@ -31,7 +32,7 @@ TURN_DECISIONS: Final = 64
 """Most decisions in one turn: beyond it, a turn would hold the interpreter from the I/O thread too long."""
 TURN_SECONDS: Final = 0.010
 """A turn ends after this time, though decisions are left in its batch."""
-_HEAD_RETRY_S: Final = 0.5
+_HEAD_RETRY_S: Final = 0.2
 
 
 def check_storable(changes: Changes) -> None:
@@ -51,8 +52,14 @@ def check_storable(changes: Changes) -> None:
 class _Turn:
     """What one turn will do on the asyncio thread once its commit stands."""
 
-    answers: list[tuple[Any, Result | BaseException]] = field(default_factory=list)
+    step: Committed | None = None
+    pushes: list[Mapping[str, Mapping[str, bytes] | None]] = field(default_factory=list)
+    answers: list[tuple[asyncio.Future[Result], Result | BaseException]] = field(default_factory=list)
     done: list[Callable[[], None]] = field(default_factory=list)
+
+
+class WriterDied(Exception):  # noqa: N818 (named by what happened)
+    """The writer ended before it answered: what was asked for may have been done, or not."""
 
 
 class Writer:
@@ -88,7 +95,6 @@ class Writer:
         self.inbox = Inbox()
         self.desk = Desk(self.inbox, self._publication())
         self.turns = 0
-        self._left: list[Any] = []
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     @property
@@ -131,34 +137,47 @@ class Writer:
         )
 
     def _run(self) -> None:
+        turn = _Turn()
         try:
-            while batch := self._left or self.inbox.take(TURN_DECISIONS):
-                self._left = []
-                self._turn(batch)
+            while (entry := self.inbox.take()) is not None:
+                turn = _Turn()
+                self._turn(entry, turn)
         except BaseException as death:
             log.exception("writer died")
-            self._on_death(death)
+            self._die(death, turn)
 
-    def _turn(self, batch: Sequence[Any]) -> None:
-        turn = _Turn()
+    def _die(self, death: BaseException, turn: _Turn) -> None:
+        """Say that nothing is decided any more; if anybody goes on all the same, nobody waits for an answer in vain."""
+        self.inbox.close()
+        self._on_death(death)
+        while (entry := self.inbox.take()) is not None:
+            if isinstance(entry[0], Request):
+                turn.answers.append((entry[1], death))
+        failed = [(answer, WriterDied()) for answer, _ in turn.answers]
+        with contextlib.suppress(RuntimeError):  # the loop is closed: then nobody waits
+            self._loop.call_soon_threadsafe(_answer, failed)
+
+    def _turn(self, first: Any, turn: _Turn) -> None:
         before = self._core.snapshot
         end = time.monotonic() + TURN_SECONDS
-        taken = 0
-        for item, answer in batch:
-            self._take(item, answer, turn)
+        entry, taken = first, 0
+        while entry is not None:
+            self._take(entry[0], entry[1], turn)
             taken += 1
-            if time.monotonic() > end:
-                break
-        self._left = list(batch[taken:])
+            # One by one: what is urgent and comes meanwhile goes before what already waits.
+            entry = self.inbox.take_now() if taken < TURN_DECISIONS and time.monotonic() < end else None
         self._metrics.batch_decisions.observe(taken)
         changes = self._core.take_changes()
         if changes:
             self._commit(changes)
         self._time_restorations(before, self._core.snapshot, changes)
-        step = Committed(changes=changes, published=self._publication())
-        pushes = self._core.configuration.take_pushes()
+        for app in self._core.take_app_failures():
+            self._metrics.app_failures_total.labels(app).inc()
+        turn.step = Committed(changes=changes, published=self._publication())
+        while pushed := self._core.configuration.take_pushes():
+            turn.pushes.append(pushed)
         self.turns += 1
-        self._loop.call_soon_threadsafe(self._finish, step, pushes, turn)
+        self._loop.call_soon_threadsafe(self._finish, turn)
 
     def _take(self, item: Any, answer: Any, turn: _Turn) -> None:
         if not isinstance(item, Request):
@@ -171,6 +190,9 @@ class Writer:
             result: Result | BaseException = self._core.decide(item, self._now())
         except Refusal as refusal:
             result = refusal
+        except BaseException as fault:
+            turn.answers.append((answer, fault))
+            raise
         took_s = time.perf_counter() - began
         refused = isinstance(result, Refusal)
         self._metrics.decision_seconds.labels(type(item).__name__, "refused" if refused else "decided").observe(took_s)
@@ -191,6 +213,7 @@ class Writer:
                 log.exception("commit outcome unknown revision=%d", record.revision)
                 if self._head() == record.revision:
                     break
+                time.sleep(_HEAD_RETRY_S)  # it was not kept: a full disk is not asked again and again
         self._metrics.commit_seconds.observe(time.perf_counter() - began)
         self._core.committed(record.revision)
 
@@ -224,17 +247,28 @@ class Writer:
             digests=configuration.digests(),
         )
 
-    def _finish(self, step: Committed, pushes: Any, turn: _Turn) -> None:
+    def _finish(self, turn: _Turn) -> None:
         """On the asyncio thread, once per turn: show, push, answer."""
-        self.desk.publish(step)
-        if pushes:
-            self._agents.push(pushes, step.published.snapshot.revision, self._election)
-        for done in turn.done:
-            done()
-        for answer, result in turn.answers:
-            if answer.done():
-                continue  # the caller went away; what was decided stands
-            if isinstance(result, BaseException):
-                answer.set_exception(result)
-            else:
-                answer.set_result(replace(result, revision=min(result.revision, step.published.snapshot.revision)))
+        try:
+            assert turn.step is not None
+            self.desk.publish(turn.step)
+            for pushes in turn.pushes:
+                self._agents.push(pushes, turn.step.published.snapshot.revision, self._election)
+            for done in turn.done:
+                done()
+        except BaseException as death:
+            # What was decided would not come to the agents: as bad as a writer that is dead.
+            log.exception("cannot publish")
+            self._on_death(death)
+        finally:
+            _answer(turn.answers)
+
+
+def _answer(answers: Sequence[tuple[asyncio.Future[Result], Result | BaseException]]) -> None:
+    for answer, result in answers:
+        if answer.done():
+            continue  # the caller went away; what was decided stands
+        if isinstance(result, BaseException):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)

@@ -1,15 +1,21 @@
 """Whatever happens in whatever order: nothing is over-promised, and once quiet all is as it is wanted."""
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.domain.key_relay import RelayState
-from controller.domain.refusals import Precondition
+from controller.domain.capacity import relay_charges, reserved_millibit_per_s
+from controller.domain.key_relay import Phase, Protection, RelayState
+from controller.domain.refusals import AlreadyExists, Precondition
+from controller.service.requests import ApplyTopology
 from tests.support.networks import network
 from tests.support.virtual_agents import VirtualNetwork
 
 NODES = [f"n{i}" for i in range(6)]
+RELAYS = [f"r{i}" for i in range(8)]
+NO_ROOM = {"NO_ROUTE", "NO_CAPACITY"}
 
 
 class Promises(RuleBasedStateMachine):
@@ -24,20 +30,61 @@ class Promises(RuleBasedStateMachine):
         self.world = VirtualNetwork(
             network((f"l{i}", a, b, 1000 * capacity) for i, (a, b, capacity) in enumerate(edges))
         )
-        self.links = sorted(self.world.snapshot.links)
-        self.nodes = sorted(self.world.snapshot.nodes)
-        self.count = 0
+        self.all_nodes = dict(self.world.snapshot.nodes)
+        self.all_links = dict(self.world.snapshot.links)
+        self.weakened: set[str] = set()
         self.world.connect_all()
 
-    @rule(data=st.data(), rate=st.integers(1, 3000), hold=st.sampled_from([0, 0, 700]), priority=st.integers(0, 2))
-    def create(self, data: st.DataObject, rate: int, hold: int, priority: int) -> None:
+    @property
+    def links(self) -> list[str]:
+        return sorted(self.world.snapshot.links)
+
+    @property
+    def nodes(self) -> list[str]:
+        return sorted(self.world.snapshot.nodes)
+
+    @rule(
+        data=st.data(),
+        name=st.sampled_from(RELAYS),
+        rate=st.integers(1, 3000),
+        hold=st.sampled_from([0, 0, 700]),
+        priority=st.integers(0, 2),
+        lifetime=st.sampled_from([None, None, 20]),
+        protection=st.sampled_from([Protection.RESTORE, Protection.RESTORE, Protection.UNPROTECTED]),
+    )
+    def create(
+        self,
+        data: st.DataObject,
+        name: str,
+        rate: int,
+        hold: int,
+        priority: int,
+        lifetime: int | None,
+        protection: Protection,
+    ) -> None:
         source, target = data.draw(st.permutations(self.nodes))[:2]
-        self.count += 1
         try:
-            self.world.create(f"r{self.count}", source, target, rate, hold_off_ms=hold, priority=priority)
+            self.world.create(
+                name,
+                source,
+                target,
+                rate,
+                hold_off_ms=hold,
+                priority=priority,
+                lifetime_s=lifetime,
+                protection=protection,
+            )
+        except AlreadyExists:
+            assert name in self.world.snapshot.relays
         except Precondition as refusal:
-            if refusal.reason not in {"NO_ROUTE", "NO_CAPACITY"}:
+            if refusal.reason not in NO_ROOM:
                 raise
+
+    @rule(data=st.data(), rate=st.integers(1, 3000), name=st.sampled_from(RELAYS))
+    def create_that_may_wait(self, data: st.DataObject, rate: int, name: str) -> None:
+        source, target = data.draw(st.permutations(self.nodes))[:2]
+        if name not in self.world.snapshot.relays:
+            self.world.create_blocked(name, source, target, rate)
 
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
@@ -51,7 +98,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def exhaust(self, data: st.DataObject) -> None:
-        down = sorted({link for _, link in self.world.down})
+        down = sorted({link for _, link in self.world.down if link in self.world.snapshot.links})
         if down:
             self.world.exhaust(data.draw(st.sampled_from(down)))
 
@@ -59,17 +106,30 @@ class Promises(RuleBasedStateMachine):
     def repair(self, data: st.DataObject) -> None:
         self.world.repair(data.draw(st.sampled_from(self.links)))
 
+    @rule(data=st.data(), capacity=st.integers(0, 6000))
+    def promise_otherwise(self, data: st.DataObject, capacity: int) -> None:
+        link = data.draw(st.sampled_from(self.links))
+        self.weakened.add(link)
+        self.world.weaken(link, capacity)
+
     @rule(data=st.data(), applied=st.booleans())
     def lose(self, data: st.DataObject, applied: bool) -> None:
         node = data.draw(st.sampled_from(self.nodes))
         if self.world.agents[node].connected:
             self.world.lose(node, applied=applied)
 
-    @rule(data=st.data())
-    def connect(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), anew=st.sampled_from([False, False, True]))
+    def connect(self, data: st.DataObject, anew: bool) -> None:
         node = data.draw(st.sampled_from(self.nodes))
+        if anew:
+            self.world.replace_agent(node)
         if not self.world.agents[node].connected:
             self.world.connect(node)
+
+    @rule(data=st.data(), relays=st.sets(st.sampled_from(RELAYS), max_size=2))
+    def begin_to_refuse(self, data: st.DataObject, relays: set[str]) -> None:
+        node = data.draw(st.sampled_from(self.nodes))
+        self.world.agents[node].refuses = {f"keyRelays/{relay}/shares/0" for relay in relays}
 
     @rule(order=st.lists(st.sampled_from(NODES), max_size=8))
     def let_agents_work(self, order: list[str]) -> None:
@@ -85,24 +145,68 @@ class Promises(RuleBasedStateMachine):
     def pass_time(self, ms: int) -> None:
         self.world.pass_time(ms)
 
+    @rule(applied=st.booleans())
+    def restart(self, applied: bool) -> None:
+        self.world.restart(applied=applied)
+
+    @rule(data=st.data(), without=st.sampled_from([None, *NODES]), other_rate=st.integers(500, 6000))
+    def apply_topology(self, data: st.DataObject, without: str | None, other_rate: int) -> None:
+        nodes = {name: node for name, node in self.all_nodes.items() if name != without}
+        links = {name: link for name, link in self.all_links.items() if without not in link.nodes}
+        if links:
+            changed = data.draw(st.sampled_from(sorted(links)))
+            links[changed] = replace(links[changed], model_skr_millibit_per_s=other_rate * 1000)
+        before = self.world.snapshot
+        if not links:
+            return
+        try:
+            self.world.ask(ApplyTopology(nodes=nodes, links=links))
+        except Precondition as refusal:
+            assert refusal.reason in {"IN_USE", "OVER_RESERVED"}, refusal
+            assert self.world.snapshot == before
+        self.world.down = {(node, link) for node, link in self.world.down if link in self.world.snapshot.links}
+
     @invariant()
     @precondition(lambda self: hasattr(self, "world"))
     def nothing_is_over_promised(self) -> None:
-        self.world.check_promises()
+        self.world.check_promises(self.weakened)
+        relays = self.world.snapshot.relays.values()
+        assert self.world.core.reserved() == reserved_millibit_per_s(relays)
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "world"))
+    def what_is_said_of_a_relay_adds_up(self) -> None:
+        for relay in self.world.snapshot.relays.values():
+            assert (relay.phase is Phase.NONE) == (not relay.routes), relay
+            assert (relay.state in (RelayState.BLOCKED, RelayState.REMOVING)) == (not relay.routes), relay
+            if relay.removed:
+                assert relay_charges(relay), relay
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
+        world = self.world
+        for agent in world.agents.values():
+            agent.refuses = ()
         for link in self.links:
-            self.world.repair(link)
-        self.world.connect_all()
-        self.world.pass_time(100_000)
-        self.world.quiet()
-        self.world.check_promises()
-        self.world.check_quiet()
-        for relay in self.world.snapshot.relays.values():
+            world.repair(link)
+        world.connect_all()
+        for _ in range(3):  # after a refusal it is tried again after a minute
+            world.pass_time(61_000)
+            world.quiet()
+        world.check_promises(self.weakened)
+        world.check_quiet()
+        assert world.core.unconfirmed() == {}
+        for relay in world.snapshot.relays.values():
             assert relay.state is RelayState.ACTIVE or (relay.state is RelayState.BLOCKED and relay.state_reason), relay
+            assert relay.phase in (Phase.SETTLED, Phase.NONE)
             assert relay.releasing == ()
+        about = {alarm.kind for alarm in world.snapshot.alarms.values()}
+        assert about <= {"RELAY_BLOCKED", "LINK_OVERPROMISED"}, world.snapshot.alarms
+        for alarm in world.snapshot.alarms.values():
+            collection, _, name = alarm.object.partition("/")
+            if collection == "keyRelays":
+                assert world.snapshot.relays[name].state is RelayState.BLOCKED
 
 
 TestPromises = Promises.TestCase
