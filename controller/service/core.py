@@ -73,7 +73,9 @@ _COMMANDS_LIMIT: Final = 100_000
 class App(Protocol):
     """An event and a snapshot in, commands out. Pure. Decides on nothing but its arguments."""
 
-    listens_to: tuple[type, ...]
+    @property
+    def listens_to(self) -> tuple[type, ...]:
+        """The types of the events that it is handed."""
 
     def handle(self, event: AppEvent, snapshot: Snapshot) -> Iterator[Command]:
         """Yield what is to be done about an event."""
