@@ -4,12 +4,13 @@ import pytest
 
 from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState
 from controller.domain.refusals import AlreadyExists, NotServed, Precondition
+from controller.domain.snapshot import Snapshot
 from controller.service.requests import Create, Delete
 from tests.support.networks import line, network, ring
 from tests.support.virtual_agents import VirtualNetwork
 
 
-def up(snapshot) -> VirtualNetwork:
+def up(snapshot: Snapshot) -> VirtualNetwork:
     world = VirtualNetwork(snapshot)
     world.connect_all()
     return world
