@@ -11,9 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Makes the interpreter of a process behave as if the controller extra were not installed.
 _WITHOUT_EXTRA = (
-    "import sys\n"
-    "for name in ('networkx', 'grpc_health', 'grpc_reflection', 'os_ken'):\n"
-    "    sys.modules[name] = None\n"
+    "import sys\nfor name in ('networkx', 'grpc_health', 'grpc_reflection', 'os_ken'):\n    sys.modules[name] = None\n"
 )
 
 

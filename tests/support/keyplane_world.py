@@ -55,6 +55,12 @@ class Site:
     alarms: dict[tuple[AlarmKind, str], str] = field(default_factory=dict)
     confirmed: list[RouteConfirmed] = field(default_factory=list)
 
+    @property
+    def running(self) -> KeyPlane:
+        """Return the plane of a site that runs."""
+        assert self.plane is not None
+        return self.plane
+
 
 class World:
     """Sites, streams between them, and a clock."""

@@ -81,7 +81,7 @@ def test_without_an_association_the_missing_application_is_named(world: World) -
     assert answer.status == 503
     assert MASTER in answer.message
     assert "nobody" in answer.message
-    assert world.sites["n00"].plane.status(MASTER, "nobody") is None
+    assert world.sites["n00"].running.status(MASTER, "nobody") is None
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Blocks, marks, cession, floor and time to live of a link's key."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from southbound.agent.keyplane.audit import audit
 from southbound.agent.keyplane.events import AlarmKind, BlockFinished, LinkFigures
-from southbound.agent.keyplane.ledger import LedgerKind
+from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
 from southbound.agent.keyplane.messages import BlockCession, Chunk, Message
 from tests.support.keyplane_world import Relay, Wire, World, line, settings_of, world_of
 
@@ -21,7 +22,7 @@ def link_of(world: World, node: str) -> LinkFigures:
     return plane.figures().links[0]
 
 
-def ledgers(world: World) -> dict[str, list]:
+def ledgers(world: World) -> dict[str, list[LedgerEntry]]:
     return {name: site.ledger for name, site in world.sites.items()}
 
 
@@ -134,7 +135,7 @@ def altered(message: Message) -> Message:
         lambda chunk: replace(chunk, relay="other"),
     ],
 )
-def test_a_forged_chunk_is_dropped_and_burns_nothing(forge) -> None:
+def test_a_forged_chunk_is_dropped_and_burns_nothing(forge: Callable[[Chunk], Chunk]) -> None:
     world = world_of(WIRES, [GREEDY])
     world.tamper = lambda _from, _to, message: forge(message) if isinstance(message, Chunk) else message
     for _ in range(2):
@@ -142,7 +143,7 @@ def test_a_forged_chunk_is_dropped_and_burns_nothing(forge) -> None:
     world.settle()
 
     assert (AlarmKind.TAG_INVALID, f"links/{LINK}") in world.sites["n01"].alarms
-    assert world.sites["n01"].plane.figures().relays[0].held_bit == 0
+    assert world.sites["n01"].running.figures().relays[0].held_bit == 0
     assert LedgerKind.BURN not in kinds(world, "n01")
 
 
@@ -159,14 +160,14 @@ def test_a_repeated_chunk_or_cession_is_refused() -> None:
     for _ in range(8):
         world.distil(LINK, ENDS, 8192)
         world.settle()
-    held = world.sites["n01"].plane.figures().relays[0].held_bit
+    held = world.sites["n01"].running.figures().relays[0].held_bit
     assert held > 0
     for sender, receiver, message in heard:
         world.streams[frozenset((sender, receiver))][receiver].append(message)
     world.tamper = lambda _from, _to, message: message
     world.settle()
 
-    assert world.sites["n01"].plane.figures().relays[0].held_bit == held
+    assert world.sites["n01"].running.figures().relays[0].held_bit == held
     assert audit(ledgers(world)) == []
 
 
@@ -234,7 +235,7 @@ def test_parallel_links_of_two_nodes_keep_their_key_apart() -> None:
             world.distil(wire.link, wire.ends)
     world.run(30)
 
-    assert [figures.confirmed_version for figures in world.sites["n00"].plane.figures().relays] == [1, 1]
+    assert [figures.confirmed_version for figures in world.sites["n00"].running.figures().relays] == [1, 1]
     assert audit(ledgers(world)) == []
 
 

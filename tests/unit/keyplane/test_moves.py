@@ -35,12 +35,12 @@ def tell(world: World, relay: Relay, nodes: str) -> None:
 def test_a_move_keeps_the_stock_voids_what_is_in_flight_and_confirms_the_new_route_at_once() -> None:
     world = square(NORTH)
     world.run(30)
-    stock_bit = world.sites["a"].plane.figures().relays[0].available_bit
+    stock_bit = world.sites["a"].running.figures().relays[0].available_bit
     assert stock_bit >= NORTH.low_bit
 
     tell(world, SOUTH, "dcba")
     world.settle()
-    figures = world.sites["a"].plane.figures().relays[0]
+    figures = world.sites["a"].running.figures().relays[0]
     assert figures.available_bit == stock_bit + NORTH.chunk_bit
     assert RouteConfirmed("r", 2) in world.sites["a"].confirmed
     assert figures.confirmed_version == 2
@@ -53,7 +53,7 @@ def test_chunks_of_the_old_route_are_void_at_every_node() -> None:
         world.move(*world.moves()[0])
 
     tell(world, SOUTH, "dcba")
-    assert world.sites["a"].plane.figures().relays[0].voided_bit == NORTH.chunk_bit
+    assert world.sites["a"].running.figures().relays[0].voided_bit == NORTH.chunk_bit
     world.run(60)
 
     stocked = [entry for entry in world.sites["d"].ledger if entry.kind is LedgerKind.CHUNK and entry.origin == "a"]
@@ -79,8 +79,8 @@ def test_a_chunk_that_came_out_different_is_void_at_both_ends() -> None:
     world.tamper = lie
     world.run(5)
     assert (AlarmKind.CHECK_FAILED, "keyRelays/r") in world.sites["a"].alarms
-    assert world.sites["a"].plane.figures().relays[0].available_bit == 0
-    assert world.sites["d"].plane.figures().relays[0].held_bit == 0
+    assert world.sites["a"].running.figures().relays[0].available_bit == 0
+    assert world.sites["d"].running.figures().relays[0].held_bit == 0
 
 
 def test_a_relay_that_asks_for_everything_leaves_others_what_they_reserved() -> None:
@@ -93,7 +93,7 @@ def test_a_relay_that_asks_for_everything_leaves_others_what_they_reserved() -> 
         world.distil("l00", wires[0].ends, 40_000)
         world.run(10)
 
-    made = {figures.relay: figures.confirmed_bit for figures in world.sites["n00"].plane.figures().relays}
+    made = {figures.relay: figures.confirmed_bit for figures in world.sites["n00"].running.figures().relays}
     assert made["modest"] >= 0.9 * 400 * 300
     assert made["greedy"] >= 0.9 * 50 * 300
 
@@ -106,14 +106,14 @@ def test_what_nobody_claims_is_lent() -> None:
     for _ in range(20):
         world.distil("l00", wires[0].ends, 40_000)
         world.run(10)
-    made = {figures.relay: figures.confirmed_bit for figures in world.sites["n00"].plane.figures().relays}
+    made = {figures.relay: figures.confirmed_bit for figures in world.sites["n00"].running.figures().relays}
     assert made["greedy"] > 100 * 200
 
 
 def test_a_bucket_is_never_drawn_for_another() -> None:
     scheduler = LinkScheduler()
     hops = [Relay(name, "n00", line(1), rate_millibit_per_s=1_000_000).hop("n00") for name in ("x", "y")]
-    scheduler.configure([(hop, True, False) for hop in hops], 0.0)
+    scheduler.configure([(hop, True, False) for hop in hops if hop is not None], 0.0)
     cost_bit = chunk_cost_bit(1024)
     claim_bit = scheduler.claims()["x", 0]
     scheduler.drew(("x", 0), int(claim_bit))

@@ -18,7 +18,8 @@ def test_both_ends_of_a_line_hand_out_the_same_key(hops: int) -> None:
 
     for master, slave in ((relay.head, relay.tail), (relay.tail, relay.head)):
         # when a master takes keys and its slave fetches them by their ids
-        status = world.sites[master].plane.status(relay.sae(master), relay.sae(slave))
+        status = world.sites[master].running.status(relay.sae(master), relay.sae(slave))
+        assert status is not None
         assert status.stored_key_count == status.max_key_count == relay.high_bit // 256
         asked = world.ask(master, relay.sae(master), relay.sae(slave), 3)
         world.settle()
