@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -52,7 +52,31 @@ def check_config(config: Annotated[Path, _CONFIG]) -> None:
     typer.echo(f"{config}: no mistakes")
 
 
-def _fail(message: str) -> None:
+@app.command("raise-epoch")
+def raise_epoch(
+    config: Annotated[Path, _CONFIG],
+    above: Annotated[int, typer.Option(min=0, help="An epoch that agents have seen; the new one is higher.")] = 0,
+) -> None:
+    """Begin a new line of history on a stopped controller's store: after a restore that it could not notice."""
+    from controller.store.sqlite import SqliteStore
+
+    try:
+        read = load_controller_config(config)
+        if read.store.kind != "sqlite":
+            _fail(f"{config}: store: kind {read.store.kind} keeps no epoch")
+        if not read.store.path.exists():
+            _fail(f"{read.store.path} does not exist; there is no epoch to raise")
+        store = SqliteStore(read.store.path)
+        try:
+            epoch = store.raise_epoch(above)
+        finally:
+            store.close()
+    except Refusal as refusal:
+        _fail(str(refusal))
+    typer.echo(f"epoch {epoch}: agents refuse every earlier one once they have seen it")
+
+
+def _fail(message: str) -> NoReturn:
     print(f"qinet-controller: {message}", file=sys.stderr)
     raise typer.Exit(2)
 
