@@ -156,7 +156,7 @@ def link_report(
         report.burnt_bit_total = totals.of(f"links/{link}", "burnt_bit", figures.burnt_bit)
         # What was ever stored is either still there, or used, or given up.
         report.generated_bit_total = figures.stored_bit + report.consumed_bit_total + report.burnt_bit_total
-        report.exhausted = usable_bit <= 0
+        report.exhausted = figures.exhausted
     report.status = link_status_to_pb(_status(state, entry, usable_bit))
     if blocks:
         report.blocks.extend(state.blocks)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
 from tests.support.daemons import Daemon, World, network
-from tests.support.operator_calls import State, wait_until
+from tests.support.operator_calls import State, refusal, wait_until
 from tests.support.topology_text import topology_yaml
 
-RING = [("ab", "a", "b"), ("bc", "b", "c"), ("cd", "c", "d"), ("ad", "a", "d"), ("ab-2", "a", "b")]
+RING = [("ab", "a", "b"), ("bc", "b", "c"), ("cd", "c", "d"), ("ad", "a", "d"), ("ab-2", "a", "b"), ("tail", "d", "e")]
 WRITTEN = "configuration in force"
 
 pytestmark = pytest.mark.timeout(120)
@@ -16,8 +17,9 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def ring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A ring of four nodes, with a second link between a and b."""
-    with network(tmp_path_factory.mktemp("ring"), topology_yaml("ring-4", RING)) as running:
+    """A ring of four nodes with a second link between a and b, and a narrow tail from d to e."""
+    text = topology_yaml("ring-4", RING, narrow_bit_per_s={"tail": 8000})
+    with network(tmp_path_factory.mktemp("ring"), text) as running:
         yield running
 
 
@@ -26,10 +28,10 @@ def named(world: World, name: str) -> Daemon:
     return next(daemon for daemon in reversed(world.running) if daemon.name == name)
 
 
-def serve(ring: World, name: str, source: str, target: str) -> None:
+def serve(ring: World, name: str, source: str, target: str, rate_bit_per_s: float = 100.0) -> None:
     """Register an application and create its relay, and return when that is acknowledged."""
     ring.application(name, (f"{name}.m", source), (f"{name}.s", target))
-    ring.create(name, source, target, application=f"applications/{name}")
+    ring.create(name, source, target, rate_bit_per_s, application=f"applications/{name}")
 
 
 def kill_and_restart_controller(ring: World) -> None:
@@ -106,6 +108,22 @@ def test_a_crashed_agent_moves_nothing_and_all_resumes_when_it_is_back(ring: Wor
     after = ring.fetch(f"{name}.m", f"{name}.s", 3)
     keys = before + after
     assert len({key.key_id for key in keys}) == len({key.key for key in keys}) == 6
+
+
+def test_a_cut_without_detour_blocks_what_has_used_up_the_store_until_it_is_repaired(ring: World) -> None:
+    # Its stock would take more than the tail has stored: the link is at its floor soon, and at the cut at once.
+    serve(ring, "thirsty", "d", "e", 6000.0)
+    relay = ring.active("thirsty")["thirsty"]
+    ring.cut("tail")
+    (blocked,) = ring.follow(["thirsty"], lambda each: each.state == State.STATE_BLOCKED, "a BLOCKED relay").values()
+    assert "tail" in blocked.state_reason
+    assert ring.links()["tail"].down_reason
+    refused = refusal(lambda: ring.create("late", "d", "e", 1.0))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NO_ROUTE")
+    ring.repair("tail")
+    back = ring.active("thirsty")["thirsty"]
+    assert back.route_version > relay.route_version
+    ring.fetch("thirsty.m", "thirsty.s")
 
 
 async def test_the_joined_ledgers_hold_after_traffic_a_cut_a_move_and_a_restart(ring: World) -> None:

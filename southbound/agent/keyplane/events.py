@@ -320,6 +320,7 @@ class LinkFigures:
         stored_bit: Compared and unused, both directions.
         sendable_bit: Of these, what this node may send with.
         usable_bit: stored_bit less the authentication floor, never below 0.
+        exhausted: No relay on the link can send another chunk over it, either way; without relays: nothing is usable.
         consumed_bit, burnt_bit: Counters: used; lost to gaps, crashes and the end of their time.
         blocks: Counter of blocks that were stored.
         measured: Disturbance of the newest block, None before the first.
@@ -331,6 +332,7 @@ class LinkFigures:
     stored_bit: int
     sendable_bit: int
     usable_bit: int
+    exhausted: bool
     consumed_bit: int
     burnt_bit: int
     blocks: int

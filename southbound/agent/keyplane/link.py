@@ -421,8 +421,8 @@ class QkdLink:
             self.pools.cede(block, message.cessions, box, sent=False)
             self._vain_lead_bit = -1
 
-    def figures(self, now_s: float) -> LinkFigures:
-        """Return the figures for reports."""
+    def figures(self, now_s: float, *, exhausted: bool) -> LinkFigures:
+        """Return the figures for reports; whether relays find it exhausted is theirs to say."""
         pools = self.pools
         stored_bit = pools.left_bit(pools.node) + pools.left_bit(pools.neighbour)
         return LinkFigures(
@@ -431,6 +431,7 @@ class QkdLink:
             stored_bit=stored_bit,
             sendable_bit=self.sendable_bit(now_s),
             usable_bit=max(0, stored_bit - self.setting.authentication_floor_bit),
+            exhausted=exhausted,
             consumed_bit=pools.consumed_bit,
             burnt_bit=pools.burnt_bit,
             blocks=pools.stored_blocks,

@@ -180,7 +180,10 @@ class KeyPlane:
     def figures(self) -> Figures:
         """Return the figures for reports and metrics, as of the last event."""
         return Figures(
-            links=tuple(link.figures(self._now_s) for link in self._links.values()),
+            links=tuple(
+                link.figures(self._now_s, exhausted=self._forwarder.exhausted(link, self._now_s))
+                for link in self._links.values()
+            ),
             relays=tuple(stock.figures() for stock in self._stocks.values()),
         )
 

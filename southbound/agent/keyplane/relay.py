@@ -143,6 +143,24 @@ class Forwarder:
             )
         )
 
+    def exhausted(self, link: QkdLink, now_s: float) -> bool:
+        """Tell whether no relay can send another chunk over a link, either way.
+
+        Key is left above the floor then, too: less than a chunk, or in the direction that nobody uses.
+        """
+        spare_bit = {True: link.spare_bit(now_s), False: link.neighbour_spare_bit()}
+        needs_bit = [
+            (ours, chunk_cost_bit(hop.chunk_bit))
+            for hop in self._hops.values()
+            for forward in (True, False)
+            if hop.direction_rate_millibit_per_s(forward=forward)
+            for ours, way in ((True, hop.outward(forward=forward)), (False, hop.inward(forward=forward)))
+            if way is not None and way.link == link.name
+        ]
+        if not needs_bit:
+            return max(spare_bit.values()) <= 0
+        return all(spare_bit[ours] < cost_bit for ours, cost_bit in needs_bit)
+
     # ------------------------------------------------------------ receiving
 
     def on_chunk(self, link: QkdLink, message: Chunk, box: Outbox) -> None:
