@@ -211,4 +211,4 @@ class Promises(RuleBasedStateMachine):
 
 
 TestPromises = Promises.TestCase
-TestPromises.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPromises.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
