@@ -266,6 +266,8 @@ class KeyDelivery:
             return None
         ids = {each.key_id for each in message.keys}
         cuts = tuple(cut for each in message.keys for cut in each.cuts)
+        if not all(each.cuts for each in message.keys):
+            return None
         if len(ids) != len(message.keys) or ids & self._keys.keys() or not stock.holds(cuts):
             return None
         for association in self._associations:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from controller.domain.capacity import HOP_TAG_BIT
-from southbound.agent.keyplane.comparison import comparison_hash, masked
+from southbound.agent.keyplane.comparison import COMPARE_BIT
 from southbound.agent.keyplane.events import AlarmKind, BlockFinished, ClearAlarm, LinkFigures
 from southbound.agent.keyplane.gf128 import PolynomialHash, bind
 from southbound.agent.keyplane.ledger import Purpose
@@ -18,7 +18,7 @@ from southbound.agent.keyplane.messages import (
     PoolRange,
 )
 from southbound.agent.keyplane.outbox import NEVER, Outbox
-from southbound.agent.keyplane.pool import COMPARE_BIT, Block, Cause, InvalidRange, LinkPools
+from southbound.agent.keyplane.pool import Block, Cause, InvalidRange, LinkPools
 from southbound.agent.keyplane.settings import LinkSetting
 
 _RESTART_PAUSE_S: Final = 5.0
@@ -36,13 +36,13 @@ class QkdLink:
     sends; nothing of a session outlives it. `session` counts them.
     """
 
-    def __init__(self, setting: LinkSetting, pools: LinkPools) -> None:
+    def __init__(self, setting: LinkSetting, pools: LinkPools, *, session: int = 0) -> None:
+        """Begin without a connection; `session` is how many there were on a link of that name before."""
         self.setting = setting
         self.pools = pools
         self.connected = False
         self.synchronised = False
         self.measured: float | None = None
-        self._tags: dict[int, tuple[bytes, bytes]] = {}
         self._early: dict[int, BlockCompare] = {}
         self._sending: PolynomialHash | None = None
         self._receiving: PolynomialHash | None = None
@@ -52,10 +52,7 @@ class QkdLink:
         self._is_older = False
         self._cede_again: set[int] = set()
         self._vain_lead_bit = -1  # with no more lead than that, nothing was found to cede
-        self.session = 0
-        for block in pools.blocks.values():
-            self._tags[block.number] = self._compute_tags(block)
-            block.key[COMPARE_BIT // 8 : block.mark_bit // 8] = bytes((block.mark_bit - COMPARE_BIT) // 8)
+        self.session = session
 
     @property
     def name(self) -> str:
@@ -112,9 +109,11 @@ class QkdLink:
         if self._is_older:
             # What was sent and lost on the way is in nobody's marks, yet an eavesdropper may have it.
             self._is_older = False
-            for block in self.pools.of(self.pools.node):
-                self.pools.drop(block, box)
-                box.send(self.neighbour, BlockGone(self.name, block.number))
+            for block in list(self.pools.blocks.values()):
+                taken_over = block.number in theirs and theirs[block.number].cessions > block.cessions
+                if taken_over or self.pools.sender(block) == self.pools.node:
+                    self.pools.drop(block, box)
+                    box.send(self.neighbour, BlockGone(self.name, block.number))
         self.synchronised = True
         self._vain_lead_bit = -1
         for block in list(self.pools.blocks.values()):
@@ -146,7 +145,7 @@ class QkdLink:
             pools.drop(block, box)
             box.send(self.neighbour, BlockGone(self.name, mark.block))
             return
-        if ours and mark.seen_bit > block.durable_bit:
+        if (ours or missed == 1) and mark.seen_bit > block.durable_bit:
             self._older(f"block {mark.block} was used up to {mark.seen_bit}", box)
         block.settled = block.compared and mark.compared
         pools.burn(block, mark.mark_bit, box)
@@ -198,7 +197,6 @@ class QkdLink:
         if 8 * len(event.key) <= COMPARE_BIT:
             return
         block = pools.add(event.block, event.key, box)
-        self._tags[block.number] = self._compute_tags(block)
         pools.note_compare(block, box, sent=True)
         box.wake(block.made_s + self.setting.key_ttl_s)
         if self.setting.quarantine_last_s:
@@ -208,17 +206,12 @@ class QkdLink:
         if early is not None:
             self.on_compare(early, box)
 
-    def _compute_tags(self, block: Block) -> tuple[bytes, bytes]:
-        """Return our tag and the neighbour's of a whole block."""
-        key, rest = block.bits(0, COMPARE_BIT), block.bits(COMPARE_BIT, block.length_bit - COMPARE_BIT)
-        hashed = comparison_hash(bind(self.name, block.number) + rest, key[:16])
-        smaller, larger = masked(hashed, key[16:32]), masked(hashed, key[32:48])
-        return (smaller, larger) if self.pools.is_smaller() else (larger, smaller)
-
     def _compare(self, block: Block, box: Outbox) -> None:
         if not block.settled:
-            tag = self._tags[block.number][0]
-            box.send(self.neighbour, BlockCompare(self.name, block.number, block.length_bit, tag, block.compared))
+            box.send(
+                self.neighbour,
+                BlockCompare(self.name, block.number, block.length_bit, block.tags[0], block.compared),
+            )
 
     def on_compare(self, message: BlockCompare, box: Outbox) -> None:
         """Count a block as stored if the other end has the same bits; drop it if not."""
@@ -234,7 +227,7 @@ class QkdLink:
                     del self._early[min(self._early)]
             return
         subject = f"links/{self.name}"
-        if message.length_bit != block.length_bit or message.tag != self._tags[block.number][1]:
+        if message.length_bit != block.length_bit or message.tag != block.tags[1]:
             if block.compared:
                 return
             text = f"block {block.number} came out different at {self.neighbour}, no key taken"
@@ -254,29 +247,21 @@ class QkdLink:
         block.settled = message.compared
 
     def expire(self, box: Outbox) -> None:
-        """Erase what is too old, and ask to be woken for the next."""
+        """Look again at what may be ceded, and ask to be woken when a block leaves quarantine."""
         self._vain_lead_bit = -1
-        for block in list(self.pools.blocks.values()):
-            if box.now_s >= block.made_s + self.setting.key_ttl_s:
-                self.pools.drop(block, box)
-            elif box.now_s < block.made_s + self.setting.quarantine_last_s:
-                box.wake(block.made_s + self.setting.quarantine_last_s)
-        for number in self._tags.keys() - self.pools.blocks.keys():
-            del self._tags[number]
-        box.wake(self.pools.next_expiry_s(self.setting.key_ttl_s))
+        if self.setting.quarantine_last_s:
+            for block in self.pools.blocks.values():
+                if box.now_s < block.made_s + self.setting.quarantine_last_s:
+                    box.wake(block.made_s + self.setting.quarantine_last_s)
 
     # ------------------------------------------------------------ drawing and accepting
 
     def _drawable(self, now_s: float, *, newest_first: bool = False) -> Iterator[Block]:
-        setting = self.setting
-        return self.pools.drawable(
-            now_s, ttl_s=setting.key_ttl_s, quarantine_s=setting.quarantine_last_s, newest_first=newest_first
-        )
+        return self.pools.drawable(now_s, quarantine_s=self.setting.quarantine_last_s, newest_first=newest_first)
 
     def sendable_bit(self, now_s: float) -> int:
         """Return what this node could send with now, the floor not taken off."""
-        setting = self.setting
-        return self.pools.drawable_bit(now_s, ttl_s=setting.key_ttl_s, quarantine_s=setting.quarantine_last_s)
+        return self.pools.drawable_bit(now_s, quarantine_s=self.setting.quarantine_last_s)
 
     def spare_bit(self, now_s: float) -> int:
         """Return what relays may draw here now: each direction leaves half of the floor, both together all of it."""
@@ -415,7 +400,7 @@ class QkdLink:
             return
         self.pools.accept(ranges, Cause(purpose=Purpose.CESSION_TAG), box)
         block = self.pools.blocks.get(message.block)
-        if block is None or message.cessions <= block.cessions:
+        if block is None or not block.compared or message.cessions <= block.cessions:
             return
         if (message.cessions - block.cessions) % 2 == 1 and self.pools.sender(block) == self.neighbour:
             self.pools.cede(block, message.cessions, box, sent=False)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from controller.domain.capacity import END_TO_END_CHECK_BIT
 from southbound.agent.keyplane.delivery import ID_BYTES, KeyDelivery
@@ -110,7 +110,7 @@ class KeyPlane:
         """Take up what was persisted; burns what may have been used. Call it first, once."""
         box = Outbox(now_s)
         marks: dict[tuple[str, int], dict[str, int]] = {}
-        blocks: list[tuple[dict[str, float], str, bytes]] = []
+        blocks: list[tuple[dict[str, Any], bytes]] = []
         for record in records:
             meta = json.loads(record.meta)
             match record.table:
@@ -119,9 +119,10 @@ class KeyPlane:
                     pools.last_block = meta["last_block"]
                     pools.sent_bit = pools.sent_durable_bit = meta["sent_bit"]
                     pools.received_bit = meta["received_bit"]
+                    pools.key_ttl_s = meta["key_ttl_s"]
                     self._pools[pools.link] = pools
                 case "block":
-                    blocks.append((meta, meta["link"], record.secret))
+                    blocks.append((meta, record.secret))
                 case "mark":
                     marks[meta["link"], meta["block"]] = meta
                 case "own" | "held":
@@ -133,10 +134,9 @@ class KeyPlane:
                     self._delivery.restore(record, box)
                 case _:
                     raise ValueError(f"key store: unknown table {record.table!r}; written by a newer version?")
-        for meta, link, secret in blocks:
-            number = int(meta["block"])
-            block = _restored(number, meta["made_s"], secret, marks[link, number])
-            self._pools[link].restore(block, box)
+        for meta, secret in blocks:
+            link = meta["link"]
+            self._pools[link].restore(_restored(meta, secret, marks[link, meta["block"]]), box)
         return self._finish(box)
 
     def handle(self, event: Event) -> list[Effect]:
@@ -193,6 +193,8 @@ class KeyPlane:
             link.keep_up(box)
         if box.now_s >= self._due_s:
             self._due_s = NEVER
+            for pools in self._pools.values():
+                pools.expire(box)
             for link in self._links.values():
                 link.expire(box)
             self._forwarder.expire(box)
@@ -243,6 +245,7 @@ class KeyPlane:
     def _take_link(self, setting: LinkSetting, old: QkdLink | None, box: Outbox) -> QkdLink:
         if old is not None and old.neighbour == setting.neighbour:
             old.setting = setting
+            old.pools.keep_for(setting.key_ttl_s, box)
             return old
         pools = self._pools.get(setting.link)
         if pools is None or pools.neighbour != setting.neighbour:
@@ -250,7 +253,9 @@ class KeyPlane:
                 for block in list(pools.blocks.values()):
                     pools.drop(block, box)
             pools = self._pools[setting.link] = self._new_pools(setting.link, setting.neighbour)
-        link = QkdLink(setting, pools)
+        pools.keep_for(setting.key_ttl_s, box)
+        # Sessions of one name are numbered on, or what waits for the old one would be sent in the new.
+        link = QkdLink(setting, pools, session=0 if old is None else old.session)
         if setting.neighbour in self._connected:
             link.connect(box)
         return link
@@ -368,11 +373,13 @@ class KeyPlane:
             stock.lost(chunk_id, box)
 
 
-def _restored(number: int, made_s: float, secret: bytes, mark: dict[str, int]) -> Block:
+def _restored(meta: dict[str, Any], secret: bytes, mark: dict[str, int]) -> Block:
+    ours, theirs = meta["tags"]
     return Block(
-        number=number,
+        number=meta["block"],
         key=bytearray(secret),
-        made_s=made_s,
+        made_s=meta["made_s"],
+        tags=(bytes.fromhex(ours), bytes.fromhex(theirs)),
         mark_bit=mark["mark_bit"],
         seen_bit=mark["seen_bit"],
         durable_bit=mark["mark_bit"],

@@ -10,12 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from southbound.agent.keyplane.comparison import COMPARE_BIT, block_tags
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind, Purpose
 from southbound.agent.keyplane.messages import PoolRange
 from southbound.agent.keyplane.outbox import NEVER, Outbox
 
-COMPARE_BIT: Final = 384
-"""The first bits of a block compare it: hash key, then each end's mask (the smaller node name's first)."""
 _SENDER_STOPS_AT: Final = 0.95
 """Part of a block's life after which it is not sent with: the other end's clock may run a little ahead."""
 
@@ -25,6 +24,7 @@ class Block:
     """One block as one end sees it.
 
     Attributes:
+        tags: Ours and the neighbour's, by which the ends compare it.
         mark_bit, durable_bit: Used or burnt up to here: in memory, and on disk; mark <= durable.
         seen_bit: End of the last real use.
         cessions: How often it changed hands.
@@ -35,6 +35,7 @@ class Block:
     number: int
     key: bytearray = field(repr=False)
     made_s: float
+    tags: tuple[bytes, bytes]
     mark_bit: int = COMPARE_BIT
     seen_bit: int = COMPARE_BIT
     durable_bit: int = COMPARE_BIT
@@ -82,6 +83,7 @@ class LinkPools:
     """All blocks of one link at one end, and which of them each direction may draw."""
 
     def __init__(self, *, link: str, node: str, neighbour: str, stride_bit: int) -> None:
+        self.key_ttl_s = NEVER
         self.link = link
         self.node = node
         self.neighbour = neighbour
@@ -122,22 +124,20 @@ class LinkPools:
         """Return a lower bound of what an unused block of a direction holds: no smaller one ever came to it."""
         return self._least_unused_bit.get(sender, 0)
 
-    def drawable(
-        self, now_s: float, *, ttl_s: float, quarantine_s: float, newest_first: bool = False
-    ) -> Iterator[Block]:
+    def drawable(self, now_s: float, *, quarantine_s: float, newest_first: bool = False) -> Iterator[Block]:
         """Yield the blocks that this node may send with now, oldest number first unless asked otherwise."""
         return (
             block
             for block in self.of(self.node, newest_first=newest_first)
-            if block.made_s + quarantine_s <= now_s < block.made_s + ttl_s * _SENDER_STOPS_AT
+            if block.made_s + quarantine_s <= now_s < block.made_s + self.key_ttl_s * _SENDER_STOPS_AT
         )
 
-    def drawable_bit(self, now_s: float, *, ttl_s: float, quarantine_s: float) -> int:
+    def drawable_bit(self, now_s: float, *, quarantine_s: float) -> int:
         """Return what those blocks hold; looks only at the oldest and the newest, as numbers rise with time."""
         total_bit = self._left_bit[self.node]
         numbers = self._numbers[self.node]
         first, last = 0, len(numbers)
-        while first < last and now_s >= self.blocks[numbers[first]].made_s + ttl_s * _SENDER_STOPS_AT:
+        while first < last and now_s >= self.blocks[numbers[first]].made_s + self.key_ttl_s * _SENDER_STOPS_AT:
             total_bit -= self.blocks[numbers[first]].left_bit
             first += 1
         while first < last and now_s < self.blocks[numbers[last - 1]].made_s + quarantine_s:
@@ -235,7 +235,8 @@ class LinkPools:
 
     def _advance(self, block: Block, to_bit: int, box: Outbox) -> None:
         block.key[block.mark_bit // 8 : to_bit // 8] = bytes((to_bit - block.mark_bit) // 8)
-        self._left_bit[self.sender(block)] -= to_bit - block.mark_bit
+        if block.compared:
+            self._left_bit[self.sender(block)] -= to_bit - block.mark_bit
         block.mark_bit = to_bit
         if to_bit == block.length_bit:
             self.drop(block, box)
@@ -248,16 +249,20 @@ class LinkPools:
 
     def add(self, number: int, key: bytes, box: Outbox) -> Block:
         """Hold a new block durably, not compared yet."""
-        block = Block(number=number, key=bytearray(key), made_s=box.now_s)
+        tags = block_tags(self.link, number, key, is_smaller=self.is_smaller())
+        block = Block(number=number, key=bytearray(key), made_s=box.now_s, tags=tags)
         self.blocks[number] = block
-        meta = {"link": self.link, "block": number, "made_s": block.made_s}
+        shown = [tag.hex() for tag in tags]
+        meta = {"link": self.link, "block": number, "made_s": block.made_s, "tags": shown}
         box.persist("block", self._key(number), meta, key)
+        block.key[: COMPARE_BIT // 8] = bytes(COMPARE_BIT // 8)
         self.persist_mark(block, box)
         return block
 
     def restore(self, block: Block, box: Outbox) -> None:
         """Take up a block at its durable mark: what lies between the last known use and it is burnt."""
         self.blocks[block.number] = block
+        block.key[: block.mark_bit // 8] = bytes(block.mark_bit // 8)
         if block.compared:
             self._enter(block)
         if gap_bit := block.mark_bit - block.seen_bit:
@@ -302,9 +307,18 @@ class LinkPools:
         self.persist_mark(block, box)
         box.note(self._entry(LedgerKind.CESSION, box, block, 0, 0, count=cessions, sent=sent))
 
-    def next_expiry_s(self, ttl_s: float) -> float:
-        """Return when the first block ends."""
-        return min((block.made_s + ttl_s for block in self.blocks.values()), default=NEVER)
+    def keep_for(self, ttl_s: float, box: Outbox) -> None:
+        """Set how long key is kept, durably: it ends also when the link is not set any more."""
+        if ttl_s != self.key_ttl_s:
+            self.key_ttl_s = ttl_s
+            self.persist_link(box)
+
+    def expire(self, box: Outbox) -> None:
+        """Erase what is too old, and ask to be woken for the next."""
+        for block in list(self.blocks.values()):
+            if box.now_s >= block.made_s + self.key_ttl_s:
+                self.drop(block, box)
+        box.wake(min((block.made_s + self.key_ttl_s for block in self.blocks.values()), default=NEVER))
 
     def persist_mark(self, block: Block, box: Outbox) -> None:
         """Make a block's marks and owner durable."""
@@ -326,6 +340,7 @@ class LinkPools:
             "last_block": self.last_block,
             "sent_bit": self.sent_durable_bit,
             "received_bit": self.received_bit,
+            "key_ttl_s": self.key_ttl_s,
         }
         box.persist("link", self.link, meta)
 

@@ -137,7 +137,7 @@ class RelayStock:
                     f"keyRelays/{self.relay}",
                     f"key store is older than that of {self.far_node}; restored from a backup? took over its cuts",
                 )
-                self._cut(chunk, mark.mark_bit, "own", box)
+                self._cut(chunk, min(mark.mark_bit, chunk.mark_bit + chunk.left_bit), "own", box)
         self.synchronised = True
 
     # ------------------------------------------------------------ origin
