@@ -33,7 +33,7 @@ from controller.observability.network_metrics import NetworkCollector
 from controller.ports.clock import SystemClock
 from controller.ports.observations import Observations
 from controller.ports.store import Store
-from controller.service.core import App
+from controller.service.app_desk import App
 from controller.service.figures import network_view
 from controller.service.requests import ApplyTopology
 from controller.service.writer import Writer

@@ -6,12 +6,11 @@ who is connected, what every node is told, what each has confirmed, and which re
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from controller.domain.commands import Command
 from controller.domain.events import (
     AgentConnected,
     AgentEvent,
@@ -27,12 +26,10 @@ from controller.domain.events import (
     RelayReport,
     TimePassed,
 )
-from controller.domain.key_relay import KeyRelay, Phase
+from controller.domain.key_relay import KeyRelay
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Changes, Document, Snapshot, delete, joined, put
 from controller.planning.compile import owners_touched
-from controller.routing.feasible import find_move
-from controller.routing.graph import graph_of
 from controller.service.agent_desk import (
     agent_connected,
     agent_lost,
@@ -42,18 +39,10 @@ from controller.service.agent_desk import (
     relay_said,
 )
 from controller.service.alarm_desk import blocked_alarm, overpromise_alarm, refusals_over, refused_alarms
-from controller.service.app_desk import carried_out, well_formed
+from controller.service.app_desk import App, carried_out, led_around, well_formed
 from controller.service.configuration import Configuration, Encode
 from controller.service.holdings import Holdings
-from controller.service.lifecycle import (
-    INSTALL_WITHIN_MS,
-    REFUSED_RETRY_MS,
-    advanced,
-    blocked,
-    removed,
-    routed,
-    with_state,
-)
+from controller.service.lifecycle import REFUSED_RETRY_MS, advanced, blocked, removed, with_state
 from controller.service.relay_desk import deadline_passed
 from controller.service.request_desk import decide
 from controller.service.requests import Request, Result
@@ -68,17 +57,6 @@ AWAIT_AGENTS_MS: Final = 30_000
 """How long after its start a controller lets agents come back before it calls them lost."""
 _CASCADE_LIMIT: Final = 1_000_000
 _COMMANDS_LIMIT: Final = 100_000
-
-
-class App(Protocol):
-    """An event and a snapshot in, commands out. Pure. Decides on nothing but its arguments."""
-
-    @property
-    def listens_to(self) -> tuple[type, ...]:
-        """The types of the events that it is handed."""
-
-    def handle(self, event: AppEvent, snapshot: Snapshot) -> Iterator[Command]:
-        """Yield what is to be done about an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,24 +372,10 @@ class Core:
                 self._lost(node, "it has not come back since the controller started", now)
 
     def _reroute_slow(self, relay: KeyRelay, now: Now) -> None:
-        """Look for a route around transit nodes that have not confirmed in time; else go on waiting."""
         owner = ("relays", relay.name)
-        ends = {relay.demand.source, relay.demand.target}
-        slow = frozenset(node for node in relay.nodes() - ends if not self.configuration.confirmed(owner, node))
-        after = replace(relay, install_by_ms=now.service_ms + INSTALL_WITHIN_MS)
-        if slow and relay.phase is Phase.INSTALLING:
-            free = graph_of(self._at(now), ignoring=[relay.name])
-            try:
-                # Where a slow node is to be passed, this refuses itself.
-                around = replace(relay, demand=replace(relay.demand, avoid_nodes=relay.demand.avoid_nodes | slow))
-                routes = find_move(free, around)
-            except Refusal:
-                pass  # nothing better: it goes on waiting, and says for whom
-            else:
-                because = f"no confirmation from {', '.join(f'nodes/{node}' for node in sorted(slow))}"
-                version = self._route_version(relay)
-                after = routed(relay, routes, version=version, now_ms=now.service_ms, because=because)
-        self._write(put(after))
+        slow = frozenset(node for node in relay.nodes() if not self.configuration.confirmed(owner, node))
+        version = self._route_version(relay)
+        self._write(put(led_around(self._at(now), relay, slow, version=version, now_ms=now.service_ms)))
 
     def _note_unconfirmed(self, name: str) -> None:
         relay = self._snapshot.relays.get(name)

@@ -10,8 +10,8 @@ from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published
 from controller.service.requests import Request, Result
 
-TAIL_COMMITS: Final = 1024
-"""How many commits are kept in memory for watches to resume from."""
+TAIL_COMMITS: Final = 256
+"""How many commits are kept in memory for watches to resume from; each holds the documents of its time."""
 WATCH_BACKLOG: Final = 1024
 """How many commits a watcher may be behind before it is cut off."""
 

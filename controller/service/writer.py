@@ -18,8 +18,9 @@ from controller.observability.metrics import Metrics
 from controller.ports.agents import AgentPort
 from controller.ports.clock import Clock
 from controller.ports.store import OutcomeUnknown, Store
+from controller.service.app_desk import App
 from controller.service.configuration import Encode
-from controller.service.core import App, Core, Now
+from controller.service.core import Core, Now
 from controller.service.desk import Desk
 from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published

@@ -26,7 +26,8 @@ from controller.domain.events import (
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.log import LogRecord
 from controller.domain.snapshot import COLLECTIONS, AgentRecord, Changes, ElectionId, Snapshot
-from controller.service.core import App, Core, Now
+from controller.service.app_desk import App
+from controller.service.core import Core, Now
 from controller.service.requests import Create, Delete, Request, Result
 from controller.service.writer import check_storable
 from controller.store.memory import MemoryStore

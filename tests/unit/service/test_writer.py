@@ -19,7 +19,7 @@ from controller.observability.metrics import Metrics
 from controller.ports.agents import NO_LIFETIMES
 from controller.ports.clock import SystemClock
 from controller.ports.store import OutcomeUnknown, Store
-from controller.service.core import App
+from controller.service.app_desk import App
 from controller.service.desk import Stopping
 from controller.service.requests import ApplyTopology, Create, Delete
 from controller.service.writer import Writer, WriterDied
