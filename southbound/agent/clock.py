@@ -46,6 +46,18 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+class CarriedWall:
+    """The wall clock as it was when this began, carried on by the boot clock: it goes on evenly where that jumps."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_ms = clock.wall_ms() - clock.boot_s() * 1000
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970 UTC."""
+        return round(self._offset_ms + self._clock.boot_s() * 1000)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
     """A moment of service time, kept beside the data so that the next start can go on from it.

@@ -17,7 +17,7 @@ from controller.wire.southbound import capability_to_pb, election_to_pb, interfa
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent import configuration as rules
 from southbound.agent.alarms import Alarms
-from southbound.agent.clock import Clock, ServiceTime, SystemClock
+from southbound.agent.clock import CarriedWall, Clock, ServiceTime, SystemClock
 from southbound.agent.configuration import Accepted, Configuration, Update
 from southbound.agent.delivery.server import DeliveryServer
 from southbound.agent.desk import NodeDesk
@@ -85,6 +85,7 @@ class Agent:
         self._storage = storage
         stored = storage.stored
         self._service_time = ServiceTime(plan.clock, stored.stamp)
+        self._wall = CarriedWall(plan.clock)
         self._configuration = configuration
         self._highest = _election(stored.values.get("election"))
         self._applying = asyncio.Lock()
@@ -369,7 +370,8 @@ class Agent:
         figures = {one.link: one for one in self._room.figures().links}
         entries = rules.link_entries(self._configuration)
         states = self._modules.states
-        now_ms = self._plan.clock.wall_ms()
+        # Modules' clocks do not jump: how old a block is, is counted on one that does not, either.
+        now_ms = self._wall.now_ms()
         names = dict.fromkeys([*(link.name for link in self._plan.links), *entries])
         return [
             link_report(

@@ -66,7 +66,7 @@ class Session:
         self._election: ElectionId | None = None
         self._heartbeat_s = 0.0
         self._report_s = 0.0
-        self._opened_s = self._heard_s = now_s
+        self._opened_s = self._heard_s = self._looked_s = now_s
         self._next_heartbeat_s = self._next_report_s = now_s
         notices.reopen()
 
@@ -119,9 +119,13 @@ class Session:
 
     def due(self, now_s: float) -> tuple[list[Effect], bool]:
         """Return what is to be done by now, and whether a complete report is due."""
+        looked_s, self._looked_s = self._looked_s, now_s
         if not self.welcomed:
             late = now_s - self._opened_s > _WELCOME_TIMEOUT_S
             return ([End(f"no answer to Hello for {_WELCOME_TIMEOUT_S:g} s")] if late else []), False
+        if now_s - looked_s > 2 * self._heartbeat_s:
+            # We were asleep, not the controller: what it said meanwhile is still to be read.
+            self._heard_s = max(self._heard_s, now_s - (MISSED_HEARTBEATS - 1) * self._heartbeat_s)
         if now_s - self._heard_s > MISSED_HEARTBEATS * self._heartbeat_s:
             return [End(f"the controller missed {MISSED_HEARTBEATS} heartbeats")], False
         effects: list[Effect] = []

@@ -205,18 +205,22 @@ class Uplink:
                 case Apply(update=update, accepted=accepted):
                     if not await self._host.apply(update, accepted):
                         raise _Ended("the configuration changed while an update was decided")
-                    outbox.put_nowait(session.applied(update, accepted.configuration).request)
-                case Say(request=request):
-                    try:
-                        outbox.put_nowait(request)
-                    except asyncio.QueueFull:
-                        raise _Ended("the controller does not read") from None
+                    _say(session.applied(update, accepted.configuration), outbox)
+                case Say():
+                    _say(effect, outbox)
                 case Welcomed(election=election):
                     self.connected = True
                     log.info("session open node=%s epoch=%d term=%d", self._node, election.epoch, election.term)
                     self.nudge()
                 case End(reason=reason):
                     raise _Ended(reason)
+
+
+def _say(say: Say, outbox: "asyncio.Queue[pb.SessionRequest]") -> None:
+    try:
+        outbox.put_nowait(say.request)
+    except asyncio.QueueFull:
+        raise _Ended("the controller does not read") from None
 
 
 _Stream = grpc.aio.StreamStreamCall[pb.SessionRequest, pb.SessionResponse]

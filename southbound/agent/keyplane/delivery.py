@@ -5,16 +5,15 @@ master is told 401 and not 400 when it asks for it by id), VOID (origin, until t
 or BOUND (far end, waits for its slave).
 """
 
-import json
 import uuid
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from southbound.agent.keyplane.events import DeliveredKey, GetKeys, GetKeysById, KeyStatus, Record
-from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
+from southbound.agent.keyplane.key_records import BOUND_KEPT, KeyRecord, KeyRecords, KeyState, entry
+from southbound.agent.keyplane.ledger import LedgerKind
 from southbound.agent.keyplane.messages import Assign, Assigned, KeyCut, KeyVoid, KeyVoided
-from southbound.agent.keyplane.outbox import NEVER, Outbox
+from southbound.agent.keyplane.outbox import Outbox
 from southbound.agent.keyplane.settings import Association
 from southbound.agent.keyplane.stock import RelayStock
 
@@ -22,28 +21,6 @@ ASSIGN_TIMEOUT_S: Final = 5.0
 ID_BYTES: Final = 16
 NOT_A_MULTIPLE: Final = "size shall be a multiple of 8"
 NOT_FOUND: Final = "one or more keys specified are not found on KME"
-
-
-class KeyState(StrEnum):
-    """Where a key is in its life at this node."""
-
-    ASSIGNING = "ASSIGNING"
-    DELIVERED = "DELIVERED"
-    VOID = "VOID"
-    BOUND = "BOUND"
-
-
-@dataclass(slots=True)
-class _Key:
-    key_id: str
-    state: KeyState
-    relay: str
-    application: str
-    master: str
-    slaves: tuple[str, ...]
-    expires_s: float
-    size_bit: int
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +51,7 @@ class KeyDelivery:
         self._chance = chance
         self._connected = connected
         self._associations: tuple[Association, ...] = ()
-        self._keys: dict[str, _Key] = {}
+        self._keys = KeyRecords()
         self._assignments: dict[int, _Assignment] = {}
         self._waiting: list[GetKeys] = []
         self._last_assignment = 0
@@ -135,7 +112,7 @@ class KeyDelivery:
         for _ in range(event.number):
             key_id = str(uuid.UUID(bytes=self._chance.take(ID_BYTES), version=4))
             key, cuts = stock.cut(size_bit, box, key_id)
-            record = _Key(
+            record = KeyRecord(
                 key_id=key_id,
                 state=KeyState.ASSIGNING,
                 relay=association.relay,
@@ -146,8 +123,7 @@ class KeyDelivery:
                 size_bit=size_bit,
                 key=key,
             )
-            self._keys[key_id] = record
-            self._persist(record, box)
+            self._keys.keep(record, box)
             cut_keys.append(KeyCut(key_id, cuts))
         self._last_assignment += 1
         due_s = box.now_s + ASSIGN_TIMEOUT_S
@@ -185,26 +161,26 @@ class KeyDelivery:
         del self._assignments[message.assignment]
         delivered = []
         for key_id in assignment.key_ids:
-            key = self._keys[key_id]
+            if (key := self._keys.get(key_id)) is None:
+                continue
             delivered.append(DeliveredKey(key_id, key.key))
-            key.key, key.state = b"", KeyState.DELIVERED
-            self._persist(key, box)
+            self._keys.change(key, KeyState.DELIVERED, box)
             box.wake(key.expires_s)
             stock.delivered_bit += key.size_bit
-            box.note(self._entry(LedgerKind.KEY, key, box, sent=True))
+            box.note(entry(LedgerKind.KEY, key, box, sent=True))
         box.deliver(assignment.request, tuple(delivered))
 
     def _fail(self, number: int, why: str, box: Outbox) -> None:
         assignment = self._assignments.pop(number)
         for key_id in assignment.key_ids:
-            self._void(self._keys[key_id], box)
+            if (key := self._keys.get(key_id)) is not None:
+                self._void(key, box)
         self._tell_void(assignment.relay, assignment.key_ids, box)
         box.refuse(assignment.request, 503, why)
 
-    def _void(self, key: _Key, box: Outbox) -> None:
-        key.state, key.key = KeyState.VOID, b""
-        self._persist(key, box)
-        box.note(self._entry(LedgerKind.VOID, key, box))
+    def _void(self, key: KeyRecord, box: Outbox) -> None:
+        self._keys.change(key, KeyState.VOID, box)
+        box.note(entry(LedgerKind.VOID, key, box))
 
     def _tell_void(self, relay: str, key_ids: tuple[str, ...], box: Outbox) -> None:
         stock = self._stocks.get(relay)
@@ -213,8 +189,7 @@ class KeyDelivery:
 
     def connect(self, stock: RelayStock, box: Outbox) -> None:
         """Repeat what the far end must erase."""
-        void = (key.key_id for key in self._keys.values() if key.relay == stock.relay and key.state is KeyState.VOID)
-        self._tell_void(stock.relay, tuple(void), box)
+        self._tell_void(stock.relay, tuple(self._keys.void(stock.relay)), box)
 
     def disconnect(self, node: str, box: Outbox) -> None:
         """Answer what waits for a node that is gone: it may have bound the keys or not, so they are void."""
@@ -231,7 +206,7 @@ class KeyDelivery:
         for key_id in message.key_ids:
             key = self._keys.get(key_id)
             if key is not None and key.state is KeyState.VOID and key.relay == message.relay:
-                self._erase(key, box)
+                self._keys.erase(key, box)
 
     # ------------------------------------------------------------ the far end
 
@@ -243,7 +218,7 @@ class KeyDelivery:
         if association is not None and stock is not None:
             for each in message.keys:
                 key = stock.take_cuts(each.cuts, box, each.key_id)
-                record = _Key(
+                record = KeyRecord(
                     key_id=each.key_id,
                     state=KeyState.BOUND,
                     relay=message.relay,
@@ -254,8 +229,7 @@ class KeyDelivery:
                     size_bit=8 * len(key),
                     key=key,
                 )
-                self._keys[each.key_id] = record
-                self._persist(record, box)
+                self._keys.keep(record, box)
                 box.wake(record.expires_s)
         box.send(node, Assigned(message.relay, message.assignment, accepted))
 
@@ -268,7 +242,9 @@ class KeyDelivery:
         cuts = tuple(cut for each in message.keys for cut in each.cuts)
         if not all(each.cuts for each in message.keys):
             return None
-        if len(ids) != len(message.keys) or ids & self._keys.keys() or not stock.holds(cuts):
+        if self._keys.bound_count(message.application) + len(message.keys) > BOUND_KEPT:
+            return None
+        if len(ids) != len(message.keys) or self._keys.knows_any(ids) or not stock.holds(cuts):
             return None
         for association in self._associations:
             if association.application == message.application and association.relay == message.relay:
@@ -284,8 +260,8 @@ class KeyDelivery:
         for key_id in message.key_ids:
             key = self._keys.get(key_id)
             if key is not None and key.state is KeyState.BOUND and key.relay == message.relay:
-                box.note(self._entry(LedgerKind.VOID, key, box))
-                self._erase(key, box)
+                box.note(entry(LedgerKind.VOID, key, box))
+                self._keys.erase(key, box)
         box.send(node, KeyVoided(message.relay, message.key_ids))
 
     def get_keys_by_id(self, event: GetKeysById, box: Outbox) -> None:
@@ -302,8 +278,8 @@ class KeyDelivery:
         else:
             delivered = tuple(DeliveredKey(key.key_id, key.key) for key in fresh)
             for key in fresh:
-                box.note(self._entry(LedgerKind.KEY, key, box))
-                self._erase(key, box)
+                box.note(entry(LedgerKind.KEY, key, box))
+                self._keys.erase(key, box)
             box.deliver(event.request, delivered)
 
     # ------------------------------------------------------------ status, time, restart
@@ -337,59 +313,10 @@ class KeyDelivery:
                 self._fail(number, "the other key management entity did not answer in time", box)
             else:
                 box.wake(assignment.due_s)
-        next_s = NEVER
-        for key in list(self._keys.values()):
-            if key.state is KeyState.ASSIGNING:
-                continue
-            if box.now_s >= key.expires_s:
-                self._erase(key, box)
-            else:
-                next_s = min(next_s, key.expires_s)
-        box.wake(next_s)
+        self._keys.expire(box)
 
     def restore(self, record: Record, box: Outbox) -> None:
         """Take up one persisted key. One that was being assigned is void: nobody waits for it any more."""
-        meta = json.loads(record.meta)
-        key = _Key(
-            key_id=meta["key_id"],
-            state=KeyState(meta["state"]),
-            relay=meta["relay"],
-            application=meta["application"],
-            master=meta["master"],
-            slaves=tuple(meta["slaves"]),
-            expires_s=meta["expires_s"],
-            size_bit=meta["size_bit"],
-            key=record.secret,
-        )
-        self._keys[key.key_id] = key
+        key = self._keys.restore(record)
         if key.state is KeyState.ASSIGNING:
             self._void(key, box)
-
-    def _persist(self, key: _Key, box: Outbox) -> None:
-        meta = {
-            "key_id": key.key_id,
-            "state": key.state.value,
-            "relay": key.relay,
-            "application": key.application,
-            "master": key.master,
-            "slaves": list(key.slaves),
-            "expires_s": key.expires_s,
-            "size_bit": key.size_bit,
-        }
-        box.persist("key", key.key_id, meta, key.key)
-
-    def _erase(self, key: _Key, box: Outbox) -> None:
-        del self._keys[key.key_id]
-        box.erase("key", key.key_id)
-        box.note(self._entry(LedgerKind.WIPE, key, box))
-
-    def _entry(self, kind: LedgerKind, key: _Key, box: Outbox, *, sent: bool = False) -> LedgerEntry:
-        return LedgerEntry(
-            kind=kind,
-            at_s=box.now_s,
-            relay=key.relay,
-            key_id=key.key_id,
-            application=key.application,
-            length_bit=key.size_bit,
-            sent=sent,
-        )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from southbound.agent.clock import ServiceTime
+from southbound.agent.clock import CarriedWall, ServiceTime
 
 
 @dataclass
@@ -43,3 +43,11 @@ def test_a_reboot_counts_the_wall_clock_and_nothing_where_that_went_back() -> No
     assert ServiceTime(later, stamp).now_s() == 15
     earlier = HandClock(boot_id="two", now_s=1.0, wall=clock.wall - 5000)
     assert ServiceTime(earlier, stamp).now_s() == 10
+
+
+def test_the_carried_wall_clock_goes_on_evenly_where_the_wall_clock_jumps() -> None:
+    clock = HandClock()
+    carried = CarriedWall(clock)
+    clock.now_s += 2.5
+    clock.wall += 3_600_000
+    assert carried.now_ms() == 1_002_500

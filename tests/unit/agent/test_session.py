@@ -82,8 +82,29 @@ def test_three_missed_heartbeats_end_it_and_any_word_counts() -> None:
     for now_s in (2.0, 4.0, 6.0):
         assert End not in kinds(one.due(now_s)[0])
         hear(one, says(heartbeat=pb.Heartbeat()), now_s)
-    assert End not in kinds(one.due(9.0)[0])
+    for now_s in (7.0, 8.0, 9.0):
+        assert End not in kinds(one.due(now_s)[0])
     assert kinds(one.due(9.01)[0]) == [End]
+
+
+def test_an_agent_that_slept_itself_reads_what_came_meanwhile_before_it_calls_the_controller_silent() -> None:
+    one = session()
+    hear(one, says(welcome=WELCOME))
+    one.due(0.5)
+    assert End not in kinds(one.due(60.0)[0])
+    assert End not in kinds(one.due(60.5)[0])
+    hear(one, says(heartbeat=pb.Heartbeat()), 60.5)
+    for now_s in (61.5, 62.5, 63.5):
+        assert End not in kinds(one.due(now_s)[0])
+    assert kinds(one.due(63.6)[0]) == [End]
+
+
+def test_an_agent_that_slept_calls_a_controller_silent_that_stays_so() -> None:
+    one = session()
+    hear(one, says(welcome=WELCOME))
+    assert End not in kinds(one.due(60.0)[0])
+    assert End not in kinds(one.due(61.0)[0])
+    assert kinds(one.due(61.1)[0]) == [End]
 
 
 def test_a_controller_that_does_not_answer_hello_is_given_up() -> None:
