@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 STORE_MAX_BIT: Final = 1 << 26
 """Key that one end of a link keeps; blocks beyond it are given up, so that an idle link does not fill the disk."""
+_BLOCKS_AT_LEAST: Final = 4
+"""So many blocks are kept however large they are: each direction of a link needs some of its own to speak at all."""
 
 MODULE_MISSING: Final = "MODULE_MISSING"
 _COUNTER: Final = "block/"
@@ -133,7 +135,7 @@ class Modules:
     async def _take(self, link: str, own: _Own, block: ModuleBlock) -> None:
         own.state.take(block, self._running[link].entry.qber_limit)
         key = block.key
-        if not block.history and self._stored_bit(link) + 8 * len(key) > STORE_MAX_BIT:
+        if not block.history and not has_room(self._stored_bit(link), 8 * len(key)):
             key = b""
         event = BlockFinished(now_s=0.0, link=link, block=block.block, key=key, measured=block.qber)
         # The number is kept together with what the plane makes of the block: it is never handed over again.
@@ -142,3 +144,8 @@ class Modules:
 
     def _stored_bit(self, link: str) -> int:
         return next((one.stored_bit for one in self._room.figures().links if one.link == link), 0)
+
+
+def has_room(stored_bit: int, block_bit: int) -> bool:
+    """Tell whether an end of a link that stores so much takes one more block of that size."""
+    return stored_bit + block_bit <= max(STORE_MAX_BIT, _BLOCKS_AT_LEAST * block_bit)

@@ -78,10 +78,10 @@ def named(world: World, name: str) -> Daemon:
     return next(daemon for daemon in world.running if daemon.name == name)
 
 
-def line_of(nodes: int, skr_bit_per_s: float) -> str:
+def line_of(nodes: int, skr_bit_per_s: float, block_s: float = 5.0) -> str:
     """Return a line as a topology file."""
     links = [(f"l{each:02}", f"n{each:02}", f"n{each + 1:02}") for each in range(nodes - 1)]
-    return topology_yaml(f"line-{nodes}", links, skr_bit_per_s=skr_bit_per_s, block_s=5.0)
+    return topology_yaml(f"line-{nodes}", links, skr_bit_per_s=skr_bit_per_s, block_s=block_s)
 
 
 def starting_and_idling(name: str, topology: str | Path, history_s: float) -> dict[str, object]:
@@ -135,7 +135,7 @@ def carrying() -> Iterator[dict[str, object]]:
     """Measure how many keys a second two applications get over three hops, as long as link key lasts."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        network(Path(folder), line_of(4, 8_000_000.0), history_s=60.0) as world,
+        network(Path(folder), line_of(4, 4_000_000.0, block_s=1.0), history_s=10.0) as world,
     ):
         world.application("bench", ("bench.master", "n00"), ("bench.slave", "n03"))
         world.create("bench", "n00", "n03", 1_000_000.0, forward_share=1.0, application="applications/bench")
