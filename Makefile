@@ -45,12 +45,18 @@ proto: $(DEPS)/google/rpc/status.proto ## generate proto/gen from proto/qinet
 		--grpc_python_out=.cache/gen --mypy_grpc_out=quiet:.cache/gen $(PROTOS)
 	@rm -rf proto/gen/qinet && mkdir -p proto/gen && cp -r .cache/gen/qinet proto/gen/qinet
 
-proto-check: $(DEPS)/google/rpc/status.proto ## lint the protos, and check that proto/gen is what they generate
+proto-check: $(DEPS)/google/rpc/status.proto ## lint the protos, check proto/gen; AGAINST=REV also finds breaking changes since REV
 	@PATH=$(BIN):$$PATH buf lint --path proto/qinet
 	@rm -rf .cache/gen && mkdir -p .cache/gen
 	@PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Iproto -I$(DEPS) --python_out=.cache/gen --mypy_out=quiet:.cache/gen \
 		--grpc_python_out=.cache/gen --mypy_grpc_out=quiet:.cache/gen $(PROTOS)
 	@diff -r -x __pycache__ .cache/gen/qinet proto/gen/qinet >/dev/null || { echo 'proto/gen is not what proto/qinet generates: run make proto'; exit 1; }
+	@if [ -n "$(AGAINST)" ]; then set -e; rm -rf .cache/against && mkdir -p .cache/against; \
+		git archive "$(AGAINST)" proto/qinet | tar -x -C .cache/against; \
+		$(BIN)/python -m grpc_tools.protoc -I.cache/against/proto -I$(DEPS) --include_imports -o .cache/against/old.binpb \
+			$$(find .cache/against/proto/qinet -name '*.proto'); \
+		$(BIN)/python -m grpc_tools.protoc -Iproto -I$(DEPS) --include_imports -o .cache/against/new.binpb $(PROTOS); \
+		$(BIN)/buf breaking .cache/against/new.binpb --against .cache/against/old.binpb; fi
 
 golden: $(STAMP) ## regenerate the expected outputs in tests/golden
 	@QINET_GOLDEN=write $(BIN)/python -m pytest -q tests/golden
