@@ -1,0 +1,136 @@
+"""Whatever happens to a whole network, controller and agents together keep every promise."""
+
+import random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.domain.key_relay import Demand, Protection
+from controller.domain.refusals import AlreadyExists, Precondition
+from tests.support.networks import network
+from tests.support.whole_world import WholeWorld
+
+_NOT_NOW = {"NO_ROUTE", "NO_CAPACITY", "APPLICATION_TAKEN", "ALREADY_EXISTS"}
+
+
+class Story:
+    """A random life of a network."""
+
+    def __init__(self, seed: int, *, nodes: int, extra_links: int) -> None:
+        self.chance = random.Random(seed)
+        names = [f"n{at}" for at in range(nodes)]
+        # A tree, so that everybody can be reached, and some links more: detours, parallel links.
+        pairs = [(names[at], names[self.chance.randrange(at)]) for at in range(1, nodes)]
+        pairs += [(pair[0], pair[1]) for pair in (self.chance.sample(names, 2) for _ in range(extra_links))]
+        self.world = WholeWorld(
+            network((f"l{at}", *pair, self.chance.choice((1000, 3000, 6000))) for at, pair in enumerate(pairs)),
+            seed=seed,
+        )
+        self.names = names
+        self.ends: dict[str, list[str]] = {}
+
+    # what may happen
+
+    def create(self) -> None:
+        name = f"r{self.chance.randrange(5)}"
+        ends = self.ends.setdefault(name, self.chance.sample(self.names, 2))
+        source, target = self.chance.sample(ends, 2)
+        demand = Demand(
+            source=source,
+            target=target,
+            rate_millibit_per_s=1000 * self.chance.choice((10, 100, 500, 1500)),
+            priority=self.chance.randrange(3),
+            hold_off_ms=self.chance.choice((0, 0, 3000)),
+            lifetime_s=self.chance.choice((None, None, None, 40)),
+            forward_share=self.chance.choice((0.5, 0.5, 0.9, 1.0, 0.0)),
+            protection=self.chance.choice((Protection.RESTORE, Protection.RESTORE, Protection.UNPROTECTED)),
+        )
+        try:
+            self.world.create(name, demand, accept_blocked=self.chance.random() < 0.3)
+        except (AlreadyExists, Precondition) as refusal:
+            if refusal.reason not in _NOT_NOW:
+                raise
+
+    def delete(self) -> None:
+        if self.world.snapshot.relays:
+            self.world.delete(self.chance.choice(sorted(self.world.snapshot.relays)))
+
+    def cut(self) -> None:
+        link = self.chance.choice(sorted(self.world.snapshot.links))
+        ends = self.world.snapshot.links[link].nodes
+        self.world.cut(link, self.chance.choice((ends, ends, ends[:1], ends[1:])))
+
+    def repair(self) -> None:
+        self.world.repair(self.chance.choice(sorted(self.world.snapshot.links)))
+
+    def measure(self) -> None:
+        link = self.chance.choice(sorted(self.world.snapshot.links))
+        self.world.measure(link, self.chance.choice((400, 2000, 8000)))
+
+    def crash_agent(self) -> None:
+        if self.chance.random() < 0.7:
+            self.world.crash_at_a_step()
+        else:
+            self.world.crash_agent(self.chance.choice(self.names))
+
+    def restart_controller(self) -> None:
+        self.world.restart_controller(self.chance.choice(("", "before", "after")))
+
+    def break_session(self) -> None:
+        self.world.break_session(self.chance.choice(self.names), silently=self.chance.random() < 0.3)
+
+    def leave(self) -> None:
+        self.world.away ^= {self.chance.choice(self.names)}
+
+    def break_stream(self) -> None:
+        if self.world.planes.streams:
+            pair = self.chance.choice(sorted(sorted(each) for each in self.world.planes.streams))
+            self.world.planes.drop_stream(*pair)
+            if self.chance.random() < 0.3:
+                self.world.planes.cut_off.add(frozenset(pair))
+
+    def mend_streams(self) -> None:
+        self.world.planes.cut_off.clear()
+
+    def get(self) -> None:
+        if self.world.snapshot.relays:
+            relay = self.world.snapshot.relays[self.chance.choice(sorted(self.world.snapshot.relays))]
+            master, slave = self.chance.sample([relay.demand.source, relay.demand.target], 2)
+            self.world.get(relay.name, master, slave)
+
+    def fetch(self) -> None:
+        self.world.read_answers()
+        if self.world.given:
+            self.world.fetch(self.chance.choice(sorted(self.world.given)))
+
+    def go_on(self) -> None:
+        self.world.steps(self.chance.randint(1, 40))
+
+    def wait(self) -> None:
+        self.world.run(self.chance.choice((1, 1, 2, 5)))
+
+    def wait_long(self) -> None:
+        self.world.run(self.chance.choice((20, 40)))
+
+    def live(self, steps: int) -> None:
+        acts = [self.create, self.create, self.create, self.delete, self.cut, self.repair, self.measure]
+        acts += [self.crash_agent, self.world.restart_agents, self.restart_controller, self.break_session, self.leave]
+        acts += [self.break_stream, self.mend_streams, self.get, self.get, self.fetch]
+        acts += [self.go_on, self.go_on, self.go_on, self.wait, self.wait, self.wait, self.wait_long]
+        self.create()
+        self.create()
+        self.world.run(10)
+        for _ in range(steps):
+            self.chance.choice(acts)()
+            self.world.check()
+        self.world.check_ledgers()
+        self.world.recover()
+        self.world.check_quiet()
+
+
+@given(seed=st.integers(0, 2**32), nodes=st.integers(2, 6), extra_links=st.integers(0, 4), steps=st.integers(5, 80))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_life_of_a_network_breaks_a_promise_of_its_controller_or_its_agents(
+    seed: int, nodes: int, extra_links: int, steps: int
+) -> None:
+    Story(seed, nodes=nodes, extra_links=extra_links).live(steps)
