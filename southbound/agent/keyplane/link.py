@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from controller.domain.capacity import HOP_TAG_BIT
+from southbound.agent.keyplane.block import Block
 from southbound.agent.keyplane.comparison import COMPARE_BIT
 from southbound.agent.keyplane.events import AlarmKind, BlockFinished, ClearAlarm, LinkFigures
 from southbound.agent.keyplane.gf128 import PolynomialHash, bind
@@ -18,7 +19,7 @@ from southbound.agent.keyplane.messages import (
     PoolRange,
 )
 from southbound.agent.keyplane.outbox import NEVER, Outbox
-from southbound.agent.keyplane.pool import Block, Cause, InvalidRange, LinkPools
+from southbound.agent.keyplane.pool import Cause, InvalidRange, LinkPools
 from southbound.agent.keyplane.settings import LinkSetting
 
 _RESTART_PAUSE_S: Final = 5.0

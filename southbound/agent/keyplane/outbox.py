@@ -20,6 +20,8 @@ from southbound.agent.keyplane.ledger import LedgerEntry
 from southbound.agent.keyplane.messages import Message
 
 NEVER: Final = float("inf")
+# Made once: json.dumps would make one for every record.
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Outbox:
@@ -34,8 +36,7 @@ class Outbox:
 
     def persist(self, table: str, key: str, meta: Mapping[str, object], secret: bytes = b"") -> None:
         """Write a record; `meta` holds no key material."""
-        text = json.dumps(meta, separators=(",", ":"), sort_keys=True)
-        self.effects.append(Persist(Record(table, key, text, secret)))
+        self.effects.append(Persist(Record(table, key, _encode(meta), secret)))
 
     def erase(self, table: str, key: str) -> None:
         """Erase a record with its secret."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from controller.domain.capacity import END_TO_END_CHECK_BIT
+from southbound.agent.keyplane.block import restored_block
 from southbound.agent.keyplane.delivery import ID_BYTES, KeyDelivery
 from southbound.agent.keyplane.events import (
     BlockFinished,
@@ -44,7 +45,7 @@ from southbound.agent.keyplane.messages import (
     StockState,
 )
 from southbound.agent.keyplane.outbox import NEVER, Outbox
-from southbound.agent.keyplane.pool import Block, LinkPools
+from southbound.agent.keyplane.pool import LinkPools
 from southbound.agent.keyplane.relay import Forwarder
 from southbound.agent.keyplane.settings import LinkSetting, RelayHop, Settings
 from southbound.agent.keyplane.stock import RelayStock
@@ -109,8 +110,9 @@ class KeyPlane:
     def restore(self, records: Iterable[Record], now_s: float) -> list[Effect]:
         """Take up what was persisted; burns what may have been used. Call it first, once."""
         box = Outbox(now_s)
-        marks: dict[tuple[str, int], dict[str, int]] = {}
-        blocks: list[tuple[dict[str, Any], bytes]] = []
+        marks: dict[tuple[str, int], dict[str, Any]] = {}
+        pieces: dict[tuple[str, int], dict[int, bytes]] = {}
+        blocks: list[dict[str, Any]] = []
         for record in records:
             meta = json.loads(record.meta)
             match record.table:
@@ -122,7 +124,9 @@ class KeyPlane:
                     pools.key_ttl_s = meta["key_ttl_s"]
                     self._pools[pools.link] = pools
                 case "block":
-                    blocks.append((meta, record.secret))
+                    blocks.append(meta)
+                case "bits":
+                    pieces.setdefault((meta["link"], meta["block"]), {})[meta["at_bit"]] = record.secret
                 case "mark":
                     marks[meta["link"], meta["block"]] = meta
                 case "own" | "held":
@@ -134,9 +138,10 @@ class KeyPlane:
                     self._delivery.restore(record, box)
                 case _:
                     raise ValueError(f"key store: unknown table {record.table!r}; written by a newer version?")
-        for meta, secret in blocks:
-            link = meta["link"]
-            self._pools[link].restore(_restored(meta, secret, marks[link, meta["block"]]), box)
+        for meta in blocks:
+            name = meta["link"], meta["block"]
+            block = restored_block(meta, marks[name], pieces.get(name, {}))
+            self._pools[block.link].restore(block, box)
         return self._finish(box)
 
     def handle(self, event: Event) -> list[Effect]:
@@ -371,18 +376,3 @@ class KeyPlane:
         """Hear that a chunk of ours is not arriving."""
         if (stock := self._stocks.get(relay)) is not None:
             stock.lost(chunk_id, box)
-
-
-def _restored(meta: dict[str, Any], secret: bytes, mark: dict[str, int]) -> Block:
-    ours, theirs = meta["tags"]
-    return Block(
-        number=meta["block"],
-        key=bytearray(secret),
-        made_s=meta["made_s"],
-        tags=(bytes.fromhex(ours), bytes.fromhex(theirs)),
-        mark_bit=mark["mark_bit"],
-        seen_bit=mark["seen_bit"],
-        durable_bit=mark["mark_bit"],
-        cessions=mark["cessions"],
-        compared=bool(mark["compared"]),
-    )

@@ -7,60 +7,16 @@ durable mark runs ahead of it in strides, and is where a restart goes on.
 
 from bisect import insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from southbound.agent.keyplane.comparison import COMPARE_BIT, block_tags
+from southbound.agent.keyplane.block import Block, new_block
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind, Purpose
 from southbound.agent.keyplane.messages import PoolRange
 from southbound.agent.keyplane.outbox import NEVER, Outbox
 
 _SENDER_STOPS_AT: Final = 0.95
 """Part of a block's life after which it is not sent with: the other end's clock may run a little ahead."""
-
-
-@dataclass(slots=True)
-class Block:
-    """One block as one end sees it.
-
-    Attributes:
-        tags: Ours and the neighbour's, by which the ends compare it.
-        mark_bit, durable_bit: Used or burnt up to here: in memory, and on disk; mark <= durable.
-        seen_bit: End of the last real use.
-        cessions: How often it changed hands.
-        compared: The other end holds it durably and has the same bits.
-        settled: The other end knows the same of us.
-    """
-
-    number: int
-    key: bytearray = field(repr=False)
-    made_s: float
-    tags: tuple[bytes, bytes]
-    mark_bit: int = COMPARE_BIT
-    seen_bit: int = COMPARE_BIT
-    durable_bit: int = COMPARE_BIT
-    cessions: int = 0
-    compared: bool = False
-    settled: bool = False
-
-    @property
-    def length_bit(self) -> int:
-        """Return the length of the block."""
-        return 8 * len(self.key)
-
-    @property
-    def left_bit(self) -> int:
-        """Return how much is neither used nor burnt."""
-        return self.length_bit - self.mark_bit
-
-    @property
-    def unused(self) -> bool:
-        """Tell whether nothing but the comparison was ever drawn, on disk as in memory."""
-        return self.durable_bit == COMPARE_BIT
-
-    def bits(self, offset_bit: int, length_bit: int) -> bytes:
-        """Return a copy of a range."""
-        return bytes(self.key[offset_bit // 8 : (offset_bit + length_bit) // 8])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,28 +197,20 @@ class LinkPools:
         if to_bit == block.length_bit:
             self.drop(block, box)
         elif to_bit > block.durable_bit:
-            block.durable_bit = min(block.length_bit, to_bit + self._stride_bit)
-            self.persist_mark(block, box)
+            block.advance_durable(min(block.length_bit, to_bit + self._stride_bit), box)
             self.persist_link(box)
 
     # ------------------------------------------------------------ a block's life
 
     def add(self, number: int, key: bytes, box: Outbox) -> Block:
         """Hold a new block durably, not compared yet."""
-        tags = block_tags(self.link, number, key, is_smaller=self.is_smaller())
-        block = Block(number=number, key=bytearray(key), made_s=box.now_s, tags=tags)
+        block = new_block(self.link, number, key, is_smaller=self.is_smaller(), stride_bit=self._stride_bit, box=box)
         self.blocks[number] = block
-        shown = [tag.hex() for tag in tags]
-        meta = {"link": self.link, "block": number, "made_s": block.made_s, "tags": shown}
-        box.persist("block", self._key(number), meta, key)
-        block.key[: COMPARE_BIT // 8] = bytes(COMPARE_BIT // 8)
-        self.persist_mark(block, box)
         return block
 
     def restore(self, block: Block, box: Outbox) -> None:
         """Take up a block at its durable mark: what lies between the last known use and it is burnt."""
         self.blocks[block.number] = block
-        block.key[: block.mark_bit // 8] = bytes(block.mark_bit // 8)
         if block.compared:
             self._enter(block)
         if gap_bit := block.mark_bit - block.seen_bit:
@@ -276,11 +224,8 @@ class LinkPools:
             self.note_burn(block, block.mark_bit, block.left_bit, box)
         if block.compared:
             self._leave(block)
-        block.key[:] = bytes(len(block.key))
-        block.mark_bit = block.length_bit
         del self.blocks[block.number]
-        box.erase("block", self._key(block.number))
-        box.erase("mark", self._key(block.number))
+        block.erase(box)
         box.note(self._entry(LedgerKind.WIPE, box, block, 0, 0))
 
     def store(self, block: Block, box: Outbox) -> None:
@@ -288,7 +233,7 @@ class LinkPools:
         block.compared = True
         self._enter(block)
         self.stored_blocks += 1
-        self.persist_mark(block, box)
+        block.persist_mark(box)
         box.note(self._entry(LedgerKind.BLOCK, box, block, 0, block.length_bit))
 
     def note_compare(self, block: Block, box: Outbox, *, sent: bool) -> None:
@@ -304,7 +249,7 @@ class LinkPools:
         self._leave(block)
         block.cessions = cessions
         self._enter(block)
-        self.persist_mark(block, box)
+        block.persist_mark(box)
         box.note(self._entry(LedgerKind.CESSION, box, block, 0, 0, count=cessions, sent=sent))
 
     def keep_for(self, ttl_s: float, box: Outbox) -> None:
@@ -320,18 +265,6 @@ class LinkPools:
                 self.drop(block, box)
         box.wake(min((block.made_s + self.key_ttl_s for block in self.blocks.values()), default=NEVER))
 
-    def persist_mark(self, block: Block, box: Outbox) -> None:
-        """Make a block's marks and owner durable."""
-        meta = {
-            "link": self.link,
-            "block": block.number,
-            "mark_bit": block.durable_bit,
-            "seen_bit": block.seen_bit,
-            "cessions": block.cessions,
-            "compared": block.compared,
-        }
-        box.persist("mark", self._key(block.number), meta)
-
     def persist_link(self, box: Outbox) -> None:
         """Make durable up to which number blocks have come, and how much was sent (ahead) and received (at least)."""
         meta = {
@@ -343,9 +276,6 @@ class LinkPools:
             "key_ttl_s": self.key_ttl_s,
         }
         box.persist("link", self.link, meta)
-
-    def _key(self, number: int) -> str:
-        return f"{self.link}/{number}"
 
     def _entry(
         self,

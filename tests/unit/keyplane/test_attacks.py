@@ -101,7 +101,7 @@ def test_key_of_a_link_that_is_not_set_any_more_is_erased_when_its_time_ends() -
     assert ("block", f"{LINK}/0") in world.sites["n00"].disk
 
     world.run(20)
-    assert not [table for table, _ in world.sites["n00"].disk if table in {"block", "mark"}]
+    assert not [table for table, _ in world.sites["n00"].disk if table in {"block", "bits", "mark"}]
     assert world.sites["n00"].ledger[-1].kind is LedgerKind.WIPE
 
 
@@ -113,7 +113,7 @@ def test_key_of_a_link_that_is_not_set_any_more_is_erased_also_after_a_restart()
     world.sites["n00"].settings = Settings()
     world.start("n00")
     world.run(100)
-    assert not [table for table, _ in world.sites["n00"].disk if table in {"block", "mark"}]
+    assert not [table for table, _ in world.sites["n00"].disk if table in {"block", "bits", "mark"}]
 
 
 def test_a_mark_that_comes_before_a_block_was_compared_leaves_the_accounts_right() -> None:
@@ -175,6 +175,31 @@ def test_a_backup_from_before_a_block_was_ceded_to_us_burns_what_it_could_send_w
                     for block, at, length in gone
                 )
     assert (AlarmKind.STORE_OLDER_THAN_PEER, f"links/{LINK}") in world.sites["n01"].alarms
+
+
+def test_used_key_leaves_the_disk_before_its_block_is_used_up() -> None:
+    relay = replace(RELAY, high_bit=1 << 15, low_bit=1 << 15, forward_share=1.0)
+    world = world_of(WIRES, [], stride_bit=8192)
+    for _ in range(2):
+        world.distil(LINK, ENDS)
+    world.settle()
+    for node in ENDS:
+        world.configure(node, settings_of(node, WIRES, [relay]))
+    world.run(60)
+
+    for node in ENDS:
+        site = world.sites[node]
+        assert ("block", f"{LINK}/0") in site.disk
+        left = [name for table, name in site.disk if table == "bits" and name.startswith(f"{LINK}/0/")]
+        assert 0 < len(left) <= 4
+        assert f"{LINK}/0/{384 + 7 * 8192}" in left
+        # and what is left still serves after a restart
+        world.crash(node)
+        world.start(node)
+    world.distil(LINK, ENDS)
+    world.run(60)
+    assert audit({name: site.ledger for name, site in world.sites.items()}) == []
+    assert not any(site.alarms for site in world.sites.values())
 
 
 def test_keys_without_bits_are_not_bound() -> None:

@@ -65,7 +65,7 @@ def test_a_node_on_the_way_keeps_no_chunk_and_notes_that_it_wiped_it() -> None:
     world = square(NORTH)
     world.run(30)
     between = world.sites["b"]
-    assert {table for table, _ in between.disk} <= {"link", "block", "mark"}
+    assert {table for table, _ in between.disk} <= {"link", "block", "bits", "mark"}
     passed = {entry.chunk_id for entry in between.ledger if entry.relay and entry.kind is LedgerKind.USE}
     wiped = {entry.chunk_id for entry in between.ledger if entry.relay and entry.kind is LedgerKind.WIPE}
     assert passed == wiped != set()
