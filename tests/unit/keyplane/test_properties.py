@@ -167,6 +167,7 @@ class Story:
         self.read()
         assert audit({name: site.ledger for name, site in self.world.sites.items()}) == []
         self.status_is_true()
+        self.accounts_are_true()
 
     def status_is_true(self) -> None:
         for relay in self.relays.values():
@@ -175,6 +176,18 @@ class Story:
                 status = plane.status(relay.sae(master), relay.sae(slave)) if plane is not None else None
                 if status is not None:
                     assert 0 <= status.stored_key_count <= status.max_key_count
+
+    def accounts_are_true(self) -> None:
+        """What is counted along with every change is what a count of all blocks and chunks finds."""
+        for site in self.world.sites.values():
+            if site.plane is None:
+                continue
+            for pools in site.plane._pools.values():
+                for sender in (pools.node, pools.neighbour):
+                    blocks = (block for block in pools.blocks.values() if pools.sender(block) == sender)
+                    assert pools.left_bit(sender) == sum(block.left_bit for block in blocks if block.compared)
+            for stock in site.plane._stocks.values():
+                assert stock.available_bit == sum(each.left_bit for each in stock.own.values() if each.confirmed)
 
     def live(self, steps: int) -> None:
         acts = [self.distil, self.deliver, self.deliver, self.deliver, self.ask, self.ask, self.fetch, self.wait]
