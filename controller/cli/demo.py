@@ -1,6 +1,7 @@
 """`qinetctl demo`: the main job on a real network, from certificates to a key that survives a cut fibre."""
 
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -17,7 +18,7 @@ import grpc
 from controller.cli.demo_keys import KeyClient
 from controller.cli.demo_network import RELAY, Network, State
 from controller.cli.demo_processes import MASTER, OPERATOR, SLAVE, Daemons, wait_for
-from controller.cli.demo_screen import Screen
+from controller.cli.demo_screen import Screen, Stopped
 from controller.config.topology_file import TopologyFile, load_topology
 from controller.domain.refusals import Precondition, Refusal
 from controller.identity.peers import parse_identity
@@ -28,10 +29,6 @@ KEYS: Final = 4
 _WITHIN_S: Final = 60.0
 _RATE_BIT_PER_S: Final = 1000.0
 _LOWEST_RATE_BIT_PER_S: Final = 1.0
-
-
-class Stopped(Exception):  # noqa: N818 (it is no error)
-    """Ctrl-C, or SIGTERM."""
 
 
 def run(*, topology: str | None, once: bool, directory: Path | None) -> int:
@@ -52,22 +49,32 @@ def run(*, topology: str | None, once: bool, directory: Path | None) -> int:
         print(f"qinetctl: {refusal}", file=sys.stderr)
         return 2
     folder = Path(tempfile.mkdtemp(prefix="qinet-demo-")) if directory is None else directory
-    folder.mkdir(parents=True, exist_ok=True)
     daemons = Daemons(directory=folder, topology_path=path, topology=read)
     try:
-        with _stoppable():
+        daemons.take_directory()
+    except Refusal as refusal:
+        print(f"qinetctl: {refusal}", file=sys.stderr)
+        return 2
+    with _stoppable() as signals:
+        try:
             return _show(daemons, once=once)
-    except Stopped:
-        return 0 if not once else 1
-    except (Refusal, grpc.RpcError) as failure:
-        said = failure.details() if isinstance(failure, grpc.Call) else failure
-        print(f"qinetctl: the demonstration failed: {said}", file=sys.stderr)
-        _show_logs(daemons)
-        return 1
-    finally:
-        daemons.stop()
-        if directory is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        except Stopped:
+            return 1 if once else 0
+        except (Refusal, grpc.RpcError) as failure:
+            said = failure.details() if isinstance(failure, grpc.Call) else failure
+            print(f"qinetctl: the demonstration failed: {said}", file=sys.stderr)
+            _show_logs(daemons)
+            return 1
+        except RuntimeError:
+            if not signals.came_already:
+                raise
+            return 1 if once else 0  # the signal came while a library held a lock, which then told us so
+        finally:
+            # From here on a second Ctrl-C would leave daemons behind: it has to wait until they are stopped.
+            signals.ignore()
+            daemons.stop()
+            if directory is None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_topology(name: str) -> Path:
@@ -80,28 +87,50 @@ def find_topology(name: str) -> Path:
     if here.suffix in {".yaml", ".yml"} and here.is_file():
         return here
     folders = [Path("topologies"), Path(__file__).resolve().parents[2] / "topologies"]
-    for folder in folders:
+    for folder in folders if name != "profiles" else ():
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
+    if name == "profiles":
+        raise Precondition("NO_TOPOLOGY", "profiles.yaml says what modules can do; it is no topology", {"name": name})
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")} - {"profiles"})
     raise Precondition(
         "NO_TOPOLOGY", f"no topology {name!r}; there are {', '.join(known)}, or give a file", {"name": name}
     )
 
 
+class _Signals:
+    """The signals that end a program, as an exception in the main thread, so that the daemons are stopped in order."""
+
+    NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._listening = True
+
+    @property
+    def came_already(self) -> bool:
+        """Tell whether one has come, or none is listened to any more."""
+        return not self._listening
+
+    def ignore(self) -> None:
+        """Let them pass from now on: the end has begun."""
+        self._listening = False
+
+    def came(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle one of them; only the first ends the demonstration."""
+        if self._listening:
+            self._listening = False
+            raise Stopped
+
+
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn the signals that end a program into an exception, so that the daemons are stopped in order."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
-
+def _stoppable() -> Iterator[_Signals]:
+    signals = _Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield signals
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, signals.came) for number in _Signals.NUMBERS}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -300,12 +329,12 @@ def _stay(daemons: Daemons, source: str, target: str) -> None:
         f"  GS QKD 014       {source}: https://{daemons.fleet['nodes'][source]['delivery']}, "
         f"{target}: https://{daemons.fleet['nodes'][target]['delivery']}\n"
         "In another terminal, with .venv/bin on the PATH:\n"
-        f"  export QINET_CONTROLLER={northbound} QINET_PKI={daemons.pki}\n"
+        f"  export QINET_CONTROLLER={northbound} QINET_PKI={shlex.quote(str(daemons.pki))}\n"
         "  qinetctl get links\n"
         f"  qinetctl relay show {RELAY}\n"
         f"  qinetctl route {source} {target} --rate 100\n"
         "  qinetctl watch relays\n"
-        f"  qinet-agent fault cut LINK --state {daemons.directory / 'fleet'}"
+        f"  qinet-agent fault cut LINK --state {shlex.quote(str(daemons.directory / 'fleet'))}"
     )
     never = threading.Event()
     while True:

@@ -66,10 +66,33 @@ class Daemons:
         """Return the folder of the certificates."""
         return self.directory / "pki"
 
+    def take_directory(self) -> None:
+        """Make the folder, or take an empty one.
+
+        Raises:
+            Precondition: NOT_EMPTY, NOT_A_DIRECTORY: nothing that is there is touched.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            taken = any(self.directory.iterdir())
+        except OSError as problem:
+            raise Precondition(
+                "NOT_A_DIRECTORY",
+                f"{self.directory}: {problem.strerror}; give a folder that can be made",
+                {"directory": self.directory},
+            ) from None
+        if taken:
+            raise Precondition(
+                "NOT_EMPTY",
+                f"{self.directory} is not empty, and the demonstration makes a lab CA and stores of its own; "
+                "give a new folder, or empty that one",
+                {"directory": self.directory},
+            )
+
     def issue_certificates(self) -> None:
         """Make a lab CA, and a certificate for everybody who takes part."""
         now = datetime.now(UTC)
-        init_ca(self.pki, now=now, overwrite=True)
+        init_ca(self.pki, now=now)
         identities = [OPERATOR, Identity(Kind.CONTROLLER, "controller")]
         identities += [Identity(Kind.NODE, node.name) for node in self.topology.nodes]
         identities += [Identity(Kind.SAE, sae) for sae in (MASTER, SLAVE)]
@@ -111,7 +134,7 @@ class Daemons:
         log = self.directory / f"{name}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 (our own module, our own arguments)
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", "controller.cli.demo_guard", sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

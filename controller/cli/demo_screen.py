@@ -11,6 +11,10 @@ from rich.live import Live
 from rich.table import Table
 
 
+class Stopped(Exception):  # noqa: N818 (it is no error)
+    """Ctrl-C, SIGTERM, or the terminal was closed."""
+
+
 @dataclass
 class Step:
     """One step and how it stands."""
@@ -55,15 +59,15 @@ class Screen:
         self._steps.append(step)
         try:
             yield step
-        except BaseException:
-            step.state = "failed"
+        except Exception as failure:
+            step.state = "stopped" if isinstance(failure, Stopped) else "failed"
             raise
         else:
             step.state = "done"
         finally:
             step.took_s = time.monotonic() - step.began
             if self._live is None:
-                print(f"  {step.state:6} {step.took_s:6.2f} s  {step.what}: {step.result}".rstrip(": "), flush=True)
+                print(f"  {step.state:7} {step.took_s:6.2f} s  {step.what}: {step.result}".rstrip(": "), flush=True)
 
     def _table(self) -> Table:
         table = Table(title=self._title, title_justify="left", expand=False)
