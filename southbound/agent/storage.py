@@ -17,7 +17,7 @@ from southbound.agent.clock import Stamp
 from southbound.agent.keyplane.events import Append, Erase, Persist, Record
 from southbound.agent.keyplane.ledger import LedgerEntry
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _FILE: Final = "agent.sqlite"
 _LOCK: Final = "agent.lock"
 _ERASURES_PER_CHECKPOINT: Final = 256
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class StoreRefused(Refusal):
     """A state directory cannot be used; names it and the remedy.
 
-    Reasons: STORE_HELD another agent has it; STORE_NEWER a later version wrote it; STORE_OF_ANOTHER_NODE;
+    Reasons: STORE_HELD another agent has it; STORE_NEWER a later version wrote it; STORE_OLDER one from before the first release did; STORE_OF_ANOTHER_NODE;
     STORE_CORRUPT it is damaged, or no store of an agent; STORE_UNAVAILABLE the system refuses access.
     """
 
@@ -264,6 +264,12 @@ def _load(db: sqlite3.Connection, directory: Path, node: str | None) -> Stored:
             "STORE_NEWER",
             directory,
             f"was written by a later version (schema {version}, this one knows {SCHEMA_VERSION}): run that version",
+        )
+    if 0 < version < SCHEMA_VERSION:
+        raise StoreRefused(
+            "STORE_OLDER",
+            directory,
+            f"was written before the first release (schema {version}): remove it, and lose the key in it",
         )
     if version == 0:
         if node is None:

@@ -112,15 +112,21 @@ async def test_a_store_has_one_process_and_one_node(tmp_path: Path) -> None:
     assert (held.value.reason, other.value.reason) == ("STORE_HELD", "STORE_OF_ANOTHER_NODE")
 
 
-async def test_a_store_of_a_later_version_or_of_nobody_is_refused(tmp_path: Path) -> None:
-    await written(tmp_path / "later")
-    db = sqlite3.connect(tmp_path / "later" / "agent.sqlite")
-    db.execute("PRAGMA user_version = 99")
-    db.close()
+async def test_a_store_of_another_version_or_of_nobody_is_refused(tmp_path: Path) -> None:
+    for name, version in (("later", 99), ("older", 1)):
+        await written(tmp_path / name)
+        db = sqlite3.connect(tmp_path / name / "agent.sqlite")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.close()
     (tmp_path / "junk").mkdir()
     (tmp_path / "junk" / "agent.sqlite").write_bytes(b"no database" * 100)
     (tmp_path / "file").write_text("")
-    for name, reason in (("later", "STORE_NEWER"), ("junk", "STORE_CORRUPT"), ("file", "STORE_UNAVAILABLE")):
+    for name, reason in (
+        ("later", "STORE_NEWER"),
+        ("older", "STORE_OLDER"),
+        ("junk", "STORE_CORRUPT"),
+        ("file", "STORE_UNAVAILABLE"),
+    ):
         with pytest.raises(StoreRefused) as refusal:
             await Storage.open(tmp_path / name, "a")
         assert refusal.value.reason == reason
