@@ -28,8 +28,9 @@ T = TypeVar("T")
 class StoreRefused(Refusal):
     """A state directory cannot be used; names it and the remedy.
 
-    Reasons: STORE_HELD another agent has it; STORE_NEWER a later version wrote it; STORE_OLDER one from before the first release did; STORE_OF_ANOTHER_NODE;
-    STORE_CORRUPT it is damaged, or no store of an agent; STORE_UNAVAILABLE the system refuses access.
+    Reasons: STORE_HELD another agent has it; STORE_NEWER a later version wrote it; STORE_OLDER one from before the
+    first release did; STORE_OF_ANOTHER_NODE; STORE_CORRUPT it is damaged, or no store of an agent; STORE_UNAVAILABLE
+    the system refuses access.
     """
 
     def __init__(self, reason: str, directory: Path, problem: str) -> None:
