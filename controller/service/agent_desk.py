@@ -65,8 +65,11 @@ def agent_lost(node: str, reason: str, *, wall_ms: int) -> Changes:
     )
 
 
-def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared) -> Changes:
-    """Raise or clear an alarm; repeats change nothing, and a node that is gone raises none."""
+def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared, *, wall_ms: int) -> Changes:
+    """Raise or clear an alarm; repeats change nothing, and a node that is gone raises none.
+
+    One that does not tell since when it stands, as those about sessions, stands since it was heard of first.
+    """
     if isinstance(event, AlarmCleared):
         return delete("alarms", event.key) if event.key in snapshot.alarms else NO_CHANGES
     concerned = event.alarm.node or event.alarm.object.removeprefix("nodes/")
@@ -75,7 +78,8 @@ def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared) -> Chan
     known = snapshot.alarms.get(event.alarm.key)
     if known is not None and replace(known, raised_ms=0) == replace(event.alarm, raised_ms=0):
         return NO_CHANGES
-    return put(event.alarm)
+    since_ms = event.alarm.raised_ms or (wall_ms if known is None else known.raised_ms)
+    return put(replace(event.alarm, raised_ms=since_ms))
 
 
 def link_said(snapshot: Snapshot, report: LinkReport, *, wall_ms: int) -> Said:

@@ -178,7 +178,7 @@ class Core:
             case RelayReport():
                 self._write(relay_said(before, event))
             case AlarmRaised() | AlarmCleared():
-                self._write(self._storable(alarm_changed(before, event)))
+                self._write(self._storable(alarm_changed(before, event, wall_ms=now.wall_ms)))
             case TimePassed():
                 self._time_passed(now)
 

@@ -279,9 +279,9 @@ class Registry:
 
     def _before_first_word(self, node: str, place: _Place) -> None:
         # An earlier process may have raised them, so all are cleared, known here or not: it costs nothing to repeat.
+        place.duplicate_knocked_ms = None
         for kind in _OURS:
-            if kind != DUPLICATE_AGENT or place.duplicate_knocked_ms is None:
-                self._clear(node, place, kind)
+            self._clear(node, place, kind)
 
     def _raise(self, node: str, place: _Place, kind: str, message: str) -> None:
         alarm = Alarm(node=CONTROLLER, object=f"nodes/{node}", kind=kind, severity=Severity.MAJOR, message=message)

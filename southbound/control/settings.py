@@ -20,7 +20,8 @@ class ControlSettings:
         writer_patience_ms: After refused entries, how long the rest waits for the writer to take their services out.
         retry_first_ms, retry_most_ms: Back-off of refused entries: the first delay, doubled up to the most.
         inbox_retry_ms: How often events are offered again to a full inbox.
-        duplicate_quiet_ms: A duplicate that has not knocked for so long is taken to be gone.
+        duplicate_quiet_ms: A duplicate that has not knocked for so long is taken to be gone; agents that are refused
+            knock every 10 s at the latest.
     """
 
     heartbeat_interval_ms: int = 2_000
@@ -34,7 +35,7 @@ class ControlSettings:
     retry_first_ms: int = 1_000
     retry_most_ms: int = 300_000
     inbox_retry_ms: int = 20
-    duplicate_quiet_ms: int = 300_000
+    duplicate_quiet_ms: int = 30_000
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:

@@ -118,6 +118,30 @@ def test_a_second_agent_with_another_store_is_refused_and_is_an_alarm_until_it_i
     assert stage.take() == [events.AlarmCleared(key=raised.alarm.key)]
 
 
+def test_a_duplicate_that_knocks_more_rarely_than_it_backs_off_is_gone_after_half_a_minute(stage: Stage) -> None:
+    session = quiet(stage)
+    refused(stage, hello(store_id="store-2"))
+    stage.take()
+    for _ in range(14):
+        stage.hear(session, said(heartbeat=pb.Heartbeat()))
+        stage.pass_time(session, 2_000)
+    assert stage.take() == []
+    stage.pass_time(session, 2_000)
+    assert [type(event) for event in stage.take()] == [events.AlarmCleared]
+
+
+def test_when_the_agent_connects_again_its_duplicate_must_knock_again_to_be_an_alarm(stage: Stage) -> None:
+    quiet(stage)
+    refused(stage, hello(store_id="store-2"))
+    (raised,) = stage.take()
+    assert isinstance(raised, events.AlarmRaised)
+
+    stage.open(hello())
+    assert events.AlarmCleared(key=raised.alarm.key) in stage.take()
+    refused(stage, hello(store_id="store-2"))
+    assert stage.take() == [raised]
+
+
 def test_once_the_older_is_silent_another_store_may_take_the_node(stage: Stage) -> None:
     session = quiet(stage)
     for _ in range(3):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.domain.alarm import Alarm
+from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.application import Application, Sae
 from controller.domain.commands import BlockRelay, Command, HoldOff, MoveRelay, RideOnStore
 from controller.domain.events import AlarmRaised, AppEvent, ConfigRefused, LinkReport, LinkWentDown
@@ -142,6 +142,17 @@ def test_no_alarm_outlives_what_it_is_about() -> None:
     assert not world.snapshot.alarms
     world.take(AlarmRaised(alarm=Alarm(node="n02", object="", kind="HOT")))
     assert not world.snapshot.alarms
+
+
+def test_an_alarm_of_the_controllers_own_tells_since_when_it_stands() -> None:
+    world = up(line(1))
+    alarm = Alarm(node=CONTROLLER, object="nodes/n00", kind="DUPLICATE_AGENT", message="one")
+    world.take(AlarmRaised(alarm=alarm))
+    (since_ms,) = (kept.raised_ms for kept in world.snapshot.alarms.values())
+    assert since_ms > 0
+    world.pass_time(5000)
+    world.take(AlarmRaised(alarm=replace(alarm, message="two")))
+    assert list(world.snapshot.alarms.values()) == [replace(alarm, message="two", raised_ms=since_ms)]
 
 
 def test_over_promising_ends_when_the_relays_go() -> None:
