@@ -1,10 +1,14 @@
 """The alarms that stand at a node: told at once, and again in every report until they are over."""
 
+import logging
+
 from controller.domain.alarm import Alarm, Severity
 from controller.wire.southbound import alarm_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent.keyplane.events import AlarmKind, ClearAlarm, RaiseAlarm
 from southbound.agent.notices import Notices
+
+log = logging.getLogger(__name__)
 
 LINK_DOWN = "LINK_DOWN"
 _NAMES = {AlarmKind.BLOCK_DISTURBED: "QBER_HIGH"}
@@ -44,6 +48,9 @@ class Alarms:
         """Take an alarm of the key plane."""
         kind = _NAMES.get(notice.kind, str(notice.kind))
         if isinstance(notice, RaiseAlarm):
+            if (notice.object, kind) not in self._active:
+                # Some are over soon, and yet somebody must be able to find them afterwards.
+                log.warning("alarm node=%s object=%s kind=%s: %s", self._node, notice.object, kind, notice.text)
             self.raised(notice.object, kind, notice.text, wall_ms)
         else:
             self.cleared(notice.object, kind)

@@ -239,7 +239,10 @@ class AlarmKind(StrEnum):
     BLOCK_MISMATCH = "BLOCK_MISMATCH"
     """The two ends got different bits. Cleared by a good block."""
     STORE_OLDER_THAN_PEER = "STORE_OLDER_THAN_PEER"
-    """This node's store is older than its peer's (restored from a backup?); what may have been used was burnt."""
+    """This node's store is older than its peer's (restored from a backup?); what may have been used was burnt.
+
+    Cleared by the first block compared, or chunk confirmed, since then.
+    """
     TAG_INVALID = "TAG_INVALID"
     """A message of a neighbour failed authentication: fault or attack, undetermined."""
     CHECK_FAILED = "CHECK_FAILED"

@@ -241,6 +241,8 @@ class QkdLink:
             self.pools.note_compare(block, box, sent=False)
             self.pools.store(block, box)
             box.effects.append(ClearAlarm(AlarmKind.BLOCK_MISMATCH, subject))
+            # What an older store may have used was burnt as the session began: key that came since is fresh.
+            box.effects.append(ClearAlarm(AlarmKind.STORE_OLDER_THAN_PEER, subject))
         if news or not message.compared:
             self._compare(block, box)
         if message.compared and not block.settled:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.domain.capacity import END_TO_END_CHECK_BIT
-from southbound.agent.keyplane.events import AlarmKind, Record, RelayFigures, RouteConfirmed
+from southbound.agent.keyplane.events import AlarmKind, ClearAlarm, Record, RelayFigures, RouteConfirmed
 from southbound.agent.keyplane.gf128 import TAG_BYTES, PolynomialHash, bind
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
 from southbound.agent.keyplane.messages import ChunkConfirm, ChunkVoid, Cut, StockMark, StockState
@@ -76,6 +76,7 @@ class RelayStock:
         self._last_id = 0
         self._last_held_id = 0
         self._before_connect_id = 0
+        self._was_older = False
         self._filling = False
         self._pause_s = 0.0
         self._paused_until_s = -NEVER
@@ -132,6 +133,7 @@ class RelayStock:
             if not chunk.confirmed:
                 self._confirm(chunk, mark.tag, box)
             if chunk.confirmed and mark.mark_bit > chunk.mark_bit:
+                self._was_older = True
                 box.alarm(
                     AlarmKind.STORE_OLDER_THAN_PEER,
                     f"keyRelays/{self.relay}",
@@ -206,6 +208,9 @@ class RelayStock:
         box.note(self._entry(LedgerKind.CHUNK, chunk, box, self.node, length_bit=chunk.left_bit))
         self.confirmed_bit += chunk.left_bit
         self._proven, self._pause_s = True, 0.0
+        if self._was_older and self.synchronised:
+            self._was_older = False
+            box.effects.append(ClearAlarm(AlarmKind.STORE_OLDER_THAN_PEER, f"keyRelays/{self.relay}"))
         if self.hop is not None and chunk.route_version == self.hop.route_version > self.confirmed_version:
             self.confirmed_version = chunk.route_version
             box.effects.append(RouteConfirmed(self.relay, chunk.route_version))

@@ -224,6 +224,8 @@ def test_a_store_from_a_backup_burns_what_may_have_been_used_since_and_raises_an
     world.run(20)
     assert link_of(world, victim).consumed_bit > before_bit + 100_000
     assert audit(ledgers(world)) == []
+    # and the alarm ends with the first key that was made since
+    assert AlarmKind.STORE_OLDER_THAN_PEER not in {kind for kind, _ in world.sites[victim].alarms}
 
 
 def test_parallel_links_of_two_nodes_keep_their_key_apart() -> None:
