@@ -88,6 +88,7 @@ class PeerStream:
     async def outgoing(self) -> AsyncGenerator[pb.PeerMessage, None]:
         """Yield what is to be sent, a heartbeat where nothing else was, until the stream ends."""
         ended = asyncio.ensure_future(self.ended.wait())
+        getting: asyncio.Future[pb.PeerMessage] | None = None
         try:
             while not self.ended.is_set():
                 if self._outbox.empty():
@@ -105,6 +106,8 @@ class PeerStream:
                     yield self._outbox.get_nowait()
         finally:
             ended.cancel()
+            if getting is not None:
+                getting.cancel()
 
 
 class Peers:

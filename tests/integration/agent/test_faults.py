@@ -1,6 +1,7 @@
 """What an agent does when something under it fails."""
 
 import asyncio
+import gc
 import sqlite3
 
 import pytest
@@ -48,6 +49,20 @@ async def test_streams_come_back_after_the_dialled_agent_restarts(running: Runni
     await eventually(lambda: running.agents["a"].peers == {"b", "c"})
     answer = await running.taken_at_a()
     assert (await running.taken_at_c([key.key_id for key in answer.keys])).status == 200
+
+
+async def test_no_task_outlives_a_crash(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    await running.start(*NODES)
+    await running.configure()
+    await running.taken_at_a()
+    for _ in range(3):
+        await running.agents["b"].crash()
+        await eventually(lambda: "b" not in running.agents["a"].peers)
+        gc.collect()
+        await running.start("b")
+        await eventually(lambda: running.agents["b"].peers == {"a", "c"})
+    gc.collect()
+    assert "Task was destroyed" not in caplog.text
 
 
 async def test_a_port_that_is_taken_is_named(running: Running) -> None:
