@@ -1,5 +1,7 @@
 """qinet-controller: the controller's command line."""
 
+import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,16 +23,17 @@ _CONFIG = typer.Option(
 )
 
 
+_EXTRA = ("grpc_health", "grpc_reflection", "networkx")
+_INSTALL = "pip install 'qinet-controller[controller]'"
+
+
 @app.command()
 def run(config: Annotated[Path, _CONFIG]) -> None:
     """Run until SIGTERM or SIGINT."""
     try:
         from controller import bootstrap
     except ModuleNotFoundError as missing:
-        _fail(
-            f"{missing.name} is not installed; the controller needs more than the base install: "
-            "pip install 'qinet-controller[controller]'"
-        )
+        _fail(f"{missing.name} is not installed; the controller needs more than the base install: {_INSTALL}")
     try:
         code = bootstrap.run(load_controller_config(config))
     except Refusal as refusal:
@@ -40,13 +43,14 @@ def run(config: Annotated[Path, _CONFIG]) -> None:
 
 @app.command("check-config")
 def check_config(config: Annotated[Path, _CONFIG]) -> None:
-    """Read a configuration file and what it names, and report every mistake."""
-    try:
-        read = load_controller_config(config)
-        if read.topology is not None:
-            from controller.config.topology_file import load_topology
+    """Read a configuration file and what it names (topology, certificates, apps), and report every mistake."""
+    from controller.preflight import check_everything
 
-            load_topology(read.topology)
+    with_apps = all(map(importlib.util.find_spec, _EXTRA))
+    if not with_apps:
+        print(f"qinet-controller: the apps were not tried: that needs {_INSTALL}", file=sys.stderr)
+    try:
+        check_everything(config, with_apps=with_apps)
     except Refusal as refusal:
         _fail(str(refusal))
     typer.echo(f"{config}: no mistakes")
@@ -83,6 +87,8 @@ def _fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Enter here."""
+    # What gRPC itself writes to standard error names its source lines, and what is wrong we say ourselves.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     app()
 
 

@@ -2,14 +2,12 @@
 
 import asyncio
 import gc
-import importlib
 import json
 import logging
 import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -17,13 +15,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from controller.config.controller_file import ControllerConfig, MetricsConfig
-from controller.config.mistakes import Mistake, Mistakes
 from controller.config.topology_file import load_topology
 from controller.domain.events import AgentEvent
-from controller.domain.refusals import Precondition
+from controller.domain.refusals import Precondition, Refusal
 from controller.identity.credentials import https_server_context
-from controller.identity.peers import Identity, Kind
-from controller.identity.tls_files import Tls, files_in, load_tls
+from controller.identity.tls_files import Tls
 from controller.northbound.operations import ControllerFacts
 from controller.northbound.server import NorthboundServer, NorthboundSettings
 from controller.observability.http import MetricsServer
@@ -33,7 +29,7 @@ from controller.observability.network_metrics import NetworkCollector
 from controller.ports.clock import SystemClock
 from controller.ports.observations import Observations
 from controller.ports.store import Store
-from controller.service.app_desk import App
+from controller.preflight import check_ports, load_app, load_controller_tls
 from controller.service.figures import network_view
 from controller.service.requests import ApplyTopology
 from controller.service.writer import Writer
@@ -65,9 +61,8 @@ def run(config: ControllerConfig) -> int:
 class _Controller:
     def __init__(self, config: ControllerConfig) -> None:
         self._config = config
-        self._apps = [_app(name) for name in config.apps]
-        identity = Identity(Kind.CONTROLLER, config.name)
-        self._tls: Tls = load_tls(files_in(config.pki, identity), now=datetime.now(UTC), expect=identity)
+        self._apps = [load_app(name) for name in config.apps]
+        self._tls: Tls = load_controller_tls(config)
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
         self._metrics.info.labels(version("qinet-controller")).set(1)
@@ -80,6 +75,7 @@ class _Controller:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        check_ports(self._config)  # before the store is made, so that a start in vain leaves nothing behind
         async with AsyncExitStack() as stack:
             store = _store(self._config)
             stack.callback(store.close)
@@ -141,14 +137,23 @@ class _Controller:
         if self._config.topology is None:
             return
         topology = load_topology(self._config.topology)
-        result = await writer.desk.submit(
-            ApplyTopology(
-                caller=self._tls.identity.uri,
-                nodes={node.name: node for node in topology.nodes},
-                links={link.name: link for link in topology.links},
-                network_name=topology.name,
-            )
+        asked = ApplyTopology(
+            caller=self._tls.identity.uri,
+            nodes={node.name: node for node in topology.nodes},
+            links={link.name: link for link in topology.links},
+            network_name=topology.name,
         )
+        try:
+            result = await writer.desk.submit(asked)
+        except Refusal as refusal:
+            file = self._config.topology
+            raise Precondition(
+                refusal.reason,
+                f"{file} cannot be applied: {refusal}. Correct the file (put back what it leaves out), or, to make the "
+                "change: take `topology:` out of the configuration, start, delete what is named with qinetctl, then "
+                f"`qinetctl topology apply {file}`",
+                {**refusal.facts(), "file": str(file)},
+            ) from None
         log.info("topology applied name=%s changes=%d", topology.name, len(result.actions))
 
     async def _listen(self, writer: Writer, agents: AgentServer, stack: AsyncExitStack) -> dict[str, str]:
@@ -205,15 +210,6 @@ class _Controller:
                 turns, since = writer.turns, loop.time()
             elif loop.time() - since > _STUCK_AFTER_S:
                 self._died(TimeoutError(f"no turn for {_STUCK_AFTER_S} s"))
-
-
-def _app(name: str) -> App:
-    module, _, attribute = name.rpartition(".")
-    try:
-        app: App = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as problem:
-        raise Mistakes([Mistake(file="configuration", line=0, field="apps", what=f"{name}: {problem}")]) from None
-    return app
 
 
 def _store(config: ControllerConfig) -> Store:

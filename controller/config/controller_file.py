@@ -89,13 +89,14 @@ def load_controller_config(path: Path | str) -> ControllerConfig:
     Raises:
         Mistakes: Every mistake of the file.
     """
-    return load(path, _read)
+    return load(path, read_controller_config)
 
 
-def _read(root: Section) -> ControllerConfig:
+def read_controller_config(root: Section) -> ControllerConfig:
+    """Read the whole file; for `section.load`."""
     root.choice("schema", {SCHEMA: SCHEMA})
     root.choice("version", {str(VERSION): VERSION})
-    return ControllerConfig(
+    config = ControllerConfig(
         name=root.label("name", default="controller"),
         pki=root.path("pki", default="pki"),
         store=_store(root.section("store", required=False)),
@@ -108,6 +109,27 @@ def _read(root: Section) -> ControllerConfig:
         logging=_logging(root.section("logging", required=False)),
         sha256=_hash(root.file),
     )
+    _note_shared_ports(root, config)
+    return config
+
+
+def _note_shared_ports(root: Section, config: ControllerConfig) -> None:
+    listens = {"northbound": config.northbound, "southbound": config.southbound.listen}
+    if config.metrics is not None:
+        listens["metrics"] = config.metrics.listen
+    taken: dict[str, tuple[str, int]] = {}
+    for service, (host, port) in listens.items():
+        for other, (its_host, its_port) in taken.items():
+            if port and port == its_port and _overlap(host, its_host):
+                root.section(service, required=False).mistake(
+                    "listen", f"port {port} is {other}'s already: give each its own, or 0 for any free one"
+                )
+        taken[service] = (host, port)
+
+
+def _overlap(host: str, other: str) -> bool:
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104 (compared with, not bound)
+    return host == other or bool({host, other} & everywhere) or (_loopback(host) and _loopback(other))
 
 
 def _hash(file: str) -> str:
