@@ -81,6 +81,9 @@ class SqliteStore:
             except BaseException:
                 self._db.close()
                 raise
+        except Unusable:
+            self._holding.abandon()
+            raise
         except BaseException:
             self._holding.close()
             raise

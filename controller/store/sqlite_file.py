@@ -1,5 +1,6 @@
 """The files of an SQLite store: who holds it, what it is, and whether it stands where it last stood."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -59,7 +60,15 @@ class Holding:
         # Two names of one file must meet at one lock.
         self.path = Path(os.path.realpath(store))
         try:
-            self.path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+            if not self.path.parent.parent.is_dir():
+                # Only the last folder is made: a longer path that is not there is rather a slip of the pen.
+                raise Unusable(
+                    "STORE_UNAVAILABLE",
+                    str(self.path),
+                    f"the folder {self.path.parent.parent} does not exist. Make it, or name another file as the store",
+                )
+            self.path.parent.mkdir(mode=_PRIVATE_DIRECTORY, exist_ok=True)
+            self._lock_is_ours = not os.path.exists(f"{self.path}.lock")
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
         except OSError as problem:
             raise _unavailable(self.path, problem) from None
@@ -109,6 +118,13 @@ class Holding:
         # Padded to one length and written at once, so that a reader sees the old or the new one.
         os.pwrite(self._lock, text.ljust(512) + b"\n", 0)
         os.fsync(self._lock)
+
+    def abandon(self) -> None:
+        """Let go of what is no store of ours, and take away the lock file if it came with us."""
+        if self._lock_is_ours and self._lock >= 0:
+            with contextlib.suppress(OSError):
+                Path(f"{self.path}.lock").unlink()
+        self.close()
 
     def close(self) -> None:
         """Let go. Safe to repeat."""

@@ -168,7 +168,7 @@ def test_a_store_that_could_not_be_opened_is_not_held(tmp_path: Path) -> None:
 
 
 def test_the_files_are_for_this_user_alone(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "directory" / "store.db"
+    path = tmp_path / "new" / "store.db"
     before = os.umask(0)
     try:
         store = SqliteStore(path)
@@ -184,6 +184,13 @@ def test_a_path_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = refusal(tmp_path / "file" / "store.db")
     assert refused.reason == "STORE_UNAVAILABLE"
+
+
+def test_no_more_than_the_last_folder_is_made(tmp_path: Path) -> None:
+    refused = refusal(tmp_path / "mistyped" / "folder" / "store.db")
+    assert refused.reason == "STORE_UNAVAILABLE"
+    assert str(tmp_path / "mistyped") in refused.message
+    assert not list(tmp_path.iterdir())
 
 
 # kill -9 and torn writes
@@ -388,6 +395,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path)
     before = path.read_bytes()
     assert refusal(path).reason == "STORE_FOREIGN"
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # Backups
