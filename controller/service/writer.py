@@ -206,16 +206,27 @@ class Writer:
         expected = self._core.snapshot.revision
         record = LogRecord(revision=expected + 1, election=self._election, changes=changes)
         began = time.perf_counter()
+        failed = False
         while True:
             try:
                 self._store.commit(record, expected)
                 break
-            except OutcomeUnknown:
-                log.exception("commit outcome unknown revision=%d", record.revision)
+            except OutcomeUnknown as problem:
+                if not failed:
+                    log.error(
+                        "the store cannot be written: free space on its disk, or check the disk; nothing is decided "
+                        "until then, and no restart is needed revision=%d problem=%s",
+                        record.revision,
+                        problem,
+                    )
+                failed = True
                 if self._head() == record.revision:
                     break
                 time.sleep(_HEAD_RETRY_S)  # it was not kept: a full disk is not asked again and again
-        self._metrics.commit_seconds.observe(time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        if failed:
+            log.warning("the store is written again revision=%d after_s=%.1f", record.revision, took_s)
+        self._metrics.commit_seconds.observe(took_s)
         self._core.committed(record.revision)
 
     def _head(self) -> int:

@@ -163,6 +163,21 @@ async def test_an_outcome_unknown_is_settled_by_the_head(start: Start) -> None:
     assert not bench.deaths
 
 
+async def test_a_full_disk_is_told_once_with_what_to_do_and_when_it_is_over(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FaultyStore()
+    bench = start(store)
+    store.faults = [(OutcomeUnknown("disk full"), False)] * 2
+    with caplog.at_level("WARNING"):
+        await bench.writer.desk.submit(a_node("a"))
+    told = [record for record in caplog.records if record.name == "controller.service.writer"]
+    assert [record.levelname for record in told] == ["ERROR", "WARNING"]
+    assert "free space" in told[0].getMessage()
+    assert "disk full" in told[0].getMessage()
+    assert told[0].exc_info is None
+
+
 async def test_a_store_that_refuses_ends_the_writer_and_nobody_is_left_waiting(start: Start) -> None:
     store = FaultyStore()
     bench = start(store)
