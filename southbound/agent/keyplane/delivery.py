@@ -278,6 +278,8 @@ class KeyDelivery:
         else:
             delivered = tuple(DeliveredKey(key.key_id, key.key) for key in fresh)
             for key in fresh:
+                if (stock := self._stocks.get(key.relay)) is not None:
+                    stock.delivered_bit += key.size_bit
                 box.note(entry(LedgerKind.KEY, key, box))
                 self._keys.erase(key, box)
             box.deliver(event.request, delivered)

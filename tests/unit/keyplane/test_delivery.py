@@ -102,6 +102,18 @@ def test_a_bad_size_or_number_is_400(world: World, number: int, size_bit: int | 
     assert status(world) == before
 
 
+def test_each_end_counts_what_it_handed_out(world: World) -> None:
+    def delivered_bit() -> list[int]:
+        return [
+            sum(relay.delivered_bit for relay in world.sites[end].running.figures().relays) for end in ("n00", "n02")
+        ]
+
+    (key,) = ask(world, 1, 512).keys
+    assert delivered_bit() == [512, 0]
+    fetch(world, key.key_id)
+    assert delivered_bit() == [512, 512]
+
+
 def test_a_key_is_fetched_once(world: World) -> None:
     (key,) = ask(world).keys
     assert fetch(world, key.key_id).keys == (key,)
