@@ -6,6 +6,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from controller.cli.connection import DEFAULT_CONTROLLER
 from controller.cli.exits import Exit, Stop
 
 if TYPE_CHECKING:
@@ -40,6 +41,15 @@ _NEXT_BY_CODE: Final = {
     grpc.StatusCode.INTERNAL: "the controller failed: its log says where",
     grpc.StatusCode.UNKNOWN: "the controller failed: its log says where",
 }
+_WISHES: Final = {
+    "avoid_links": "--avoid-link",
+    "avoid_nodes": "--avoid-node",
+    "max_hops": "--max-hops",
+    "pass_links": "--pass-link",
+    "pass_nodes": "--pass-node",
+    "trust_domains": "--trust-domain",
+}
+"""By field of the API, the option that asks for it."""
 _SILENT: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -55,15 +65,27 @@ def explained(error: grpc.RpcError, *, address: str, timeout_s: float) -> Stop:
     details = _details(error)
     if code in _SILENT and not details:
         return _no_answer(code, message, address=address, timeout_s=timeout_s)
-    reason, facts = _facts(details)
+    reason, facts, lines = _facts(details, message)
     mark = " ".join(dict.fromkeys(filter(None, (code.name, reason))))
-    follow = _NEXT_BY_REASON.get(reason) or _NEXT_BY_CODE.get(code)
+    follow = _next(reason, facts) or _NEXT_BY_CODE.get(code)
     return Stop(
         Exit.UNREACHABLE if code in _SILENT else Exit.REFUSED,
         f"refused ({mark}): {message or 'no message'}",
-        *(f"  {fact}" for fact in facts),
+        *(f"  {line}" for line in lines),
         *([f"next: {follow}"] if follow else []),
     )
+
+
+def _next(reason: str, facts: dict[str, str]) -> str | None:
+    if reason == "KIND_NOT_ALLOWED" and facts.get("allowed") == "node":
+        return (
+            "that is the port of the agents (southbound): give --controller the northbound address of the controller, "
+            f"{DEFAULT_CONTROLLER} where nothing else is configured"
+        )
+    if reason == "NO_ROUTE" and facts.get("constraint"):
+        wishes = [_WISHES.get(name, name) for name in facts["constraint"].split(",")]
+        return f"ask for less: relax {' or '.join(wishes)}, or leave it out"
+    return _NEXT_BY_REASON.get(reason)
 
 
 def _details(error: grpc.RpcError) -> "list[PackedDetail]":
@@ -74,7 +96,8 @@ def _details(error: grpc.RpcError) -> "list[PackedDetail]":
     return list(status.details) if status else []
 
 
-def _facts(details: "list[PackedDetail]") -> tuple[str, list[str]]:
+def _facts(details: "list[PackedDetail]", message: str) -> tuple[str, dict[str, str], list[str]]:
+    """Return the reason, the facts of programs, and a line for each thing that the message has not told yet."""
     reason, fields, conditions, facts = "", list[str](), list[tuple[str, str]](), dict[str, str]()
     for packed in details:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -83,7 +106,7 @@ def _facts(details: "list[PackedDetail]") -> tuple[str, list[str]]:
             reason = info.reason
             facts.update(info.metadata)
         elif packed.Unpack(request):
-            fields += [f"field {one.field}: {one.description}" for one in request.field_violations]
+            fields += [f"{one.field}: {one.description}" for one in request.field_violations]
         elif packed.Unpack(failure):
             conditions += [
                 (one.type, ": ".join(filter(None, (one.type, one.subject, one.description))))
@@ -92,9 +115,10 @@ def _facts(details: "list[PackedDetail]") -> tuple[str, list[str]]:
         elif packed.Unpack(retry):
             facts["retry_after_s"] = f"{retry.retry_delay.ToTimedelta().total_seconds():g}"
     named = [f"{key}: {value}" for key, value in sorted(facts.items()) if not (fields and key.startswith("field."))]
+    untold = [f"field {field}" for field in fields if field not in message]
     # The condition of the reason itself only repeats the message.
     others = [text for kind, text in conditions if kind != reason]
-    return reason, [*fields, *others, *(line for line in named if not line.endswith(": "))]
+    return reason, facts, [*untold, *others, *(line for line in named if not line.endswith(": "))]
 
 
 def _no_answer(code: grpc.StatusCode, message: str, *, address: str, timeout_s: float) -> Stop:

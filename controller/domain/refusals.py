@@ -42,10 +42,14 @@ class InvalidValue(Refusal):
 
 
 class NotFound(Refusal):
-    """A named resource does not exist."""
+    """A named resource does not exist, or several do not; the fact `resources` then has all, joined by commas."""
 
-    def __init__(self, resource: str) -> None:
-        super().__init__("NOT_FOUND", f"{resource} does not exist", {"resource": resource})
+    def __init__(self, resource: str, *more: str) -> None:
+        message = f"{', '.join((resource, *more))} {'do' if more else 'does'} not exist"
+        facts = {"resource": resource}
+        if more:
+            facts["resources"] = ",".join((resource, *more))
+        super().__init__("NOT_FOUND", message, facts)
 
 
 class AlreadyExists(Refusal):

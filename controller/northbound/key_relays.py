@@ -35,7 +35,8 @@ class KeyRelayService(rpc.KeyRelayServiceServicer):
         """Create a key relay."""
         # A repeat under a request_id gets what the first call made: its own fresh id is then never used.
         relay_id = request.key_relay_id or f"r-{uuid.uuid4().hex[:12]}"
-        relay = relay_from_pb(new_id(relay_id, "key_relay_id"), request.key_relay)
+        named = bool(request.key_relay_id)
+        relay = relay_from_pb(new_id(relay_id, "key_relay_id"), request.key_relay, named=named)
         result = await create(self._desk, relay, request, context)
         assert isinstance(result.document, KeyRelay)
         return pb.CreateKeyRelayResponse(

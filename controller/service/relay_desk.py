@@ -77,14 +77,16 @@ def check_names(snapshot: Snapshot, demand: Demand) -> None:
     """Check that every node and link that a demand names exists.
 
     Raises:
-        NotFound: One does not.
+        NotFound: Some do not; names all of them.
     """
-    for node in (demand.source, demand.target, *sorted(demand.avoid_nodes | demand.pass_nodes)):
-        if node not in snapshot.nodes:
-            raise NotFound(f"nodes/{node}")
-    for link in sorted(demand.avoid_links | demand.pass_links):
-        if link not in snapshot.links:
-            raise NotFound(f"links/{link}")
+    nodes = (demand.source, demand.target, *sorted(demand.avoid_nodes | demand.pass_nodes))
+    links = sorted(demand.avoid_links | demand.pass_links)
+    unknown = [
+        *(f"nodes/{node}" for node in nodes if node not in snapshot.nodes),
+        *(f"links/{link}" for link in links if link not in snapshot.links),
+    ]
+    if unknown:
+        raise NotFound(*dict.fromkeys(unknown))
 
 
 def _check_application(snapshot: Snapshot, wanted: KeyRelay) -> None:

@@ -31,6 +31,8 @@ PHASE = WireEnum(Phase, pb.KeyRelay.Phase, "PHASE", unspecified=Phase.NONE)
 _MS: Final = 10**6
 _S: Final = 10**9
 _MAX_NAMED: Final = 1024
+_LEAST_INTERVAL_NS: Final = 1000 * _S
+"""How long one bit may take: rates are whole millibit/s."""
 
 
 def demand_from_pb(relay: pb.KeyRelay, mistakes: Mistakes, *, field: str = "key_relay") -> Demand | None:
@@ -89,6 +91,9 @@ def _rate(relay: pb.KeyRelay, field: str, mistakes: Mistakes) -> int:
                     mistakes.add(f"{field}.key_rate.{name}", "must be above 0")
             if not (told.key_size_bit and told.keys and interval_ns > 0):
                 return 1
+            if told.key_size_bit * told.keys * _LEAST_INTERVAL_NS < interval_ns:
+                mistakes.add(f"{field}.key_rate", "is below 0.001 bit/s, the least that is taken")
+                return 1
             rate = key_rate_millibit(told.key_size_bit, told.keys, interval_ns)
             if rate > UINT32_MAX * 1000:
                 mistakes.add(f"{field}.key_rate", f"is {rate // 1000} bit/s; up to {UINT32_MAX} bit/s are taken")
@@ -99,18 +104,19 @@ def _rate(relay: pb.KeyRelay, field: str, mistakes: Mistakes) -> int:
             return 1
 
 
-def relay_from_pb(relay_id: str, relay: pb.KeyRelay, *, field: str = "key_relay") -> KeyRelay:
+def relay_from_pb(relay_id: str, relay: pb.KeyRelay, *, field: str = "key_relay", named: bool = True) -> KeyRelay:
     """Return the relay that a client asks for; only what clients set is filled in.
 
     Args:
         relay_id: Its id; checked by the caller.
         relay: What it is; output-only fields are ignored.
         field: Where it stands in the request, for messages.
+        named: Whether the client chose the id; messages are silent about one that it never saw.
 
     Raises:
         InvalidValue: With every mistake.
     """
-    mistakes = Mistakes(f"keyRelays/{relay_id}")
+    mistakes = Mistakes(f"keyRelays/{relay_id}" if named else "")
     demand = demand_from_pb(relay, mistakes, field=field)
     application = ""
     if relay.application:

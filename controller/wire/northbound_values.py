@@ -24,6 +24,8 @@ MAX_TEXT: Final = 256
 """Longest free text that a client may set; characters."""
 MAX_REQUEST_ID: Final = 64
 _MAX_RATE_BIT_PER_S: Final = MAX_RATE_MILLIBIT_PER_S // 1000
+_LEAST_RATE_BIT_PER_S: Final = 0.001
+"""Rates are whole millibit/s."""
 _NANOS: Final = 1_000_000_000
 
 
@@ -125,13 +127,14 @@ class Mistakes:
             bit_per_s: As it came.
             field: Where it came.
             up: Which way to round: up what is asked, down what is promised.
-            positive: Whether 0 is a mistake.
+            positive: Whether 0, and what is above it but less than the resolution of rates, is a mistake.
         """
-        bounds = f"{'above 0 and' if positive else 'from 0'} up to {_MAX_RATE_BIT_PER_S} bit/s"
+        least = _LEAST_RATE_BIT_PER_S if positive else 0
+        bounds = f"from {least:g} up to {_MAX_RATE_BIT_PER_S} bit/s"
         if math.isnan(bit_per_s):
             self.add(field, f"NaN is no rate: give a number {bounds}")
             return 1
-        if bit_per_s > _MAX_RATE_BIT_PER_S or bit_per_s < 0 or (positive and bit_per_s == 0):
+        if not least <= bit_per_s <= _MAX_RATE_BIT_PER_S:
             self.add(field, f"{bit_per_s!r} is not {bounds}")
             return 1
         return millibit(bit_per_s, up=up)

@@ -35,7 +35,7 @@ def _main() -> None:
     import typer.main
 
     from controller.__main__ import app as controller_app
-    from controller.cli.main import app as qinetctl_app
+    from controller.cli.commands import app as qinetctl_app
     from southbound.commands.main import app as agent_app
 
     for name, app in (("qinetctl", qinetctl_app), ("qinet-controller", controller_app), ("qinet-agent", agent_app)):

@@ -136,13 +136,20 @@ def test_routes_are_computed_and_nothing_is_created(run: Run, read: Callable[...
     ("arguments", "reason", "told"),
     [
         (["alice", "nowhere", "--rate", "1"], "NOT_FOUND", "nodes/nowhere"),
-        (["alice", "alice", "--rate", "1"], "INVALID_ARGUMENT", "field key_relay.target"),
-        (["alice", "bob", "--rate", "0"], "INVALID_ARGUMENT", "field key_relay.rate_bit_per_s"),
-        (["alice", "bob", "--rate", "-5"], "INVALID_ARGUMENT", "field key_relay.rate_bit_per_s"),
-        (["alice", "bob", "--rate", "nan"], "INVALID_ARGUMENT", "field key_relay.rate_bit_per_s"),
-        (["alice", "bob", "--rate", "5G"], "INVALID_ARGUMENT", "field key_relay.rate_bit_per_s"),
+        (["alice", "alice", "--rate", "1"], "INVALID_ARGUMENT", "): key_relay.target"),
+        (["alice", "bob", "--rate", "0"], "INVALID_ARGUMENT", "): key_relay.rate_bit_per_s"),
+        (["alice", "bob", "--rate", "-5"], "INVALID_ARGUMENT", "): key_relay.rate_bit_per_s"),
+        (["alice", "bob", "--rate", "nan"], "INVALID_ARGUMENT", "): key_relay.rate_bit_per_s"),
+        (["alice", "bob", "--rate", "5G"], "INVALID_ARGUMENT", "): key_relay.rate_bit_per_s"),
         (["alice", "bob", "--rate", "4G"], "NO_CAPACITY", "missing_bit_per_s"),
-        (["alice", "bob", "--rate", "1", "--avoid-node", "middle"], "NO_ROUTE", ""),
+        (["alice", "bob", "--rate", "1e-9"], "INVALID_ARGUMENT", "): key_relay.rate_bit_per_s"),
+        (["alice", "bob", "--rate", "1", "--avoid-node", "middle"], "NO_ROUTE", "relax --avoid-node"),
+        (["alice", "bob", "--rate", "1", "--max-hops", "1"], "NO_ROUTE", "relax --max-hops"),
+        (
+            ["alice", "bob", "--rate", "1", "--avoid-link", "no", "--pass-node", "zork"],
+            "NOT_FOUND",
+            "nodes/zork, links/no do",
+        ),
         (["alice", "bob", "--rate", "1", "--shares", "2"], "NO_DISJOINT_ROUTES", "middle"),
         (["alice", "bob", "--rate", "1", "--protection", "1+1"], "UNIMPLEMENTED", ""),
         (["alice", "bob", "--rate", "1", "--application", "nobody"], "NOT_FOUND", "applications/nobody"),
@@ -152,6 +159,14 @@ def test_a_refusal_names_reason_facts_and_what_to_do(run: Run, arguments: list[s
     ran = run("relay", "create", *arguments)
     refused(ran, reason)
     assert told in ran.err
+    assert ran.err.count("key_relay.") <= 1
+    assert "keyRelays/r-" not in ran.err
+
+
+def test_who_asks_at_the_agents_port_is_sent_to_the_other(run: Run, laboratory: Laboratory) -> None:
+    ran = run("--controller", laboratory.southbound, "get", "nodes")
+    refused(ran, "KIND_NOT_ALLOWED")
+    assert "port of the agents" in ran.err
 
 
 def test_what_does_not_exist_is_refused_everywhere(run: Run) -> None:

@@ -210,6 +210,20 @@ def test_a_person_at_a_terminal_gets_colours_and_the_same_words() -> None:
     assert b"alice:1 - middle:1" in shown
 
 
+def test_an_interrupt_before_all_is_imported_ends_with_130_and_no_traceback() -> None:
+    program = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'controller.cli.commands': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from controller.cli.main import main\n"
+        "sys.exit(main(['--help']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (Exit.INTERRUPTED, "")
+
+
 def test_a_fault_of_its_own_ends_with_1_and_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError("oh")

@@ -13,7 +13,7 @@ import typer.main
 
 from controller.__main__ import app as controller_app
 from controller.cli.arguments import normalised
-from controller.cli.main import app as qinetctl_app
+from controller.cli.commands import app as qinetctl_app
 from southbound.commands.main import app as agent_app
 from tests.support.pages import PAGES, ROOT, Command, anchors, commands, links
 

@@ -111,7 +111,7 @@ def test_a_key_of_256_bit_every_five_minutes_is_854_millibit_per_s() -> None:
     assert relay_from_pb("r", asked).demand.rate_millibit_per_s == 854
 
 
-@pytest.mark.parametrize("rate", [math.nan, 0.0, -0.0, -1.0, math.inf, -math.inf, 2.0**32])
+@pytest.mark.parametrize("rate", [math.nan, 0.0, -0.0, 1e-9, 0.0009, -1.0, math.inf, -math.inf, 2.0**32])
 def test_a_rate_that_is_none_is_refused_by_field(rate: float) -> None:
     asked = key_relay_pb2.KeyRelay(source="nodes/a", target="nodes/b", rate_bit_per_s=rate)
     with pytest.raises(InvalidValue) as refusal:
@@ -127,6 +127,7 @@ def test_a_rate_that_is_none_is_refused_by_field(rate: float) -> None:
         key_relay_pb2.KeyRate(key_size_bit=256, keys=1, interval=Duration(seconds=-1)),
         key_relay_pb2.KeyRate(key_size_bit=2**32 - 1, keys=2, interval=Duration(seconds=1)),
         key_relay_pb2.KeyRate(key_size_bit=1, keys=1, interval=Duration(seconds=1, nanos=-1)),
+        key_relay_pb2.KeyRate(key_size_bit=1, keys=1, interval=Duration(seconds=1001)),
     ],
 )
 def test_a_key_rate_that_is_none_is_refused_by_field(rate: key_relay_pb2.KeyRate) -> None:

@@ -169,6 +169,14 @@ def test_a_demand_that_cannot_be_met_is_refused(demand: Demand, refusal: type[Re
         asked(line(2), Create(document=KeyRelay(name="r", demand=demand)))
 
 
+def test_all_names_that_a_demand_gets_wrong_are_told_at_once() -> None:
+    demand = replace(DEMAND, target="nowhere", pass_nodes=frozenset({"zork"}), avoid_links=frozenset({"nope"}))
+    with pytest.raises(NotFound) as refusal:
+        asked(line(2), Create(document=KeyRelay(name="r", demand=demand)))
+    assert refusal.value.message == "nodes/nowhere, nodes/zork, links/nope do not exist"
+    assert refusal.value.facts()["resources"] == "nodes/nowhere,nodes/zork,links/nope"
+
+
 def test_a_relay_serves_an_application_whose_saes_are_at_its_ends_and_alone() -> None:
     snapshot = directory(APPLICATION)
     wanted = KeyRelay(name="r", demand=DEMAND, application="app")
