@@ -34,9 +34,10 @@ from southbound.agent.keyplane.events import (
     RaiseAlarm,
 )
 from southbound.agent.keyplane.plane import KeyPlane
+from southbound.agent.listening import ListenRefused, require_free, why_not
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
-from southbound.agent.peers import ListenRefused, Peers
+from southbound.agent.peers import Peers
 from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_reports
 from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write
 from southbound.agent.uplink import ControllerAddress, Uplink
@@ -127,6 +128,8 @@ class Agent:
             StoreRefused: The state directory cannot be used.
             ListenRefused: An address cannot be listened on.
         """
+        for listen in (plan.peer_listen, plan.delivery_listen):
+            await require_free(*listen)
         storage = await Storage.open(plan.state_dir, plan.node.name)
         agent: Agent | None = None
         try:
@@ -291,7 +294,7 @@ class Agent:
         try:
             _, bound = await delivery.start(host, port)
         except OSError as problem:
-            raise ListenRefused(f"{host}:{port}", problem.strerror or str(problem)) from None
+            raise ListenRefused(f"{host}:{port}", why_not(host, problem)) from None
         self._delivery = delivery
         return bound
 

@@ -12,7 +12,6 @@ import grpc
 import grpc.aio
 
 from controller.domain.names import is_label
-from controller.domain.refusals import Refusal
 from controller.identity.credentials import Tls, grpc_server_credentials, open_aio_channel
 from controller.identity.interceptor import IdentityInterceptor
 from controller.identity.peers import Identity, Kind, peer_identity
@@ -20,6 +19,7 @@ from qinet.peer.v1 import peer_pb2 as pb
 from qinet.peer.v1 import peer_pb2_grpc
 from southbound.agent.keyplane.events import Event, PeerDown, PeerUp, Received
 from southbound.agent.keyplane.messages import Message
+from southbound.agent.listening import ListenRefused
 from southbound.agent.peer_wire import message_from_pb, message_to_pb
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,6 @@ _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.so_reuseport", 0),
 )
-
-
-class ListenRefused(Refusal):
-    """An address cannot be listened on. Reason: ADDRESS_UNAVAILABLE."""
-
-    def __init__(self, address: str, problem: str) -> None:
-        super().__init__(
-            "ADDRESS_UNAVAILABLE",
-            f"{address}: cannot listen there ({problem}): is another agent running, or the port taken?",
-            {"address": address},
-        )
 
 
 class Post(Protocol):

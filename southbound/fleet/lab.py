@@ -12,7 +12,7 @@ from controller.identity.interceptor import IdentityInterceptor
 from controller.identity.peers import Kind
 from qinet.lab.v1 import lab_pb2 as pb
 from qinet.lab.v1 import lab_pb2_grpc
-from southbound.agent.peers import ListenRefused
+from southbound.agent.listening import ListenRefused, require_free
 from southbound.fleet.fleet import Fleet
 
 
@@ -91,31 +91,41 @@ def _code(refusal: Refusal) -> grpc.StatusCode:
 class LabServer:
     """The service on its port."""
 
-    def __init__(self, fleet: Fleet, tls: Tls) -> None:
-        """Serve a fleet under the identity of one of its nodes."""
+    def __init__(self, fleet: Fleet, tls: Tls, listen: tuple[str, int]) -> None:
+        """Prepare to serve a fleet under the identity of one of its nodes, at that host and port.
+
+        Raises:
+            InvalidValue: The host is not a loopback address.
+        """
+        host, _ = listen
+        if not _is_loopback(host):
+            raise InvalidValue(
+                "", ("--lab-listen", f"{host!r} is not a loopback address: faults are ordered locally only")
+            )
+        self._listen = listen
         self._tls = tls
         self._server = grpc.aio.server(
             interceptors=[IdentityInterceptor({Kind.USER})], options=[("grpc.so_reuseport", 0)]
         )
         lab_pb2_grpc.add_LabServiceServicer_to_server(LabService(fleet), self._server)
 
-    async def start(self, host: str, port: int) -> str:
-        """Listen; return host:port.
+    async def bind(self) -> str:
+        """Take the port and return host:port; nobody is answered before `serve`.
 
         Raises:
-            InvalidValue: The host is not a loopback address.
             ListenRefused: The address cannot be listened on.
         """
-        if not _is_loopback(host):
-            raise InvalidValue(
-                "", ("lab-listen", f"{host!r} is not a loopback address: faults are ordered locally only")
-            )
+        host, port = self._listen
+        await require_free(host, port)
         try:
             bound = self._server.add_secure_port(f"{host}:{port}", grpc_server_credentials(self._tls))
         except RuntimeError as problem:
             raise ListenRefused(f"{host}:{port}", str(problem)) from None
-        await self._server.start()
         return f"{host}:{bound}"
+
+    async def serve(self) -> None:
+        """Answer."""
+        await self._server.start()
 
     async def stop(self) -> None:
         """Stop; orders in progress end."""

@@ -7,8 +7,8 @@ import sqlite3
 import pytest
 
 from southbound.agent.keyplane.events import GetKeys
+from southbound.agent.listening import ListenRefused
 from southbound.agent.node import Agent
-from southbound.agent.peers import ListenRefused
 from southbound.agent.storage import Storage, Write
 from tests.integration.agent.scripted import NODES, Running, eventually
 

@@ -73,8 +73,10 @@ async def fleet(tmp_path: Path, pki: Path) -> AsyncIterator[Fleet]:
 
 @pytest.fixture
 async def lab(fleet: Fleet, pki: Path) -> AsyncIterator[str]:
-    server = LabServer(fleet, tls(pki, "node/alice"))
-    yield await server.start("127.0.0.1", 0)
+    server = LabServer(fleet, tls(pki, "node/alice"), ("127.0.0.1", 0))
+    address = await server.bind()
+    await server.serve()
+    yield address
     await server.stop()
 
 
@@ -187,10 +189,8 @@ async def test_only_users_order_faults(lab: str, pki: Path) -> None:
 
 
 async def test_the_lab_listens_on_loopback_only(fleet: Fleet, pki: Path) -> None:
-    server = LabServer(fleet, tls(pki, "node/alice"))
     with pytest.raises(InvalidValue, match="loopback"):
-        await server.start("0.0.0.0", 0)
-    await server.stop()
+        LabServer(fleet, tls(pki, "node/alice"), ("0.0.0.0", 0))
 
 
 async def test_a_fleet_without_a_certificate_or_with_an_unknown_node_does_not_start(tmp_path: Path, pki: Path) -> None:
@@ -232,6 +232,11 @@ def test_the_commands_run_a_fleet_and_one_node_of_it_apart(tmp_path: Path, pki: 
         assert cli("fault", "rate", "alice-middle", *state)[0] == Exit.USAGE
         assert cli("fault", "cut", "alice-middle", *state, "--user", "user/nobody")[0] == Exit.FILE
         assert cli("reset-election", "--state", str(tmp_path / "bob"))[0] == Exit.FILE
+        told_by_fleet = (tmp_path / "f" / "fleet.json").read_text()
+        other = start("fleet", *common, "--state", str(tmp_path / "f"))
+        assert other.wait(20) == Exit.FILE
+        assert b"another fleet has this state directory" in other.communicate()[1]
+        assert (tmp_path / "f" / "fleet.json").read_text() == told_by_fleet
         second = start("run", *common, "--state", str(tmp_path / "bob"), "--node", "bob")
         assert second.wait(20) == Exit.FILE
         assert b"another agent has this state directory" in second.communicate()[1]
@@ -278,6 +283,16 @@ def ready(process: "subprocess.Popen[bytes]", path: Path) -> dict[str, dict[str,
         (["--controller", "127.0.0.1:9", "--pki", "/nonexistent"], Exit.FILE, "ca.crt"),
         (["--controller", "127.0.0.1:9", "--topology", "/nonexistent.yaml"], Exit.FILE, "nonexistent.yaml"),
         (["--controller", "127.0.0.1:9", "--listen-peer", "9"], Exit.USAGE, "HOST:PORT"),
+        (
+            ["--controller", "127.0.0.1:9", "--listen-peer", "192.0.2.1:0"],
+            Exit.FILE,
+            "192.0.2.1 is not an address of this",
+        ),
+        (
+            ["--controller", "127.0.0.1:9", "--listen-delivery", "192.0.2.1:0"],
+            Exit.FILE,
+            "is not an address of this host",
+        ),
     ],
 )
 def test_a_command_line_that_cannot_be_says_what_is_wrong(
@@ -290,3 +305,16 @@ def test_a_command_line_that_cannot_be_says_what_is_wrong(
     assert result.exit_code == code
     assert word in result.output
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("listen", "code", "word"),
+    [("0.0.0.0:0", Exit.USAGE, "--lab-listen"), ("127.0.0.1", Exit.USAGE, "--lab-listen")],
+)
+def test_a_fleet_whose_lab_cannot_listen_there_starts_no_agent(
+    tmp_path: Path, pki: Path, listen: str, code: Exit, word: str
+) -> None:
+    common = ["--topology", str(TOPOLOGY), "--pki", str(pki), "--controller", "127.0.0.1:9"]
+    result = CliRunner().invoke(app, ["fleet", *common, "--state", str(tmp_path / "f"), "--lab-listen", listen])
+    assert (result.exit_code, word in result.output) == (code, True)
+    assert not (tmp_path / "f").exists()
