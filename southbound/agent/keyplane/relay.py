@@ -268,7 +268,7 @@ class Forwarder:
                 break
             traffic.acks.popleft()
             self._send_ack(link, ack, box)
-            traffic.scheduler.drew((ack.relay, ack.share), HOP_ACK_BIT)
+            traffic.scheduler.acknowledged((ack.relay, ack.share))
             sent = True
         return sent
 

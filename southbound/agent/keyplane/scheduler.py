@@ -4,6 +4,9 @@ One bucket per relay and link direction. It fills at the relay's reserved rate, 
 what ten seconds bring (and two chunks). A relay with a full enough bucket draws as long as key is left;
 one that has spent its bucket may still draw what exceeds the claims of all others. So a relay that asks
 for everything gets all that lies idle, and never what another has reserved.
+
+Acknowledgements have a bucket of their own: they answer to what the neighbour chose to send, lent key
+included, and must not use up what this direction was promised.
 """
 
 import math
@@ -26,43 +29,58 @@ def chunk_cost_bit(chunk_bit: int) -> int:
 
 @dataclass(slots=True)
 class Bucket:
-    """A relay's claim on a link direction, in bit; negative after it borrowed for acknowledgements."""
+    """A claim on a link direction, in bit; >= 0."""
 
     rate_bit_per_s: float
     depth_bit: float
     level_bit: float
     filled_s: float
 
+    @classmethod
+    def of(cls, rate_bit_per_s: float, message_bit: int, before: "Bucket | None", now_s: float) -> "Bucket":
+        """Return a bucket of a rate for messages of a size: full, or as full as the one before it."""
+        depth_bit = max(rate_bit_per_s * _FILL_S, 2.0 * message_bit) if rate_bit_per_s else 0.0
+        level_bit = depth_bit if before is None else min(depth_bit, before.level_bit)
+        return cls(rate_bit_per_s, depth_bit, level_bit, now_s)
+
     def fill(self, now_s: float) -> None:
         """Let time pass."""
         self.level_bit = min(self.depth_bit, self.level_bit + self.rate_bit_per_s * max(0.0, now_s - self.filled_s))
         self.filled_s = now_s
+
+    def drew(self, cost_bit: int) -> None:
+        """Charge what was drawn; what was borrowed is never asked back."""
+        self.level_bit = max(0.0, self.level_bit - cost_bit)
 
 
 class LinkScheduler:
     """The buckets of one link, in the direction that this node sends."""
 
     def __init__(self) -> None:
-        self._buckets: dict[RelayShare, Bucket] = {}
+        self._chunks: dict[RelayShare, Bucket] = {}
+        self._acks: dict[RelayShare, Bucket] = {}
 
     def configure(self, hops: Iterable[tuple[RelayHop, bool, bool]], now_s: float) -> None:
         """Set who has a claim: (hop, whether its forward chunks leave here, whether its backward ones do)."""
-        buckets: dict[RelayShare, Bucket] = {}
+        chunks: dict[RelayShare, Bucket] = {}
+        acks: dict[RelayShare, Bucket] = {}
         for hop, *sends in hops:
-            rate = 0.0
+            name = hop.relay, hop.share
+            cost_bit = chunk_cost_bit(hop.chunk_bit)
+            chunk_rate = ack_rate = 0.0
             for forward, here in zip((True, False), sends, strict=True):
                 chunks_per_s = hop.direction_rate_millibit_per_s(forward=forward) / 1000 / hop.chunk_bit
-                rate += chunks_per_s * (chunk_cost_bit(hop.chunk_bit) if here else HOP_ACK_BIT)
-            depth = max(rate * _FILL_S, 2.0 * chunk_cost_bit(hop.chunk_bit)) if rate else 0.0
-            name = hop.relay, hop.share
-            bucket = self._buckets.get(name)
-            level = depth if bucket is None else min(depth, bucket.level_bit)
-            buckets[name] = Bucket(rate, depth, level, now_s)
-        self._buckets = buckets
+                if here:
+                    chunk_rate += chunks_per_s * cost_bit
+                else:
+                    ack_rate += chunks_per_s * HOP_ACK_BIT
+            chunks[name] = Bucket.of(chunk_rate, cost_bit, self._chunks.get(name), now_s)
+            acks[name] = Bucket.of(ack_rate, HOP_ACK_BIT, self._acks.get(name), now_s)
+        self._chunks, self._acks = chunks, acks
 
     def order(self, names: Iterable[RelayShare], now_s: float) -> list[RelayShare]:
         """Return the relays, the one with the largest unspent part of its claim first."""
-        for bucket in self._buckets.values():
+        for bucket in (*self._chunks.values(), *self._acks.values()):
             bucket.fill(now_s)
         return sorted(names, key=lambda name: (-self._fullness(name), name))
 
@@ -70,23 +88,26 @@ class LinkScheduler:
         """Tell whether a relay may draw now, where `spare_bit` lies above the floor."""
         if cost_bit > spare_bit:
             return False
-        bucket = self._buckets.get(name)
+        bucket = self._chunks.get(name)
         if bucket is not None and bucket.level_bit >= cost_bit:
             return True
-        others = sum(max(0.0, other.level_bit) for key, other in self._buckets.items() if key != name)
+        others = sum(level_bit for other, level_bit in self.claims().items() if other != name)
         return cost_bit + math.ceil(others) <= spare_bit
 
     def drew(self, name: RelayShare, cost_bit: int) -> None:
-        """Charge a relay; what it borrowed is never asked back, an acknowledgement's debt up to one depth is."""
-        bucket = self._buckets.get(name)
-        if bucket is not None:
-            floor = -bucket.depth_bit if cost_bit <= HOP_ACK_BIT else min(0.0, bucket.level_bit)
-            bucket.level_bit = max(floor, bucket.level_bit - cost_bit)
+        """Charge a relay for a chunk."""
+        if (bucket := self._chunks.get(name)) is not None:
+            bucket.drew(cost_bit)
+
+    def acknowledged(self, name: RelayShare) -> None:
+        """Charge a relay for an acknowledgement."""
+        if (bucket := self._acks.get(name)) is not None:
+            bucket.drew(HOP_ACK_BIT)
 
     def claims(self) -> Mapping[RelayShare, float]:
         """Return every relay's present claim in bit."""
-        return {name: bucket.level_bit for name, bucket in self._buckets.items()}
+        return {name: bucket.level_bit + self._acks[name].level_bit for name, bucket in self._chunks.items()}
 
     def _fullness(self, name: RelayShare) -> float:
-        bucket = self._buckets.get(name)
+        bucket = self._chunks.get(name)
         return bucket.level_bit / bucket.depth_bit if bucket is not None and bucket.depth_bit else -1.0
