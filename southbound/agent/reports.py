@@ -18,7 +18,9 @@ from southbound.agent.link_meter import LinkMeter
 
 _BLOCKS_KEPT: Final = 256
 STARVED_WINDOW_S: Final = 30.0
+_STARVED_WINDOW_CHUNKS: Final = 4
 _STARVED_BELOW: Final = 0.9
+_SAMPLES_PER_WINDOW: Final = 100
 _COUNTERS: Final = {
     "links": ("consumed_bit", "burnt_bit"),
     "keyRelays": ("confirmed_bit", "delivered_bit", "voided_bit"),
@@ -90,7 +92,11 @@ class Totals:
 
 
 class StarvationWatch:
-    """Tells which relays get less than they were promised while their stock is low."""
+    """Tells which relays get less than they were promised while their stock is low.
+
+    Key comes chunk by chunk, so a relay is watched for as long as some chunks should take, and is granted one that
+    was about to come: else a slow relay would starve between any two of its chunks.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int], deque[tuple[float, int]]] = {}
@@ -101,15 +107,19 @@ class StarvationWatch:
         if key not in self._seen:
             self._seen = {old: seen for old, seen in self._seen.items() if old[0] != relay.relay}
             self._seen[key] = deque()
+        promised = relay_hop(hop).direction_rate_millibit_per_s(forward=hop.head == node)
+        if not promised:
+            return False
+        window_s = max(STARVED_WINDOW_S, _STARVED_WINDOW_CHUNKS * 1000 * hop.chunk_bit / promised)
         seen = self._seen[key]
-        seen.append((now_s, relay.confirmed_bit))
-        while len(seen) > 1 and seen[1][0] <= now_s - STARVED_WINDOW_S:
+        if not seen or now_s - seen[-1][0] >= window_s / _SAMPLES_PER_WINDOW:
+            seen.append((now_s, relay.confirmed_bit))
+        while len(seen) > 1 and seen[1][0] <= now_s - window_s:
             seen.popleft()
         span_s, confirmed = now_s - seen[0][0], relay.confirmed_bit - seen[0][1]
-        if span_s < STARVED_WINDOW_S or relay.available_bit >= hop.stock_low_bit:
+        if span_s < window_s or relay.available_bit >= hop.stock_low_bit:
             return False
-        promised = relay_hop(hop).direction_rate_millibit_per_s(forward=hop.head == node)
-        return confirmed * 1000 < _STARVED_BELOW * promised * span_s
+        return (confirmed + hop.chunk_bit) * 1000 < _STARVED_BELOW * promised * span_s
 
     def forget(self, relays: Iterable[str]) -> None:
         """Keep only these relays."""
