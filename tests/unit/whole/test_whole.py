@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from controller.domain.key_relay import Demand, Protection
 from controller.domain.refusals import AlreadyExists, Precondition
+from controller.service.requests import ApplyTopology, Request, UpdateAdministration
 from tests.support.networks import network
 from tests.support.whole_world import WholeWorld
 
-_NOT_NOW = {"NO_ROUTE", "NO_CAPACITY", "APPLICATION_TAKEN", "ALREADY_EXISTS"}
+_NOT_NOW = {"NO_ROUTE", "NO_CAPACITY", "APPLICATION_TAKEN", "ALREADY_EXISTS", "IN_USE", "OVER_RESERVED"}
 
 
 class Story:
@@ -22,10 +23,8 @@ class Story:
         # A tree, so that everybody can be reached, and some links more: detours, parallel links.
         pairs = [(names[at], names[self.chance.randrange(at)]) for at in range(1, nodes)]
         pairs += [(pair[0], pair[1]) for pair in (self.chance.sample(names, 2) for _ in range(extra_links))]
-        self.world = WholeWorld(
-            network((f"l{at}", *pair, self.chance.choice((1000, 3000, 6000))) for at, pair in enumerate(pairs)),
-            seed=seed,
-        )
+        self.whole = network((f"l{at}", *pair, self.chance.choice((1000, 3000, 6000))) for at, pair in enumerate(pairs))
+        self.world = WholeWorld(self.whole, seed=seed)
         self.names = names
         self.ends: dict[str, list[str]] = {}
 
@@ -56,16 +55,47 @@ class Story:
             self.world.delete(self.chance.choice(sorted(self.world.snapshot.relays)))
 
     def cut(self) -> None:
-        link = self.chance.choice(sorted(self.world.snapshot.links))
-        ends = self.world.snapshot.links[link].nodes
+        link = self.chance.choice(sorted(self.whole.links))
+        ends = self.whole.links[link].nodes
         self.world.cut(link, self.chance.choice((ends, ends, ends[:1], ends[1:])))
 
     def repair(self) -> None:
-        self.world.repair(self.chance.choice(sorted(self.world.snapshot.links)))
+        self.world.repair(self.chance.choice(sorted(self.whole.links)))
 
     def measure(self) -> None:
-        link = self.chance.choice(sorted(self.world.snapshot.links))
+        link = self.chance.choice(sorted(self.whole.links))
         self.world.measure(link, self.chance.choice((400, 2000, 8000)))
+
+    def apply_topology(self) -> None:
+        """Leave a link out of the topology, or bring all back."""
+        left_out = self.chance.choice((None, *sorted(self.whole.links)))
+        links = {name: link for name, link in self.whole.links.items() if name != left_out}
+        self.ask(ApplyTopology(nodes=self.whole.nodes, links=links))
+
+    def administrate(self) -> None:
+        links = self.world.snapshot.links
+        if links:
+            enabled, maintenance = self.chance.choice(((False, False), (True, True), (True, False)))
+            self.ask(
+                UpdateAdministration(
+                    collection="links",
+                    key=self.chance.choice(sorted(links)),
+                    admin_enabled=enabled,
+                    maintenance=maintenance,
+                )
+            )
+
+    def ask(self, request: Request) -> None:
+        try:
+            self.world.ask(request)
+        except Precondition as refusal:
+            if refusal.reason not in _NOT_NOW:
+                raise
+
+    def mend_topology(self) -> None:
+        self.ask(ApplyTopology(nodes=self.whole.nodes, links=self.whole.links))
+        for link in self.whole.links:
+            self.ask(UpdateAdministration(collection="links", key=link, admin_enabled=True, maintenance=False))
 
     def crash_agent(self) -> None:
         if self.chance.random() < 0.7:
@@ -115,15 +145,18 @@ class Story:
     def live(self, steps: int) -> None:
         acts = [self.create, self.create, self.create, self.delete, self.cut, self.repair, self.measure]
         acts += [self.crash_agent, self.world.restart_agents, self.restart_controller, self.break_session, self.leave]
+        acts += [self.apply_topology, self.administrate, self.mend_topology]
         acts += [self.break_stream, self.mend_streams, self.get, self.get, self.fetch]
         acts += [self.go_on, self.go_on, self.go_on, self.wait, self.wait, self.wait, self.wait_long]
+        self.world.run(2)
         self.create()
         self.create()
-        self.world.run(10)
+        self.world.run(8)
         for _ in range(steps):
             self.chance.choice(acts)()
             self.world.check()
         self.world.check_ledgers()
+        self.mend_topology()
         self.world.recover()
         self.world.check_quiet()
 
