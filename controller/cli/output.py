@@ -47,6 +47,9 @@ _STYLES: Final = {
 }
 
 
+_BETWEEN, _EDGES = 3, 2  # characters between columns of a coloured table, and at both its edges
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows under column names.
@@ -110,6 +113,30 @@ def plain(parts: Iterable[Part]) -> str:
     return "\n".join(blocks)
 
 
+def fitted(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return how wide each column is made, in characters: never narrower than its longest word.
+
+    Names stay whole, so that they can be copied: where there is not room for all, lines run over the edge.
+
+    Args:
+        rows: Cells, the heads included; each row as long.
+        room: For all columns together, without what stands between them.
+
+    >>> fitted([("NAME", "REMARKS"), ("a-long-name", "empty in 3s; stale")], 22)
+    [11, 11]
+    >>> fitted([("NAME", "REMARKS"), ("a-long-name", "empty in 3s; stale")], 9)
+    [11, 7]
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    spare = room - sum(widths)
+    for number, column in enumerate(columns):
+        more = min(max(map(len, column)) - widths[number], max(spare, 0))
+        widths[number] += more
+        spare -= more
+    return widths
+
+
 def show(parts: Sequence[Part]) -> None:
     """Print the parts: in colour where a person looks on, else plain."""
     if not sys.stdout.isatty():
@@ -130,11 +157,15 @@ def show(parts: Sequence[Part]) -> None:
             console.print(grid)
             continue
         table = RichTable(box=SIMPLE_HEAD, title=part.title or None, title_justify="left", pad_edge=False)
-        for column in part.columns:
-            table.add_column(column.upper(), overflow="fold")
-        for row in part.rows:
-            table.add_row(*(Text(clean(cell), style=_STYLES.get(cell, "")) for cell in row))
-        console.print(table)
+        heads = [column.upper() for column in part.columns]
+        rows = [[clean(cell) for cell in row] for row in part.rows]
+        frame = _BETWEEN * (len(heads) - 1) + _EDGES
+        widths = fitted([heads, *rows], console.width - frame)
+        for head, width in zip(heads, widths, strict=True):
+            table.add_column(head, width=width, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        Console(width=max(console.width, sum(widths) + frame)).print(table)
 
 
 def document(message: "Message") -> dict[str, Any]:

@@ -120,7 +120,8 @@ def link_remarks(link: Link) -> list[str]:
         found.append("stored key at its floor")
     if (administration := _administration(link)) != "enabled":
         found.append(administration)
-    if link.measurement.HasField("time_to_empty") and link.measurement.time_to_empty.seconds < _SOON_S:
+    lasting = link.measurement.HasField("time_to_empty") and link.measurement.time_to_empty.seconds < _SOON_S
+    if lasting and link.status != LinkStatus.LINK_STATUS_ACTIVE:  # one that generates is filled again
         found.append(f"empty in {shown_duration(link.measurement.time_to_empty)}")
     return found
 

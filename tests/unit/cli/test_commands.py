@@ -194,10 +194,11 @@ def test_a_reader_that_has_had_enough_is_no_reason_for_a_traceback() -> None:
         assert process.stderr.read() == ""
 
 
-def test_a_person_at_a_terminal_gets_colours_and_the_same_words() -> None:
+def at_terminal(columns: int, *arguments: str) -> str:
+    """Return what a person at a terminal of that width sees."""
     terminal, inside = pty.openpty()
-    program = [sys.executable, "-m", "controller.cli.main", "topology", "show", str(TOPOLOGIES / "line-3.yaml")]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160"}
+    program = [sys.executable, "-m", "controller.cli.main", *arguments]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
     with subprocess.Popen(program, stdout=inside, stderr=subprocess.DEVNULL, env=environment) as process:
         os.close(inside)
         shown = b""
@@ -206,8 +207,19 @@ def test_a_person_at_a_terminal_gets_colours_and_the_same_words() -> None:
                 shown += part
     os.close(terminal)
     assert process.returncode == Exit.DONE
-    assert b"\x1b[" in shown
-    assert b"alice:1 - middle:1" in shown
+    return shown.decode()
+
+
+def test_a_person_at_a_terminal_gets_colours_and_the_same_words() -> None:
+    shown = at_terminal(160, "topology", "show", str(TOPOLOGIES / "line-3.yaml"))
+    assert "\x1b[" in shown
+    assert "alice:1 - middle:1" in shown
+
+
+def test_a_narrow_terminal_breaks_no_name() -> None:
+    shown = at_terminal(80, "topology", "show", str(TOPOLOGIES / "tokyo-2010.yaml"))
+    for name in ("koganei-otemachi-apd", "koganei-otemachi-sspd"):
+        assert f"{name} " in shown
 
 
 def test_an_interrupt_before_all_is_imported_ends_with_130_and_no_traceback() -> None:

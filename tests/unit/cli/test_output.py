@@ -3,12 +3,16 @@
 import json
 
 import yaml
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.cli.output import Format, Sheet, Table, as_text, clean, document, plain
+from controller.cli.tables import link_remarks
 from qinet.northbound.v1.key_relay_pb2 import KeyRelay, Route, RouteHop
+from qinet.northbound.v1.link_pb2 import Link, LinkMeasurement
 from qinet.northbound.v1.node_pb2 import Node
+from qinet.types.v1 import types_pb2
 
 cells = st.text(max_size=12)
 
@@ -28,6 +32,12 @@ def test_columns_stand_where_the_widest_cell_puts_them() -> None:
 
 def test_facts_without_a_value_are_left_out_and_move_nothing() -> None:
     assert plain([Sheet(facts=(("state", "ACTIVE"), ("reason", "")))]) == "state:   ACTIVE\n"
+
+
+def test_a_link_that_generates_is_not_said_to_run_empty() -> None:
+    measured = LinkMeasurement(time_to_empty=Duration(seconds=0))
+    assert link_remarks(Link(status=types_pb2.LINK_STATUS_ACTIVE, measurement=measured)) == []
+    assert link_remarks(Link(status=types_pb2.LINK_STATUS_PASSIVE, measurement=measured)) == ["empty in 0ms"]
 
 
 @settings(deadline=None)
