@@ -125,8 +125,17 @@ def _state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: bool
         return RelayState.DEGRADED, "no session with " + ", ".join(f"nodes/{node}" for node in absent)
     if relay.starved_at:
         where = ", ".join(f"nodes/{node}" for node in sorted(relay.starved_at))
-        return RelayState.DEGRADED, f"less key than promised at {where}"
+        return RelayState.DEGRADED, f"less key than promised at {where}" + _dry_links(relay, snapshot)
     if relay.riding:
         down = ", ".join(f"links/{link}" for link in sorted(relay.links()) if not snapshot.condition(link).generating)
         return RelayState.ACTIVE, f"rides on the stored key of {down}"
     return RelayState.ACTIVE, ""
+
+
+def _dry_links(relay: KeyRelay, snapshot: Snapshot) -> str:
+    """Return what links of its routes explain a lack of key, for its reason; "" where none does by itself."""
+    down = sorted(link for link in relay.links() if not snapshot.condition(link).generating)
+    used_up = {link for link in down if snapshot.condition(link).exhausted}
+    return "".join(
+        f"; links/{link} is down" + (" and its stored key is used up" if link in used_up else "") for link in down
+    )

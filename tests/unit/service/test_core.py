@@ -1,10 +1,14 @@
 """What the core decides, among virtual agents."""
 
+from dataclasses import replace
+
 import pytest
 
 from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState
+from controller.domain.link import LinkCondition
 from controller.domain.refusals import AlreadyExists, NotServed, Precondition
 from controller.domain.snapshot import Snapshot
+from controller.service.lifecycle import with_state
 from controller.service.requests import Create, Delete
 from tests.support.networks import line, network, ring
 from tests.support.virtual_agents import VirtualNetwork
@@ -79,6 +83,24 @@ def test_without_a_detour_it_rides_on_stored_key_is_blocked_at_the_floor_and_com
     world.quiet()
     assert world.snapshot.relays["r"].state is RelayState.ACTIVE
     assert not world.snapshot.alarms
+
+
+def test_a_relay_that_lacks_key_names_the_link_that_is_down() -> None:
+    world = up(line(2))
+    world.create("r", "n00", "n02")
+    world.quiet()
+    snapshot = world.snapshot
+    starved = replace(snapshot.relays["r"], starved_at=frozenset({"n00"}))
+    link = starved.routes[0].links[0]
+    present = frozenset(snapshot.nodes)
+    assert (
+        with_state(starved, snapshot, present=present, told=True).state_reason == "less key than promised at nodes/n00"
+    )
+    dry = LinkCondition(down_at=frozenset({"n00"}), exhausted=True)
+    cut = replace(snapshot, conditions={**snapshot.conditions, link: dry})
+    found = with_state(starved, cut, present=present, told=True)
+    assert found.state is RelayState.DEGRADED
+    assert f"links/{link} is down and its stored key is used up" in found.state_reason
 
 
 def test_hold_off_rides_out_a_short_cut_and_moves_after_a_long_one() -> None:
