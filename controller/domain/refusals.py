@@ -42,10 +42,13 @@ class InvalidValue(Refusal):
 
 
 class NotFound(Refusal):
-    """A named resource does not exist, or several do not; the fact `resources` then has all, joined by commas."""
+    """A named resource does not exist, or several do not; the fact `resources` then has all, joined by commas.
 
-    def __init__(self, resource: str, *more: str) -> None:
-        message = f"{', '.join((resource, *more))} {'do' if more else 'does'} not exist"
+    `hint` says what does exist.
+    """
+
+    def __init__(self, resource: str, *more: str, hint: str = "") -> None:
+        message = f"{', '.join((resource, *more))} {'do' if more else 'does'} not exist" + (hint and f"; {hint}")
         facts = {"resource": resource}
         if more:
             facts["resources"] = ",".join((resource, *more))

@@ -65,7 +65,7 @@ class SimulatedNetwork:
             if node.name == name:
                 return node
         known = ", ".join(each.name for each in self._topology.nodes)
-        raise NotFound(f"nodes/{name} (topology {self._topology.name} has: {known})")
+        raise NotFound(f"nodes/{name}", hint=f"topology {self._topology.name} has {known}")
 
     def links_of(self, name: str) -> list[Link]:
         """Return the established links of a node."""

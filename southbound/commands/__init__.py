@@ -2,5 +2,5 @@
 
 import os
 
-# gRPC writes to stderr by itself, at its default level also about every connection that ends.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# gRPC writes to stderr by itself what we tell in words of our own. It reads this when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -68,14 +68,31 @@ def order(lab: Lab, fault: pb.OrderFaultRequest) -> tuple[Exit, str]:
     tls = load_tls(files_in(lab.pki, lab.user), expect=lab.user)
     with open_channel(tls, lab.address, lab.peer) as channel:
         try:
-            lab_pb2_grpc.LabServiceStub(channel).OrderFault(fault, timeout=_TIMEOUT_S)
+            answer = lab_pb2_grpc.LabServiceStub(channel).OrderFault(fault, timeout=_TIMEOUT_S)
         except grpc.RpcError as refused:
             code, details = _said(refused)
             if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
                 where = f"the lab at {lab.address} does not answer as {lab.peer}"
                 return Exit.UNREACHABLE, f"{where}: is the fleet running? ({details})"
             return Exit.REFUSED, details or code.name
-    return Exit.DONE, f"in force: {fault.WhichOneof('fault')}"
+    what = _in_force(fault)
+    return Exit.DONE, what if answer.changed else f"{what} already, nothing changed"
+
+
+def _in_force(fault: pb.OrderFaultRequest) -> str:
+    match fault.WhichOneof("fault"):
+        case "cut":
+            return f"links/{fault.cut.link}: cut"
+        case "repair":
+            return f"links/{fault.repair.link}: as new"
+        case "rate":
+            return f"links/{fault.rate.link}: rate at {fault.rate.factor:g} of what it was"
+        case "qber":
+            return f"links/{fault.qber.link}: QBER at {fault.qber.qber:g}"
+        case "crash":
+            return f"nodes/{fault.crash.node}: agent crashed"
+        case _:
+            return f"nodes/{fault.restart.node}: agent runs"
 
 
 def _said(refused: grpc.RpcError) -> tuple[grpc.StatusCode, str]:

@@ -123,7 +123,8 @@ class Kind(StrEnum):
     RESTART = "restart"
 
 
-@app.command(epilog=CODES_HELP)
+# A negative number is a value that is out of range, and no option of one digit.
+@app.command(epilog=CODES_HELP, context_settings={"ignore_unknown_options": True})
 def fault(
     *,
     kind: Annotated[Kind, typer.Argument(help="cut|repair|rate|qber a link, crash|restart an agent.")],
@@ -145,6 +146,9 @@ def fault(
     """Order a fault of a running fleet: a cut fibre, less rate, a higher QBER, a crashed agent; or end one."""
     if (value is not None) is not (kind in {Kind.RATE, Kind.QBER}):
         _leave(Exit.USAGE, f"{kind} takes {'a value' if value is None else 'no value'}: see qinet-agent fault --help")
+    most = 1.0 if kind is Kind.RATE else 0.5
+    if value is not None and not 0.0 <= value <= most:
+        _leave(Exit.USAGE, f"{kind} takes a value in 0..{most:g}, not {value:g}")
     request = _request(kind, name, value or 0.0)
     where = _refusing(lambda: find_lab(state, address=lab, peer=lab_identity, pki=pki, user=user))
     code, message = _refusing(lambda: order(where, request))

@@ -112,44 +112,46 @@ class Fleet:
             agents, self._agents = list(self._agents.values()), {}
             await asyncio.gather(*(agent.stop() for agent in agents))
 
-    async def crash(self, node: str) -> None:
-        """Stop a node's agent as if its process were killed; one that does not run is no mistake.
+    async def crash(self, node: str) -> bool:
+        """Stop a node's agent as if its process were killed; return whether it ran.
 
         Raises:
             NotFound: This fleet has no such node.
         """
         self._require_node(node)
         async with self._changing:
-            await self._drop(node)
+            return await self._drop(node)
 
-    async def restart(self, node: str) -> None:
-        """Start a crashed agent from its store; one that runs is no mistake.
+    async def restart(self, node: str) -> bool:
+        """Start a crashed agent from its store; return whether it did not run.
 
         Raises:
             NotFound: This fleet has no such node.
         """
         self._require_node(node)
         async with self._changing:
-            if node not in self._agents:
-                await self._start(node)
+            if node in self._agents:
+                return False
+            await self._start(node)
+            return True
 
-    def cut(self, link: str) -> None:
-        """Cut a link's fibre.
+    def cut(self, link: str) -> bool:
+        """Cut a link's fibre; return whether that changes anything, as the others do.
 
         Raises:
             NotFound: There is no such link.
         """
-        self._order(link, replace(self._condition(link), cut=True))
+        return self._order(link, replace(self._condition(link), cut=True))
 
-    def repair(self, link: str) -> None:
+    def repair(self, link: str) -> bool:
         """Make a link as new again.
 
         Raises:
             NotFound: There is no such link.
         """
-        self._order(link, Condition())
+        return self._order(link, Condition())
 
-    def rate(self, link: str, factor: float) -> None:
+    def rate(self, link: str, factor: float) -> bool:
         """Leave a part of a link's rate.
 
         Raises:
@@ -158,9 +160,9 @@ class Fleet:
         """
         if not 0.0 <= factor <= 1.0:
             raise InvalidValue(f"links/{link}", ("factor", f"{factor} is not in [0, 1]"))
-        self._order(link, replace(self._condition(link), factor=factor))
+        return self._order(link, replace(self._condition(link), factor=factor))
 
-    def qber(self, link: str, qber: float) -> None:
+    def qber(self, link: str, qber: float) -> bool:
         """Have a link's modules measure that from the block on that runs now.
 
         Raises:
@@ -169,7 +171,7 @@ class Fleet:
         """
         if not 0.0 <= qber <= 0.5:
             raise InvalidValue(f"links/{link}", ("qber", f"{qber} is not in [0, 0.5]"))
-        self._order(link, replace(self._condition(link), qber=qber))
+        return self._order(link, replace(self._condition(link), qber=qber))
 
     def _condition(self, link: str) -> Condition:
         return self._channel(link).condition
@@ -177,19 +179,22 @@ class Fleet:
     def _channel(self, link: str) -> SimulatedChannel:
         channel = self._network.channel(link)
         if channel is None:
-            raise NotFound(f"links/{link} (this fleet's links: {', '.join(self.channels)})")
+            raise NotFound(f"links/{link}", hint=f"this fleet has {', '.join(self.channels)}")
         return channel
 
-    def _order(self, link: str, condition: Condition) -> None:
+    def _order(self, link: str, condition: Condition) -> bool:
+        if condition == self._condition(link):
+            return False
         clock = next(iter(self._plans.values())).clock
         self._channel(link).order(condition, clock.wall_ms())
         log.warning(
             "fault ordered link=%s cut=%s factor=%g qber=%s", link, condition.cut, condition.factor, condition.qber
         )
+        return True
 
     def _require_node(self, node: str) -> None:
         if node not in self._plans:
-            raise NotFound(f"nodes/{node} (this fleet's nodes: {', '.join(self._plans)})")
+            raise NotFound(f"nodes/{node}", hint=f"this fleet has {', '.join(self._plans)}")
 
     async def _start(self, name: str) -> None:
         agent = await Agent.start(self._plans[name])
@@ -204,10 +209,12 @@ class Fleet:
                 del self._agents[name]
                 await agent.crash()
 
-    async def _drop(self, name: str) -> None:
+    async def _drop(self, name: str) -> bool:
         if (watch := self._watches.pop(name, None)) is not None:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        if (agent := self._agents.pop(name, None)) is not None:
-            await agent.crash()
-            log.warning("agent crashed by order node=%s", name)
+        if (agent := self._agents.pop(name, None)) is None:
+            return False
+        await agent.crash()
+        log.warning("agent crashed by order node=%s", name)
+        return True

@@ -30,10 +30,10 @@ class LabService(lab_pb2_grpc.LabServiceServicer):
         """Put a fault in force; see lab.proto."""
         ordered_s = time.monotonic()
         try:
-            await self._order(request)
+            changed = await self._order(request)
         except Refusal as refusal:
             await context.abort(_code(refusal), refusal.message)
-        return pb.OrderFaultResponse(monotonic_s=ordered_s)
+        return pb.OrderFaultResponse(monotonic_s=ordered_s, changed=changed)
 
     async def GetFleet(
         self, request: pb.GetFleetRequest, context: "grpc.aio.ServicerContext[pb.GetFleetRequest, pb.GetFleetResponse]"
@@ -61,21 +61,21 @@ class LabService(lab_pb2_grpc.LabServiceServicer):
             ],
         )
 
-    async def _order(self, request: pb.OrderFaultRequest) -> None:
+    async def _order(self, request: pb.OrderFaultRequest) -> bool:
         fleet = self._fleet
         match request.WhichOneof("fault"):
             case "cut":
-                fleet.cut(request.cut.link)
+                return fleet.cut(request.cut.link)
             case "repair":
-                fleet.repair(request.repair.link)
+                return fleet.repair(request.repair.link)
             case "rate":
-                fleet.rate(request.rate.link, request.rate.factor)
+                return fleet.rate(request.rate.link, request.rate.factor)
             case "qber":
-                fleet.qber(request.qber.link, request.qber.qber)
+                return fleet.qber(request.qber.link, request.qber.qber)
             case "crash":
-                await fleet.crash(request.crash.node)
+                return await fleet.crash(request.crash.node)
             case "restart":
-                await fleet.restart(request.restart.node)
+                return await fleet.restart(request.restart.node)
             case _:
                 raise InvalidValue("", ("fault", "is required: cut, repair, rate, qber, crash or restart"))
 

@@ -225,7 +225,20 @@ def test_the_commands_run_a_fleet_and_one_node_of_it_apart(tmp_path: Path, pki: 
             return result.exit_code, result.output
 
         state = ("--state", str(tmp_path / "f"))
-        assert cli("fault", "cut", "alice-middle", *state) == (Exit.DONE, "in force: cut\n")
+        assert cli("fault", "cut", "alice-middle", *state) == (Exit.DONE, "links/alice-middle: cut\n")
+        already = "links/alice-middle: cut already, nothing changed\n"
+        assert cli("fault", "cut", "alice-middle", *state) == (Exit.DONE, already)
+        assert cli("fault", "repair", "alice-middle", *state) == (Exit.DONE, "links/alice-middle: as new\n")
+        assert cli("fault", "restart", "alice", *state)[1] == "nodes/alice: agent runs already, nothing changed\n"
+        code, output = cli("fault", "cut", "nope", *state)
+        assert (code, output) == (
+            Exit.REFUSED,
+            "qinet-agent: links/nope does not exist; this fleet has alice-middle, bob-middle\n",
+        )
+        for kind, value, most in (("rate", "-1", "1"), ("rate", "nan", "1"), ("qber", "0.6", "0.5")):
+            code, output = cli("fault", kind, "alice-middle", value, *state)
+            assert (code, output) == (Exit.USAGE, f"qinet-agent: {kind} takes a value in 0..{most}, not {value}\n")
+        assert cli("fault", "cut", "alice-middle", "--stat", "x")[0] == Exit.USAGE
         code, output = cli("fault", "crash", "bob", *state)
         assert code == Exit.REFUSED
         assert "alice, middle" in output
@@ -279,7 +292,11 @@ def ready(process: "subprocess.Popen[bytes]", path: Path) -> dict[str, dict[str,
     ("arguments", "code", "word"),
     [
         (["--controller", "nowhere"], Exit.USAGE, "HOST:PORT"),
-        (["--controller", "127.0.0.1:9", "--node", "nope"], Exit.FILE, "nodes/nope"),
+        (
+            ["--controller", "127.0.0.1:9", "--node", "nope"],
+            Exit.FILE,
+            "nodes/nope does not exist; topology line-3 has",
+        ),
         (["--controller", "127.0.0.1:9", "--pki", "/nonexistent"], Exit.FILE, "ca.crt"),
         (["--controller", "127.0.0.1:9", "--topology", "/nonexistent.yaml"], Exit.FILE, "nonexistent.yaml"),
         (["--controller", "127.0.0.1:9", "--listen-peer", "9"], Exit.USAGE, "HOST:PORT"),

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16qinet/lab/v1/lab.proto\x12\x0cqinet.lab.v1\"\x9c\x02\n\x11OrderFaultRequest\x12%\n\x03\x63ut\x18\x01 \x01(\x0b\x32\x16.qinet.lab.v1.CutFaultH\x00\x12+\n\x06repair\x18\x02 \x01(\x0b\x32\x19.qinet.lab.v1.RepairFaultH\x00\x12\'\n\x04rate\x18\x03 \x01(\x0b\x32\x17.qinet.lab.v1.RateFaultH\x00\x12\'\n\x04qber\x18\x04 \x01(\x0b\x32\x17.qinet.lab.v1.QberFaultH\x00\x12)\n\x05\x63rash\x18\x05 \x01(\x0b\x32\x18.qinet.lab.v1.CrashFaultH\x00\x12-\n\x07restart\x18\x06 \x01(\x0b\x32\x1a.qinet.lab.v1.RestartFaultH\x00\x42\x07\n\x05\x66\x61ult\")\n\x12OrderFaultResponse\x12\x13\n\x0bmonotonic_s\x18\x01 \x01(\x01\"\x18\n\x08\x43utFault\x12\x0c\n\x04link\x18\x01 \x01(\t\"\x1b\n\x0bRepairFault\x12\x0c\n\x04link\x18\x01 \x01(\t\")\n\tRateFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\x01\"\'\n\tQberFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0c\n\x04qber\x18\x02 \x01(\x01\"\x1a\n\nCrashFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x1c\n\x0cRestartFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x11\n\x0fGetFleetRequest\"b\n\x10GetFleetResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.qinet.lab.v1.FleetNode\x12&\n\x05links\x18\x02 \x03(\x0b\x32\x17.qinet.lab.v1.FleetLink\"Z\n\tFleetNode\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x18\n\x10\x64\x65livery_address\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\"W\n\tFleetLink\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0b\n\x03\x63ut\x18\x02 \x01(\x08\x12\x13\n\x0brate_factor\x18\x03 \x01(\x01\x12\x11\n\x04qber\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_qber2\xa8\x01\n\nLabService\x12O\n\nOrderFault\x12\x1f.qinet.lab.v1.OrderFaultRequest\x1a .qinet.lab.v1.OrderFaultResponse\x12I\n\x08GetFleet\x12\x1d.qinet.lab.v1.GetFleetRequest\x1a\x1e.qinet.lab.v1.GetFleetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16qinet/lab/v1/lab.proto\x12\x0cqinet.lab.v1\"\x9c\x02\n\x11OrderFaultRequest\x12%\n\x03\x63ut\x18\x01 \x01(\x0b\x32\x16.qinet.lab.v1.CutFaultH\x00\x12+\n\x06repair\x18\x02 \x01(\x0b\x32\x19.qinet.lab.v1.RepairFaultH\x00\x12\'\n\x04rate\x18\x03 \x01(\x0b\x32\x17.qinet.lab.v1.RateFaultH\x00\x12\'\n\x04qber\x18\x04 \x01(\x0b\x32\x17.qinet.lab.v1.QberFaultH\x00\x12)\n\x05\x63rash\x18\x05 \x01(\x0b\x32\x18.qinet.lab.v1.CrashFaultH\x00\x12-\n\x07restart\x18\x06 \x01(\x0b\x32\x1a.qinet.lab.v1.RestartFaultH\x00\x42\x07\n\x05\x66\x61ult\":\n\x12OrderFaultResponse\x12\x13\n\x0bmonotonic_s\x18\x01 \x01(\x01\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"\x18\n\x08\x43utFault\x12\x0c\n\x04link\x18\x01 \x01(\t\"\x1b\n\x0bRepairFault\x12\x0c\n\x04link\x18\x01 \x01(\t\")\n\tRateFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\x01\"\'\n\tQberFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0c\n\x04qber\x18\x02 \x01(\x01\"\x1a\n\nCrashFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x1c\n\x0cRestartFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x11\n\x0fGetFleetRequest\"b\n\x10GetFleetResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.qinet.lab.v1.FleetNode\x12&\n\x05links\x18\x02 \x03(\x0b\x32\x17.qinet.lab.v1.FleetLink\"Z\n\tFleetNode\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x18\n\x10\x64\x65livery_address\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\"W\n\tFleetLink\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0b\n\x03\x63ut\x18\x02 \x01(\x08\x12\x13\n\x0brate_factor\x18\x03 \x01(\x01\x12\x11\n\x04qber\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_qber2\xa8\x01\n\nLabService\x12O\n\nOrderFault\x12\x1f.qinet.lab.v1.OrderFaultRequest\x1a .qinet.lab.v1.OrderFaultResponse\x12I\n\x08GetFleet\x12\x1d.qinet.lab.v1.GetFleetRequest\x1a\x1e.qinet.lab.v1.GetFleetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERFAULTREQUEST']._serialized_start=41
   _globals['_ORDERFAULTREQUEST']._serialized_end=325
   _globals['_ORDERFAULTRESPONSE']._serialized_start=327
-  _globals['_ORDERFAULTRESPONSE']._serialized_end=368
-  _globals['_CUTFAULT']._serialized_start=370
-  _globals['_CUTFAULT']._serialized_end=394
-  _globals['_REPAIRFAULT']._serialized_start=396
-  _globals['_REPAIRFAULT']._serialized_end=423
-  _globals['_RATEFAULT']._serialized_start=425
-  _globals['_RATEFAULT']._serialized_end=466
-  _globals['_QBERFAULT']._serialized_start=468
-  _globals['_QBERFAULT']._serialized_end=507
-  _globals['_CRASHFAULT']._serialized_start=509
-  _globals['_CRASHFAULT']._serialized_end=535
-  _globals['_RESTARTFAULT']._serialized_start=537
-  _globals['_RESTARTFAULT']._serialized_end=565
-  _globals['_GETFLEETREQUEST']._serialized_start=567
-  _globals['_GETFLEETREQUEST']._serialized_end=584
-  _globals['_GETFLEETRESPONSE']._serialized_start=586
-  _globals['_GETFLEETRESPONSE']._serialized_end=684
-  _globals['_FLEETNODE']._serialized_start=686
-  _globals['_FLEETNODE']._serialized_end=776
-  _globals['_FLEETLINK']._serialized_start=778
-  _globals['_FLEETLINK']._serialized_end=865
-  _globals['_LABSERVICE']._serialized_start=868
-  _globals['_LABSERVICE']._serialized_end=1036
+  _globals['_ORDERFAULTRESPONSE']._serialized_end=385
+  _globals['_CUTFAULT']._serialized_start=387
+  _globals['_CUTFAULT']._serialized_end=411
+  _globals['_REPAIRFAULT']._serialized_start=413
+  _globals['_REPAIRFAULT']._serialized_end=440
+  _globals['_RATEFAULT']._serialized_start=442
+  _globals['_RATEFAULT']._serialized_end=483
+  _globals['_QBERFAULT']._serialized_start=485
+  _globals['_QBERFAULT']._serialized_end=524
+  _globals['_CRASHFAULT']._serialized_start=526
+  _globals['_CRASHFAULT']._serialized_end=552
+  _globals['_RESTARTFAULT']._serialized_start=554
+  _globals['_RESTARTFAULT']._serialized_end=582
+  _globals['_GETFLEETREQUEST']._serialized_start=584
+  _globals['_GETFLEETREQUEST']._serialized_end=601
+  _globals['_GETFLEETRESPONSE']._serialized_start=603
+  _globals['_GETFLEETRESPONSE']._serialized_end=701
+  _globals['_FLEETNODE']._serialized_start=703
+  _globals['_FLEETNODE']._serialized_end=793
+  _globals['_FLEETLINK']._serialized_start=795
+  _globals['_FLEETLINK']._serialized_end=882
+  _globals['_LABSERVICE']._serialized_start=885
+  _globals['_LABSERVICE']._serialized_end=1053
 # @@protoc_insertion_point(module_scope)

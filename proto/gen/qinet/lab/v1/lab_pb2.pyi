@@ -81,16 +81,20 @@ class OrderFaultResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MONOTONIC_S_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
     monotonic_s: _builtins.float
     """When it came into force; monotonic clock of the fleet's host, s."""
+    changed: _builtins.bool
+    """Whether it changed anything: false when it was in force already."""
     def __init__(
         self,
         *,
         monotonic_s: _builtins.float = ...,
+        changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["monotonic_s", b"monotonic_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "monotonic_s", b"monotonic_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
