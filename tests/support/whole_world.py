@@ -479,7 +479,7 @@ class WholeWorld:
             assert relay.releasing == ()
             if relay.state is RelayState.ACTIVE:
                 self._check_flow(relay)
-            else:
+            elif relay.state is RelayState.BLOCKED:
                 with pytest.raises(Refusal):
                     served_routes(self.snapshot, relay.demand)
         kinds = {alarm.kind for alarm in self.snapshot.alarms.values()}
