@@ -21,6 +21,7 @@ from qinet.southbound.v1 import agent_pb2_grpc
 from southbound.agent.configuration import Accepted, Configuration, Update
 from southbound.agent.notices import Notices
 from southbound.agent.session import Apply, Effect, End, Remember, Say, Session, Welcomed
+from southbound.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class Uplink:
         self._notices = notices
         self._nudged = asyncio.Event()
         self._report_wanted = False
+        self._repeats = Repeats()
         self.connected = False
 
     def nudge(self, *, report: bool = False) -> None:
@@ -122,12 +124,19 @@ class Uplink:
                 except (_Ended, grpc.aio.AioRpcError) as end:
                     stood, self.connected = self.connected, False
                     failures = 0 if stood else failures + 1
-                    # The first refusals are worth a line, their repeats are not.
-                    level = logging.WARNING if stood or failures <= len(self._controllers) else logging.DEBUG
-                    log.log(level, "no session node=%s controller=%s why=%s", self._node, controller.address, _why(end))
+                    self._tell_end(controller, end, stood=stood)
                 finally:
                     self.connected = False
                 await asyncio.sleep(_delay_s(failures))
+
+    def _tell_end(self, controller: ControllerAddress, end: Exception, *, stood: bool) -> None:
+        why = _why(end)
+        log.debug("session ended node=%s controller=%s details=%s", self._node, controller.address, why)
+        line = f"no session node={self._node} controller={controller.address} why={explained(why, controller)}"
+        # That a session is lost is news each time; that there is none still is not.
+        told = line if stood else self._repeats.note(line, time.monotonic())
+        if told is not None:
+            log.warning("%s", told)
 
     async def _hold(self, controller: ControllerAddress) -> None:
         identity = Identity(Kind.CONTROLLER, controller.name)
@@ -254,6 +263,28 @@ def _delay_s(failures: int) -> float:
     longest_s = min(_LAST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(failures, 16))
     # Half of it by chance, so that the agents of a network that lost its controller do not come back at once.
     return longest_s * (0.5 + secrets.randbelow(1000) / 2000)
+
+
+def explained(why: str, controller: ControllerAddress) -> str:
+    """Return why there is no session in words that name the remedy, where gRPC's own do not."""
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        return (
+            "the controller's certificate is not of our CA, or not valid now: start agent and controller with "
+            "certificates that one CA issued (`qinetctl pki issue`), and check the clocks"
+        )
+    if "Hostname Verification" in why:
+        return (
+            f"who answers there is not controller/{controller.name}: "
+            "name the one that is with --controller NAME@HOST:PORT"
+        )
+    if "handshake" in why.lower() or why.endswith("Socket closed"):
+        return (
+            "the connection was closed at once: the controller may refuse our certificate (of another CA, or not valid "
+            "now: `qinetctl pki issue node/NAME` with its CA), or something else listens there"
+        )
+    if "Connection refused" in why:
+        return "nothing listens there: is the controller running, and its southbound address this one?"
+    return why
 
 
 def _why(end: Exception) -> str:

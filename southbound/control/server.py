@@ -27,6 +27,7 @@ from southbound.control.endings import Code, Ending, SessionRefused
 from southbound.control.registry import Registry
 from southbound.control.session import AgentSession, ignore
 from southbound.control.settings import ControlSettings
+from southbound.repeats import Repeats
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class AgentServer(rpc.AgentServiceServicer):
         self._server: grpc.aio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = False
+        self._repeats = Repeats()
 
     @property
     def registry(self) -> Registry:
@@ -146,7 +148,9 @@ class AgentServer(rpc.AgentServiceServicer):
         try:
             session = await self._open(node, context)
         except SessionRefused as refusal:
-            log.warning("agent refused node=%s reason=%s: %s", node, refusal.ending.reason, refusal.ending.message)
+            line = f"agent refused node={node} reason={refusal.ending.reason}: {refusal.ending.message}"
+            if (told := self._repeats.note(line, self._clock.monotonic_ms() / 1000)) is not None:
+                log.warning("%s", told)
             await context.abort(*_answer(refusal.ending))
         if session is None:
             return

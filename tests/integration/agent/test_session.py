@@ -1,6 +1,8 @@
 """What an agent and its controller tell each other, over real gRPC."""
 
 import asyncio
+import logging
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -276,3 +278,15 @@ async def test_peers_are_who_their_certificates_say_and_wanted(running: Running)
     assert await exchange(running.line, "node/aa", "b", address, "aa") is not_wanted
     assert await exchange(running.line, "node/a", "c", address, "a") is grpc.StatusCode.UNAVAILABLE
     assert running.agents["b"].peers == frozenset()
+
+
+async def test_an_agent_with_a_certificate_of_another_ca_says_so_once_and_what_helps(
+    controller: Controller, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "southbound.agent.uplink")
+    agent = await Line(tmp_path / "other").start("a", controller.address)
+    await eventually(lambda: caplog.text.count("session ended node=a") > 1)
+    await agent.stop()
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "the controller's certificate is not of our CA" in line
+    assert "OPENSSL" not in line
