@@ -141,6 +141,14 @@ class StockState:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadReady:
+    """The sender is head of a relay and has this version of its route (0: none); the tail waits for it."""
+
+    relay: str
+    route_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkConfirm:
     """The sender, far end of a chunk, holds it durably; `tag` is the masked hash of what it holds."""
 
@@ -222,6 +230,7 @@ Message = (
     | Chunk
     | ChunkAck
     | StockState
+    | HeadReady
     | ChunkConfirm
     | ChunkVoid
     | Assign

@@ -38,6 +38,7 @@ from southbound.agent.keyplane.messages import (
     ChunkConfirm,
     ChunkVoid,
     HashKeyDrawn,
+    HeadReady,
     KeyVoid,
     KeyVoided,
     LinkState,
@@ -308,7 +309,7 @@ class KeyPlane:
                 link = self._links.get(message.link)
                 if link is not None and link.neighbour == node:
                     self._received_on_link(link, message, box)
-            case StockState() | ChunkConfirm() | ChunkVoid():
+            case StockState() | HeadReady() | ChunkConfirm() | ChunkVoid():
                 stock = self._stocks.get(message.relay)
                 if stock is not None and stock.far_node == node:
                     self._received_for_stock(stock, message, box)
@@ -344,11 +345,13 @@ class KeyPlane:
                 self._forwarder.on_ack(link, message, box)
 
     def _received_for_stock(
-        self, stock: RelayStock, message: StockState | ChunkConfirm | ChunkVoid, box: Outbox
+        self, stock: RelayStock, message: StockState | HeadReady | ChunkConfirm | ChunkVoid, box: Outbox
     ) -> None:
         match message:
             case StockState():
                 stock.on_state(message, box)
+            case HeadReady():
+                stock.on_head_ready(message)
             case ChunkConfirm():
                 stock.on_confirm(message, box)
             case ChunkVoid():

@@ -12,7 +12,7 @@ from controller.domain.capacity import END_TO_END_CHECK_BIT
 from southbound.agent.keyplane.events import AlarmKind, ClearAlarm, Record, RelayFigures, RouteConfirmed
 from southbound.agent.keyplane.gf128 import TAG_BYTES, PolynomialHash, bind
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
-from southbound.agent.keyplane.messages import ChunkConfirm, ChunkVoid, Cut, StockMark, StockState
+from southbound.agent.keyplane.messages import ChunkConfirm, ChunkVoid, Cut, HeadReady, StockMark, StockState
 from southbound.agent.keyplane.outbox import NEVER, Outbox
 from southbound.agent.keyplane.settings import RelayHop
 
@@ -76,6 +76,8 @@ class RelayStock:
         self._last_id = 0
         self._last_held_id = 0
         self._before_connect_id = 0
+        self._head_version = 0
+        """What the other end, as head, told last on this stream."""
         self._was_older = False
         self._filling = False
         self._pause_s = 0.0
@@ -95,20 +97,26 @@ class RelayStock:
             self._paused_until_s = -NEVER
             self._probe_s = _PROBE_TIMEOUT_S
             self._proven = False
+        ready = self._ready_version
         self.hop = hop
+        if self.told and self._ready_version != ready:
+            self._tell_ready(box)
 
     def connect(self, box: Outbox) -> None:
         """Tell the other end what we hold of it; ours counts when it has told the same."""
         self.synchronised, self.told = False, True
+        self._head_version = 0
         self._before_connect_id = self._last_id
         # After a restart they are in any order, and the oldest is to be cut first.
         self.own = dict(sorted(self.own.items()))
         self._in_flight = dict(sorted(self._in_flight.items()))
         self.tell(box, answers=False)
+        self._tell_ready(box)
 
     def disconnect(self) -> None:
         """Hand out nothing until both ends have compared their stocks again."""
         self.synchronised = self.told = False
+        self._head_version = 0
 
     def tell(self, box: Outbox, *, answers: bool) -> None:
         """List all that is held."""
@@ -119,6 +127,8 @@ class RelayStock:
         """Void what the far end does not hold, and what we do not; confirm what both do."""
         if not state.answers:
             self.tell(box, answers=True)
+            # The other end may have begun to know the relay only now, and missed what we told before.
+            self._tell_ready(box)
         theirs = {mark.chunk_id: mark for mark in state.chunks}
         # A chunk that was sent since then may still be on its way; one that was confirmed can't be.
         unknown = [chunk for chunk in self.own.values() if chunk.chunk_id not in theirs]
@@ -142,6 +152,17 @@ class RelayStock:
                 self._cut(chunk, min(mark.mark_bit, chunk.mark_bit + chunk.left_bit), "own", box)
         self.synchronised = True
 
+    def on_head_ready(self, message: HeadReady) -> None:
+        """Keep what the head has, whether or not we have it yet: with the head the whole route stands."""
+        self._head_version = message.route_version
+
+    @property
+    def _ready_version(self) -> int:
+        return self.hop.route_version if self.hop is not None and self.node == self.hop.head else 0
+
+    def _tell_ready(self, box: Outbox) -> None:
+        box.send(self.far_node, HeadReady(self.relay, self._ready_version))
+
     # ------------------------------------------------------------ origin
 
     @property
@@ -160,6 +181,9 @@ class RelayStock:
         if hop is None or not self.synchronised or now_s < self._paused_until_s:
             return False
         if not hop.direction_rate_millibit_per_s(forward=self.node == hop.head):
+            return False
+        if self.node == hop.tail and self._head_version != hop.route_version:
+            # The head is told of a route last: before, some node on the way would refuse the chunk.
             return False
         in_flight = len(self._in_flight)
         if in_flight >= (_IN_FLIGHT if self._proven else 1):

@@ -88,6 +88,7 @@ class PeerMessage(_message.Message):
     ASSIGNED_FIELD_NUMBER: _builtins.int
     KEY_VOID_FIELD_NUMBER: _builtins.int
     KEY_VOIDED_FIELD_NUMBER: _builtins.int
+    HEAD_READY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___PeerHello:
         """Names the sender; first on a stream, and only there."""
@@ -152,6 +153,10 @@ class PeerMessage(_message.Message):
     def key_voided(self) -> Global___KeyVoided:
         """A far end has erased them."""
 
+    @_builtins.property
+    def head_ready(self) -> Global___HeadReady:
+        """The head of a relay has a version of its route."""
+
     def __init__(
         self,
         *,
@@ -171,12 +176,13 @@ class PeerMessage(_message.Message):
         assigned: Global___Assigned | None = ...,
         key_void: Global___KeyVoid | None = ...,
         key_voided: Global___KeyVoided | None = ...,
+        head_ready: Global___HeadReady | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "stock_state", b"stock_state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "stock_state", b"stock_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "stock_state", b"stock_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "stock_state", b"stock_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -667,6 +673,35 @@ class StockState(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StockState: _TypeAlias = StockState  # noqa: Y015
+
+@_typing.final
+class HeadReady(_message.Message):
+    """The sender, head of a relay, has this version of its route. The head is told of a new version last, so its word means
+    that every node has it; before, the tail originates no chunk. Follows every StockState that begins or answers, and
+    every change. The last one on a stream counts, also if the receiver has not got that version yet.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELAY_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    relay: _builtins.str
+    """Name of the key relay. Ignored if the receiver is not its other end."""
+    route_version: _builtins.int
+    """Version of the route; 0 if the sender has none, or is not the head."""
+    def __init__(
+        self,
+        *,
+        relay: _builtins.str = ...,
+        route_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["relay", b"relay", "route_version", b"route_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeadReady: _TypeAlias = HeadReady  # noqa: Y015
 
 @_typing.final
 class ChunkConfirm(_message.Message):
