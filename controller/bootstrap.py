@@ -200,16 +200,16 @@ class _Controller:
         return f"{'http' if config.plaintext else 'https'}://{host}:{bound}/metrics"
 
     async def _tick(self, writer: Writer) -> None:
-        """Tell the writer the time, and see that it goes on taking turns."""
+        """Tell the writer the time, and see that it goes on."""
         loop = asyncio.get_running_loop()
-        turns, since = writer.turns, loop.time()
+        beats, since = writer.beats, loop.time()
         while True:
             await asyncio.sleep(_TICK_S)
             writer.tick()
-            if writer.turns != turns:
-                turns, since = writer.turns, loop.time()
+            if writer.beats != beats:
+                beats, since = writer.beats, loop.time()
             elif loop.time() - since > _STUCK_AFTER_S:
-                self._died(TimeoutError(f"no turn for {_STUCK_AFTER_S} s"))
+                self._died(TimeoutError(f"no sign of life for {_STUCK_AFTER_S} s"))
 
 
 def _store(config: ControllerConfig) -> Store:

@@ -95,13 +95,21 @@ class Writer:
         self._lost_at: dict[str, float] = {}
         self.inbox = Inbox()
         self.desk = Desk(self.inbox, self._publication())
-        self.turns = 0
+        self._beats = 0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     @property
     def election(self) -> ElectionId:
         """Return the election id that this writer decides under."""
         return self._election
+
+    @property
+    def beats(self) -> int:
+        """Return a number that rises with every turn, and with every try of a store that cannot be written.
+
+        A writer that waits for its disk decides nothing, and will again by itself; one that stands still is stuck.
+        """
+        return self._beats
 
     @property
     def alive(self) -> bool:
@@ -177,7 +185,7 @@ class Writer:
         turn.step = Committed(changes=changes, published=self._publication())
         while pushed := self._core.configuration.take_pushes():
             turn.pushes.append(pushed)
-        self.turns += 1
+        self._beats += 1
         self._loop.call_soon_threadsafe(self._finish, turn)
 
     def _take(self, item: Any, answer: Any, turn: _Turn) -> None:
@@ -220,6 +228,7 @@ class Writer:
                         problem,
                     )
                 failed = True
+                self._beats += 1
                 if self._head() == record.revision:
                     break
                 time.sleep(_HEAD_RETRY_S)  # it was not kept: a full disk is not asked again and again
@@ -234,6 +243,7 @@ class Writer:
             try:
                 return self._store.head()
             except OutcomeUnknown:
+                self._beats += 1
                 time.sleep(_HEAD_RETRY_S)  # the disk does not answer; there is nothing else that may be done
 
     def _time_restorations(self, before: Snapshot, after: Snapshot, changes: Changes) -> None:

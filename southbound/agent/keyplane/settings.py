@@ -139,10 +139,6 @@ class RelayHop:
         """Return the end that makes the keys of that direction."""
         return self.head if forward else self.tail
 
-    def far_end(self, *, forward: bool) -> str:
-        """Return the end that confirms the keys of that direction."""
-        return self.tail if forward else self.head
-
     def direction_rate_millibit_per_s(self, *, forward: bool) -> int:
         """Return the part of the rate that a direction is promised, rounded up; 0 where nothing is."""
         part = self.forward_share if forward else 1.0 - self.forward_share

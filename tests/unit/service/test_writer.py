@@ -178,6 +178,17 @@ async def test_a_full_disk_is_told_once_with_what_to_do_and_when_it_is_over(
     assert told[0].exc_info is None
 
 
+async def test_a_writer_that_waits_for_its_disk_gives_signs_of_life(start: Start) -> None:
+    # otherwise the watchdog would end a process that goes on by itself when there is room again
+    store = FaultyStore()
+    bench = start(store)
+    before = bench.writer.beats
+    store.faults = [(OutcomeUnknown("disk full"), False)] * 3
+    store.heads_unknown = 2
+    await bench.writer.desk.submit(a_node("a"))
+    assert bench.writer.beats - before >= 3 + 2 + 1
+
+
 async def test_a_store_that_refuses_ends_the_writer_and_nobody_is_left_waiting(start: Start) -> None:
     store = FaultyStore()
     bench = start(store)
