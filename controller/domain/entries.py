@@ -31,6 +31,7 @@ class RelayHopEntry:
         head, far: The relay's ends.
         rate_millibit_per_s: Reserved for this share, both directions together.
         chunk_bit: Size of a chunk's payload.
+        passive: Takes and passes on what comes, originates nothing on this version; at the head end only.
         stock_low_bit, stock_high_bit: Watermarks of each end's stock of its own direction.
     """
 
@@ -49,29 +50,43 @@ class RelayHopEntry:
     chunk_bit: int
     stock_low_bit: int
     stock_high_bit: int
+    passive: bool = False
 
     @property
     def id(self) -> str:
-        """Return the entry's id: one per relay and share, so that a new route version replaces the old."""
-        return f"keyRelays/{self.relay}/shares/{self.share}"
+        """Return the entry's id: with the version, so that several stand side by side while a route changes."""
+        return f"keyRelays/{self.relay}/routes/{self.route_version}/shares/{self.share}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationRemote:
+    """A far node that serves SAEs of an application.
+
+    Attributes:
+        node, address: Its name, and host:port of its peer server ("" while unknown).
+        relay: The key relay that leads there.
+        saes: SAE ids served there.
+    """
+
+    node: str
+    address: str
+    relay: str
+    saes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationEntry:
-    """The association that lets SAEs at a node fetch keys of a relay (GS QKD 015 qkd_app, 014).
+    """The association that lets SAEs at a node fetch keys of key relays (GS QKD 015 qkd_app, 014).
 
     Attributes:
-        local_saes, remote_saes: SAE ids served here and at the far node.
-        remote_node, remote_address: The far node's name, and host:port of its peer server.
+        local_saes: SAE ids served here.
+        remotes: Where the others are; at least one, each node once.
         ttl_s: How long an unused key may stay stored.
     """
 
     application: str
-    relay: str
     local_saes: tuple[str, ...]
-    remote_saes: tuple[str, ...]
-    remote_node: str
-    remote_address: str
+    remotes: tuple[ApplicationRemote, ...]
     key_size_bit: int
     ttl_s: int
     priority: int = 0

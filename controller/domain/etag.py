@@ -10,7 +10,7 @@ from controller.domain.key_relay import KeyRelay
 from controller.domain.snapshot import Document
 
 _SET_BY_CLIENTS: Final[Mapping[type, tuple[str, ...]]] = {
-    KeyRelay: ("name", "application", "demand", "admin_enabled", "accept_blocked")
+    KeyRelay: ("name", "applications", "demand", "admin_enabled", "accept_blocked")
 }
 
 

@@ -72,6 +72,7 @@ class LinkReport:
         down_reason: "" when the channel works here.
         exhausted: Stored key is at the floor.
         promised_skr_millibit_per_s: Quantile of its measured blocks less a margin; None before 20 blocks.
+        neighbour_unreachable: The other end was unheard on the peer connection for three heartbeats.
     """
 
     node: str
@@ -79,6 +80,7 @@ class LinkReport:
     down_reason: str = ""
     exhausted: bool = False
     promised_skr_millibit_per_s: int | None = None
+    neighbour_unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +88,11 @@ class RelayReport:
     """One end's word on a key relay.
 
     Attributes:
+        route_version: The highest in use at the head, as known there.
         confirmed: A key of this route version was confirmed end to end in the direction that originates here.
         starved: Stock is below its low watermark and delivered rate is below what was promised over the window.
+        confirmed_versions: All versions set there on which such a key was confirmed.
+        undrained_versions: Versions set there and not in use on which keys that originate there are still under way.
     """
 
     node: str
@@ -95,6 +100,35 @@ class RelayReport:
     route_version: int
     confirmed: bool
     starved: bool = False
+    confirmed_versions: frozenset[int] = frozenset()
+    undrained_versions: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationAsked:
+    """An SAE asked a node for keys that no association serves (015 application_new).
+
+    Attributes:
+        node: Whose 014 server it asked; the SAE is there.
+        server_sae, client_saes: SAE ids: who asked, and towards whom.
+    """
+
+    node: str
+    server_sae: str
+    client_saes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElectionAhead:
+    """An agent has seen a higher election id than this controller's: somebody else may lead.
+
+    Attributes:
+        highest_epoch, highest_term: What it has seen.
+    """
+
+    node: str
+    highest_epoch: int
+    highest_term: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +164,20 @@ class LinkWentDown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkWeakened:
+    """Committed: more is promised on a link than it can carry now. Apps decide what moves."""
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUnreachable:
+    """Committed: a node has no session and its neighbours do not hear it: down for relaying. Apps decide what moves."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkExhausted:
     """Committed: a link that is down has come to its floor; what rode on it no longer does."""
 
@@ -149,6 +197,15 @@ class HoldOffEnded:
 
 
 AgentEvent = (
-    AgentConnected | AgentLost | ConfigConfirmed | ConfigRefused | LinkReport | RelayReport | AlarmRaised | AlarmCleared
+    AgentConnected
+    | AgentLost
+    | ConfigConfirmed
+    | ConfigRefused
+    | LinkReport
+    | RelayReport
+    | AlarmRaised
+    | AlarmCleared
+    | ApplicationAsked
+    | ElectionAhead
 )
-AppEvent = LinkWentDown | LinkExhausted | NetworkImproved | HoldOffEnded
+AppEvent = LinkWentDown | LinkWeakened | NodeUnreachable | LinkExhausted | NetworkImproved | HoldOffEnded

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S
 from controller.domain.names import label
@@ -35,15 +36,21 @@ class RelayState(Enum):
 class Phase(Enum):
     """How far a change of route has come; in the document, so that any controller can go on with it.
 
-    NONE: no route is on any node. BREAKING: the old route is being taken off. INSTALLING: every node
-    but the head end is told. SWITCHING: the head end is told. SETTLED: all have confirmed.
+    NONE: no route is on any node. INSTALLING: every node but the head end is told of the new route; the old one, if
+    any, is in use. SWITCHING: the head end is told to use the new one. DRAINING: it does; what is on its way on the
+    old one still arrives. SETTLED: all have confirmed, and the old route is given up. BREAKING: up to 0.1.0, the old
+    route was being taken off first; stored documents may say it.
     """
 
     NONE = "NONE"
     BREAKING = "BREAKING"
     INSTALLING = "INSTALLING"
     SWITCHING = "SWITCHING"
+    DRAINING = "DRAINING"
     SETTLED = "SETTLED"
+
+
+MAX_SHARES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,10 @@ class Demand:
         hold_off_ms: How long a cut is ridden out before the relay moves.
         lifetime_s: Ended by the controller after that; None means never.
         forward_share: Part of the rate that originates at the source; in [0, 1].
+        manual: When its route fails, an operator moves it and not the controller (018).
+        revertive: 1:1 and 1+1: whether it returns to routes that work again.
+        wait_to_restore_ms: How long those must have worked before.
+        may_preempt: It may displace relays of lower priority where there is no room.
     """
 
     source: str
@@ -79,6 +90,10 @@ class Demand:
     hold_off_ms: int = 0
     lifetime_s: int | None = None
     forward_share: float = 0.5
+    manual: bool = False
+    revertive: bool = False
+    wait_to_restore_ms: int = 300_000
+    may_preempt: bool = False
 
     def __post_init__(self) -> None:
         problems: list[tuple[str, str]] = []
@@ -92,10 +107,12 @@ class Demand:
             problems.append(("priority", f"{self.priority} is not in 0..{UINT32_MAX}"))
         if self.max_hops is not None and self.max_hops < 1:
             problems.append(("max_hops", f"{self.max_hops} is not positive"))
-        if not 1 <= self.shares <= 16:
-            problems.append(("shares", f"{self.shares} is not in 1..16"))
+        if not 1 <= self.shares <= MAX_SHARES:
+            problems.append(("shares", f"{self.shares} is not in 1..{MAX_SHARES}"))
         if not 0 <= self.hold_off_ms <= UINT32_MAX:
             problems.append(("hold_off", f"{self.hold_off_ms} ms is not in 0..{UINT32_MAX}"))
+        if not 0 <= self.wait_to_restore_ms <= UINT32_MAX:
+            problems.append(("wait_to_restore", f"{self.wait_to_restore_ms} ms is not in 0..{UINT32_MAX}"))
         if self.lifetime_s is not None and self.lifetime_s <= 0:
             problems.append(("lifetime", "is not positive"))
         if not (math.isfinite(self.forward_share) and 0 <= self.forward_share <= 1):
@@ -109,13 +126,35 @@ class Demand:
         if problems:
             raise InvalidValue("", *problems)
 
+    @property
+    def protected(self) -> bool:
+        """Tell whether backup routes are reserved and installed beforehand."""
+        return self.protection in (Protection.ONE_FOR_ONE, Protection.ONE_PLUS_ONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSet:
+    """Routes of one version, beside those that are wanted.
+
+    Attributes:
+        version: Of the routes.
+        routes: One per share, source to target.
+        in_use: Whether the head end is told to use them; else they only take what still comes.
+        charge_millibit_per_s: What each link of them is charged for each share; the rate may have been another.
+    """
+
+    version: int
+    routes: tuple[Route, ...]
+    in_use: bool = False
+    charge_millibit_per_s: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Releasing:
     """A reservation of a route that was given up, until one end of its link has confirmed the removal.
 
     Attributes:
-        share: Which share it belonged to.
+        share: Which share it belonged to; those of a backup count on from MAX_SHARES.
         nodes: The two ends of the link; one confirmation of either releases it.
     """
 
@@ -130,10 +169,15 @@ class KeyRelay:
     """An end-to-end key association over several QKD links (GS QKD 015 VIRT link).
 
     Attributes:
-        application: The application that it serves; "" keeps keys for nobody yet.
+        applications: Those that it serves, ascending; none keeps keys for nobody yet.
         admin_enabled, accept_blocked: What the operator set.
-        routes: One per share, source to target; empty when not routed.
-        route_version: Rises with every new set of routes; 0 before the first.
+        routes: The wanted ones, one per share, source to target; empty when not routed.
+        route_version: Of `routes`; rises with every new set of routes; 0 before the first.
+        retiring: Routes that it is leaving, oldest first; nodes still have them, and they hold capacity. At most one is
+            in use: while `routes` are INSTALLING.
+        backup: Backup routes, disjoint from `routes`; 1:1 and 1+1 only. In use with 1+1 once installed.
+        backup_installed: Whether every node has confirmed the backup.
+        drained_at: Ends on whose word nothing that originates there is under way on routes that are not in use.
         releasing: What earlier routes still hold.
         confirmed_by: Ends that confirmed a first key on this route version.
         starved_at: Ends whose stock is below its low watermark while less is delivered than was promised.
@@ -142,12 +186,14 @@ class KeyRelay:
         created_ms: Wall clock, displayed only, milliseconds since 1970.
         expires_at_ms: Service time at which the controller ends it, milliseconds; None means never.
         move_at_ms: Service time before which it is neither moved (hold-off) nor, when BLOCKED, tried again.
-        install_by_ms: Service time after which an unfinished installation looks for another route.
+        install_by_ms: Service time by which the step that its phase names is to be done: then an unfinished installation
+            looks for another route, and a drain ends.
+        revert_at_ms: Service time at which it returns to its former routes, which stand as its backup.
     """
 
     name: str
     demand: Demand
-    application: str = ""
+    applications: tuple[str, ...] = ()
     admin_enabled: bool = True
     accept_blocked: bool = False
     state: RelayState = RelayState.PENDING
@@ -165,6 +211,11 @@ class KeyRelay:
     expires_at_ms: int | None = None
     move_at_ms: int | None = None
     install_by_ms: int | None = None
+    retiring: tuple[RouteSet, ...] = ()
+    backup: RouteSet | None = None
+    backup_installed: bool = False
+    drained_at: frozenset[str] = frozenset()
+    revert_at_ms: int | None = None
 
     def __post_init__(self) -> None:
         label(f"keyRelays/{self.name}", "name", self.name)
@@ -184,9 +235,14 @@ class KeyRelay:
         )
 
     def nodes(self) -> frozenset[str]:
-        """Return every node of its routes."""
+        """Return every node of the routes that are wanted."""
         return frozenset(node for route in self.routes for node in route.nodes)
 
+    def told_nodes(self) -> frozenset[str]:
+        """Return every node that is told of it: of its routes, of those that it is leaving, and of its backup."""
+        beside = (*self.retiring, *((self.backup,) if self.backup else ()))
+        return self.nodes() | {node for routes in beside for route in routes.routes for node in route.nodes}
+
     def links(self) -> frozenset[str]:
-        """Return every link of its routes."""
+        """Return every link of the routes that are wanted."""
         return frozenset(link for route in self.routes for link in route.links)

@@ -137,12 +137,19 @@ class LinkCondition:
         down_reason: What the first of them said.
         exhausted: Its stored key has come down to the floor while it was down.
         promised_skr_millibit_per_s: Measured promise after hysteresis; None counts with the model.
+        unreachable_from: Nodes that say they do not hear the other end.
+        flap_penalty, flap_at_ms: How much it flapped, as of that service time; decays with time.
+        damped: It flaps too much to be given anything new.
     """
 
     down_at: frozenset[str] = frozenset()
     down_reason: str = ""
     exhausted: bool = False
     promised_skr_millibit_per_s: int | None = None
+    unreachable_from: frozenset[str] = frozenset()
+    flap_penalty: int = 0
+    flap_at_ms: int = 0
+    damped: bool = False
 
     @property
     def generating(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from controller.domain.alarm import Alarm
 from controller.domain.application import Application, Sae
+from controller.domain.history import RelayHistory
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import UNKNOWN_CONDITION, Link, LinkCondition
 from controller.domain.node import Node
@@ -58,6 +59,20 @@ class RequestRecord:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """Automatic moves of services are stopped.
+
+    Attributes:
+        by: Who stopped them, as `user/alice`, or `controller`.
+        since_ms: Wall clock, displayed only, milliseconds since 1970.
+    """
+
+    reason: str
+    by: str
+    since_ms: int
+
+
 NIL_NETWORK: Final = uuid.UUID(int=0)
 
 
@@ -75,6 +90,8 @@ class Snapshot:
         service_time_ms: Elapsed leader time as last committed.
         requests: By (caller, request_id).
         alarms: By (node, object, kind).
+        histories: What became of key relays, by relay; also of some that are gone.
+        freezes: One document under "", while automatic moves are stopped.
         connected: Nodes whose agent holds a session now. Not stored: after a start nobody is connected.
         reserved: What relays hold of each link in millibit/s, where somebody keeps count of it; None: not counted.
             Not stored, and dropped with every change of a relay.
@@ -92,12 +109,19 @@ class Snapshot:
     agents: Mapping[str, AgentRecord] = field(default_factory=_empty)
     requests: Mapping[tuple[str, str], RequestRecord] = field(default_factory=_empty)
     alarms: Mapping[tuple[str, str, str], Alarm] = field(default_factory=_empty)
+    histories: Mapping[str, RelayHistory] = field(default_factory=_empty)
+    freezes: Mapping[str, Freeze] = field(default_factory=_empty)
     connected: frozenset[str] = frozenset()
     reserved: Mapping[str, int] | None = field(default=None, compare=False)
 
     def condition(self, link: str) -> LinkCondition:
         """Return what is decided of a link; a link never heard of counts with its model."""
         return self.conditions.get(link, UNKNOWN_CONDITION)
+
+    @property
+    def frozen(self) -> Freeze | None:
+        """Return why automatic moves are stopped; None while they are not."""
+        return self.freezes.get("")
 
     def stale(self, link: Link) -> bool:
         """Tell whether an end of the link has no session: nothing new is promised on it."""
@@ -139,9 +163,11 @@ _COLLECTION_OF: Final[Mapping[type, str]] = {
     AgentRecord: "agents",
     RequestRecord: "requests",
     Alarm: "alarms",
+    RelayHistory: "histories",
+    Freeze: "freezes",
 }
 
-Document = Node | Link | Application | Sae | KeyRelay | AgentRecord | RequestRecord | Alarm
+Document = Node | Link | Application | Sae | KeyRelay | AgentRecord | RequestRecord | Alarm | RelayHistory | Freeze
 
 
 def document_key(document: Document) -> Any:
@@ -155,6 +181,10 @@ def document_key(document: Document) -> Any:
             return document.caller, document.request_id
         case Alarm():
             return document.key
+        case RelayHistory():
+            return document.relay
+        case Freeze():
+            return ""
         case _:
             return document.name
 

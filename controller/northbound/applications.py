@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 
 from controller.domain.application import Application, Sae
+from controller.domain.refusals import NotServed
 from controller.northbound.asking import Context, create, delete, found, new_id
 from controller.northbound.listing import Fields, either, page_of
-from controller.northbound.views import Views, relay_of
+from controller.northbound.views import Views, relays_of
 from controller.northbound.watch import Note, NoteKind, wanted, watch
 from controller.service.desk import Desk
 from controller.service.published import Published
@@ -55,6 +56,12 @@ class ApplicationService(rpc.ApplicationServiceServicer):
             applications=[self._views.application(published, application) for application in page.items],
             next_page_token=page.next_token,
         )
+
+    async def UpdateApplication(
+        self, request: pb.UpdateApplicationRequest, context: Context
+    ) -> pb.UpdateApplicationResponse:
+        """Not served."""
+        raise NotServed("qinet.northbound.v1.ApplicationService/UpdateApplication")
 
     async def DeleteApplication(
         self, request: pb.DeleteApplicationRequest, context: Context
@@ -127,5 +134,7 @@ def _application_fields(published: Published) -> Fields[Application]:
         "name": lambda application: either("applications", application.name),
         "server_sae": lambda application: either("saes", application.server_sae),
         "sae": lambda application: {text for sae in application.saes for text in either("saes", sae)},
-        "key_relay": lambda application: either("keyRelays", relay_of(published, application)),
+        "key_relay": lambda application: {
+            text for relay in relays_of(published, application) for text in either("keyRelays", relay)
+        },
     }

@@ -14,7 +14,7 @@ import grpc.aio
 
 from controller.domain.refusals import Refusal
 from controller.northbound.status import Broken, NoAnswerInTime, TooManyCalls, code_of, to_status
-from controller.service.desk import TooSlow
+from controller.service.desk import Stopping, TooSlow
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         self._limits = limits
         self._calls: Final = _Gate(limits.unary_calls, "calls")
         self._streams: Final = _Gate(limits.streams, "streams")
+        self._streaming: set[asyncio.Task[Any]] = set()
+        self._stopping = asyncio.Event()
 
     @property
     def calls(self) -> int:
@@ -79,6 +81,12 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def streams(self) -> int:
         """Return how many streams are being served."""
         return self._streams.inside
+
+    def end_streams(self) -> None:
+        """Tell every stream, and each that begins later, that the server is stopping: UNAVAILABLE, reason STOPPING."""
+        self._stopping.set()
+        for task in self._streaming:
+            task.cancel()
 
     async def intercept_service(
         self,
@@ -127,7 +135,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def streaming(request: Any, context: _Context) -> None:
             try:
-                with self._streams.passed():
+                with self._streams.passed(), self._until_stopped():
                     if inspect.isasyncgenfunction(behaviour):
                         async with aclosing(behaviour(request, context)) as answers:
                             await self._written(answers, context)
@@ -137,6 +145,24 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, method, problem)
 
         return streaming
+
+    @contextmanager
+    def _until_stopped(self) -> Iterator[None]:
+        if self._stopping.is_set():
+            raise Stopping
+        task = asyncio.current_task()
+        assert task is not None
+        self._streaming.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            # A client that goes away cancels the task too; then telling it fails, and nobody minds.
+            if not self._stopping.is_set():
+                raise
+            task.uncancel()
+            raise Stopping from None
+        finally:
+            self._streaming.discard(task)
 
     async def _written(self, answers: AsyncIterator[Any], context: _Context) -> None:
         async for answer in answers:

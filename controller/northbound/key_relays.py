@@ -120,7 +120,9 @@ def _relay_fields(published: Published, views: Views) -> Fields[KeyRelay]:
         "state": lambda relay: (relay.state.name,),
         "source": lambda relay: either("nodes", relay.demand.source),
         "target": lambda relay: either("nodes", relay.demand.target),
-        "application": lambda relay: either("applications", relay.application),
+        "application": lambda relay: {
+            text for application in relay.applications for text in either("applications", application)
+        },
         "protection": lambda relay: (relay.demand.protection.name,),
         "priority": lambda relay: (str(relay.demand.priority),),
         "shares": lambda relay: (str(relay.demand.shares),),

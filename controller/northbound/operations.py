@@ -58,6 +58,10 @@ class OperationsService(rpc.OperationsServiceServicer):
         if asked == "0":
             self._facts = replace(self._facts, address=f"{host}:{port}")
 
+    def configured(self, config_hash: str) -> None:
+        """Tell which configuration is in force from now on."""
+        self._facts = replace(self._facts, config_hash=config_hash)
+
     async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Context) -> pb.ListAlarmsResponse:
         """List active alarms."""
         alarms = {"\0".join(alarm.key): alarm for alarm in self._desk.published.snapshot.alarms.values()}
@@ -152,9 +156,9 @@ class OperationsService(rpc.OperationsServiceServicer):
             )
         return told
 
-    async def DrainNode(self, request: pb.DrainNodeRequest, context: Context) -> pb.DrainNodeResponse:
+    async def Drain(self, request: pb.DrainRequest, context: Context) -> pb.DrainResponse:
         """Not served."""
-        raise NotServed(f"{_SERVICE}/DrainNode")
+        raise NotServed(f"{_SERVICE}/Drain")
 
     async def Freeze(self, request: pb.FreezeRequest, context: Context) -> pb.FreezeResponse:
         """Not served."""

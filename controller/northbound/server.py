@@ -11,10 +11,9 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 
 from controller.domain.refusals import Refusal
-from controller.identity.credentials import grpc_server_credentials
+from controller.identity.credentials import AnyTls, grpc_server_credentials
 from controller.identity.interceptor import IdentityInterceptor
 from controller.identity.peers import Kind
-from controller.identity.tls_files import Tls
 from controller.northbound.applications import ApplicationService
 from controller.northbound.entanglement import EntanglementService
 from controller.northbound.guard import GuardInterceptor, Limits
@@ -79,7 +78,7 @@ class NorthboundServer:
     def __init__(
         self,
         *,
-        tls: Tls,
+        tls: AnyTls,
         desk: Desk,
         observations: Observations,
         clock: Clock,
@@ -140,6 +139,10 @@ class NorthboundServer:
         await self._server.start()
         return port
 
+    def configured(self, config_hash: str) -> None:
+        """Tell callers which configuration is in force from now on."""
+        self._operations.configured(config_hash)
+
     def _cannot_listen(self, problem: object) -> CannotListen:
         return CannotListen(
             "CANNOT_LISTEN",
@@ -147,8 +150,9 @@ class NorthboundServer:
             {"address": self._address},
         )
 
-    async def stop(self, grace_s: float = 1.0) -> None:
-        """Say NOT_SERVING, end calls and streams within the grace, and close the port."""
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Say NOT_SERVING and close the port; streams end at once (UNAVAILABLE), calls in flight within the grace."""
         await self._health.enter_graceful_shutdown()
+        self.guard.end_streams()
         await self._server.stop(grace_s)
         self._search.close()

@@ -77,7 +77,7 @@ class Views:
     def application(self, published: Published, application: Application) -> application_pb2.Application:
         """Return an application."""
         return application_to_pb(
-            application, relay=relay_of(published, application), network=published.snapshot.network
+            application, relays=relays_of(published, application), network=published.snapshot.network
         )
 
     def sae(self, published: Published, sae: Sae) -> application_pb2.Sae:
@@ -139,13 +139,10 @@ def alarm_name(alarm: Alarm) -> str:
     return f"alarms/{hashlib.sha256(chr(0).join(alarm.key).encode()).hexdigest()[:16]}"
 
 
-def relay_of(published: Published, application: Application) -> str:
-    """Return the id of the key relay that feeds an application, or ""."""
-    return next(
-        (
-            relay.name
-            for relay in published.snapshot.relays.values()
-            if relay.application == application.name and not relay.removed
-        ),
-        "",
+def relays_of(published: Published, application: Application) -> list[str]:
+    """Return the ids of the key relays that feed an application, by name."""
+    return sorted(
+        relay.name
+        for relay in published.snapshot.relays.values()
+        if application.name in relay.applications and not relay.removed
     )

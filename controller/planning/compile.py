@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from controller.domain.application import Application
 from controller.domain.capacity import chunk_bits
-from controller.domain.entries import ApplicationEntry, Entry, HopRole, LinkEntry, RelayHopEntry
+from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry, HopRole, LinkEntry, RelayHopEntry
 from controller.domain.key_relay import KeyRelay, Phase
 from controller.domain.link import Establishment, Link
 from controller.domain.route import Route
@@ -48,7 +48,7 @@ def compile_owner(snapshot: Snapshot, owner: Owner) -> dict[str, tuple[Entry, ..
 def owner_of(entry_id: str) -> Owner:
     """Return the owner of an entry, by the entry's id.
 
-    >>> owner_of("keyRelays/r1/shares/0"), owner_of("links/a-b")
+    >>> owner_of("keyRelays/r1/routes/7/shares/0"), owner_of("links/a-b")
     (('relays', 'r1'), ('links', 'a-b'))
     """
     collection, _, rest = entry_id.partition("/")
@@ -83,12 +83,11 @@ def _touched_with(before: KeyRelay | None, after: KeyRelay | None) -> set[Owner]
     touched: set[Owner] = set()
     if len({(relay.demand, relay.routes, relay.route_version, relay.phase, relay.removed) for relay in versions}) > 1:
         touched |= {("relays", relay.name) for relay in versions}
-    if len({(relay.application, relay.demand, relay.removed) for relay in versions}) > 1:
-        touched |= {("applications", relay.application) for relay in versions if relay.application}
+    if len({(relay.applications, relay.demand, relay.removed) for relay in versions}) > 1:
+        touched |= {("applications", application) for relay in versions for application in relay.applications}
     if len(versions) == 1:
         touched.add(("relays", versions[0].name))
-        if versions[0].application:
-            touched.add(("applications", versions[0].application))
+        touched |= {("applications", application) for application in versions[0].applications}
     return touched
 
 
@@ -97,8 +96,7 @@ def _owners_at(snapshot: Snapshot, node: str) -> set[Owner]:
     for name, relay in snapshot.relays.items():
         if node in (relay.demand.source, relay.demand.target):
             owners.add(("relays", name))
-            if relay.application:
-                owners.add(("applications", relay.application))
+            owners |= {("applications", application) for application in relay.applications}
     return owners
 
 
@@ -128,30 +126,39 @@ def _link_entries(snapshot: Snapshot, link: Link) -> Iterator[tuple[str, Entry]]
         )
 
 
-def relay_of(snapshot: Snapshot, application: str) -> KeyRelay | None:
-    """Return the key relay that serves an application and is not being removed, or None."""
-    return next(
-        (relay for relay in snapshot.relays.values() if relay.application == application and not relay.removed), None
-    )
+def relays_of(snapshot: Snapshot, application: str) -> list[KeyRelay]:
+    """Return the key relays that serve an application and are not being removed, by name."""
+    serving = (relay for relay in snapshot.relays.values() if application in relay.applications and not relay.removed)
+    return sorted(serving, key=lambda relay: relay.name)
 
 
 def _application_entries(snapshot: Snapshot, application: Application) -> Iterator[tuple[str, Entry]]:
-    relay = relay_of(snapshot, application.name)
-    if relay is None:
-        return
-    ends = (relay.demand.source, relay.demand.target)
-    known = [snapshot.saes[sae] for sae in application.saes if sae in snapshot.saes]
-    saes_at = {end: tuple(sae.id for sae in known if sae.node == end) for end in ends}
-    for local, remote in (ends, ends[::-1]):
+    saes_at: dict[str, tuple[str, ...]] = {}
+    for sae in application.saes:
+        if sae in snapshot.saes:
+            node = snapshot.saes[sae].node
+            saes_at[node] = (*saes_at.get(node, ()), sae)
+    remotes: dict[str, dict[str, ApplicationRemote]] = {}
+    for relay in relays_of(snapshot, application.name):
+        ends = (relay.demand.source, relay.demand.target)
+        for local, remote in (ends, ends[::-1]):
+            if local in saes_at and remote in saes_at:
+                remotes.setdefault(local, {}).setdefault(
+                    remote,
+                    ApplicationRemote(
+                        node=remote,
+                        address=_peer_address(snapshot, remote),
+                        relay=relay.name,
+                        saes=saes_at[remote],
+                    ),
+                )
+    for node, known in remotes.items():
         yield (
-            local,
+            node,
             ApplicationEntry(
                 application=application.name,
-                relay=relay.name,
-                local_saes=saes_at[local],
-                remote_saes=saes_at[remote],
-                remote_node=remote,
-                remote_address=_peer_address(snapshot, remote),
+                local_saes=saes_at[node],
+                remotes=tuple(known[remote] for remote in sorted(known)),
                 key_size_bit=application.key_size_bit,
                 ttl_s=application.qos.ttl_s,
                 priority=application.qos.priority,

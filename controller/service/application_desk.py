@@ -1,7 +1,7 @@
 """Decisions on applications and the SAE directory: pure functions from snapshot and request to changes."""
 
 from controller.domain.application import Application, Sae
-from controller.domain.refusals import AlreadyExists, NotFound, NotServed, Precondition
+from controller.domain.refusals import AlreadyExists, NotFound, Precondition
 from controller.domain.snapshot import Changes, Snapshot, delete, put
 
 
@@ -46,13 +46,10 @@ def create_application(snapshot: Snapshot, application: Application) -> Changes:
     Raises:
         AlreadyExists: One of that name exists, or one with the same SAEs.
         Precondition: UNKNOWN_SAE: an SAE is not in the directory; SAME_NODE: its SAEs need no relay.
-        NotServed: More than one client SAE.
     """
     name = f"applications/{application.name}"
     if application.name in snapshot.applications:
         raise AlreadyExists("ALREADY_EXISTS", f"{name} exists", {"resource": name})
-    if len(application.client_saes) > 1:
-        raise NotServed("an application with several client SAEs")
     for sae in application.saes:
         if sae not in snapshot.saes:
             raise Precondition(
@@ -86,7 +83,7 @@ def delete_application(snapshot: Snapshot, name: str) -> Changes:
     if name not in snapshot.applications:
         raise NotFound(f"applications/{name}")
     for relay in snapshot.relays.values():
-        if relay.application == name:
+        if name in relay.applications:
             user = f"keyRelays/{relay.name}"
             raise Precondition("IN_USE", f"applications/{name} is served by {user}; delete it first", {"used_by": user})
     return delete("applications", name)

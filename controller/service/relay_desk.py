@@ -33,13 +33,14 @@ def create_relay(
             "ALREADY_EXISTS", f"keyRelays/{wanted.name} {more}", {"resource": f"keyRelays/{wanted.name}"}
         )
     check_names(snapshot, wanted.demand)
-    _check_application(snapshot, wanted)
+    for application in wanted.applications:
+        _check_application(snapshot, wanted, application)
     if wanted.demand.protection not in (Protection.UNPROTECTED, Protection.RESTORE):
         raise NotServed(f"protection {wanted.demand.protection.value}")
     relay = KeyRelay(
         name=wanted.name,
         demand=wanted.demand,
-        application=wanted.application,
+        applications=wanted.applications,
         admin_enabled=wanted.admin_enabled,
         accept_blocked=wanted.accept_blocked,
         created_by=caller,
@@ -89,25 +90,23 @@ def check_names(snapshot: Snapshot, demand: Demand) -> None:
         raise NotFound(*dict.fromkeys(unknown))
 
 
-def _check_application(snapshot: Snapshot, wanted: KeyRelay) -> None:
-    if not wanted.application:
-        return
-    name = f"applications/{wanted.application}"
-    application: Application | None = snapshot.applications.get(wanted.application)
-    if application is None:
+def _check_application(snapshot: Snapshot, wanted: KeyRelay, application: str) -> None:
+    name = f"applications/{application}"
+    known: Application | None = snapshot.applications.get(application)
+    if known is None:
         raise NotFound(name)
-    for other in snapshot.relays.values():
-        if other.application == wanted.application and not other.removed:
-            user = f"keyRelays/{other.name}"
-            raise Precondition("APPLICATION_TAKEN", f"{name} is served by {user} already", {"used_by": user})
     ends = {wanted.demand.source, wanted.demand.target}
-    for sae in application.saes:
-        node = snapshot.saes[sae].node
-        if node not in ends:
-            raise InvalidValue(
-                f"keyRelays/{wanted.name}",
-                ("application", f"saes/{sae} of {name} is at nodes/{node}, which is no end of the relay"),
+    for other in snapshot.relays.values():
+        same_ends = {other.demand.source, other.demand.target} == ends
+        if application in other.applications and same_ends and not other.removed and other.name != wanted.name:
+            user = f"keyRelays/{other.name}"
+            raise Precondition(
+                "APPLICATION_TAKEN", f"{name} is served by {user} between these nodes already", {"used_by": user}
             )
+    for end in sorted(ends - {snapshot.saes[sae].node for sae in known.saes}):
+        raise InvalidValue(
+            f"keyRelays/{wanted.name}", ("applications", f"no SAE of {name} is at nodes/{end}, an end of the relay")
+        )
 
 
 def check_etag(resource: str, given: str, current: str) -> None:

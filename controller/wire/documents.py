@@ -23,12 +23,16 @@ from controller.wire.stored_operation import (
     agent_to_pb,
     alarm_from_pb,
     alarm_to_pb,
+    freeze_from_pb,
+    freeze_to_pb,
     request_from_pb,
     request_to_pb,
 )
 from controller.wire.stored_service import (
     application_from_pb,
     application_to_pb,
+    history_from_pb,
+    history_to_pb,
     relay_from_pb,
     relay_to_pb,
     sae_from_pb,
@@ -68,6 +72,8 @@ _KINDS: Final = {
     "agents": _kind("agent", agent_to_pb, agent_from_pb),
     "requests": _kind("request", request_to_pb, request_from_pb, key_parts=2),
     "alarms": _kind("alarm", alarm_to_pb, alarm_from_pb, key_parts=3),
+    "histories": _kind("history", history_to_pb, history_from_pb),
+    "freezes": _kind("freeze", freeze_to_pb, freeze_from_pb),
 }
 _COLLECTION_OF_BODY: Final = {kind.body: collection for collection, kind in _KINDS.items()}
 _NUMBER: Final[dict[str, Any]] = {name: pb.Collection.Value(f"COLLECTION_{name.upper()}") for name in COLLECTIONS}

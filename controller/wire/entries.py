@@ -4,7 +4,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from controller.domain.entries import ApplicationEntry, Entry, HopRole, LinkEntry, RelayHopEntry
+from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry, HopRole, LinkEntry, RelayHopEntry
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S
 from controller.domain.names import LABEL_RULE, SAE_RULE, is_label, is_sae_id
 from controller.domain.refusals import InvalidValue, NotServed
@@ -101,6 +101,7 @@ def _hop_entry_to_pb(entry: RelayHopEntry) -> pb.RelayHop:
         chunk_bit=entry.chunk_bit,
         stock_low_bit=entry.stock_low_bit,
         stock_high_bit=entry.stock_high_bit,
+        passive=entry.passive,
     )
 
 
@@ -124,6 +125,7 @@ def _hop_entry_from_pb(entry_id: str, hop: pb.RelayHop) -> RelayHopEntry:
         chunk_bit=hop.chunk_bit,
         stock_low_bit=hop.stock_low_bit,
         stock_high_bit=hop.stock_high_bit,
+        passive=hop.passive,
     )
 
 
@@ -153,6 +155,8 @@ def _check_hop_entry(entry: RelayHopEntry, problems: list[tuple[str, str]]) -> N
         problems.append(("forward_share", f"{entry.forward_share} is not in [0, 1]"))
     if entry.chunk_bit % 8 or not 8 <= entry.chunk_bit <= MAX_CHUNK_BIT:
         problems.append(("chunk_bit", f"{entry.chunk_bit} is not a multiple of 8 in 8..{MAX_CHUNK_BIT}"))
+    if entry.passive and entry.role is not HopRole.HEAD:
+        problems.append(("passive", "is for the head end only"))
     if entry.stock_low_bit > entry.stock_high_bit:
         problems.append(("stock_low_bit", f"{entry.stock_low_bit} is above stock_high_bit, {entry.stock_high_bit}"))
 
@@ -160,38 +164,52 @@ def _check_hop_entry(entry: RelayHopEntry, problems: list[tuple[str, str]]) -> N
 def _application_to_pb(entry: ApplicationEntry) -> pb.Application:
     return pb.Application(
         application=entry.application,
-        relay=entry.relay,
         local_saes=entry.local_saes,
-        remote_saes=entry.remote_saes,
-        remote_node=entry.remote_node,
-        remote_address=entry.remote_address,
         key_size_bit=entry.key_size_bit,
         ttl_s=entry.ttl_s,
         priority=entry.priority,
+        remotes=[
+            pb.ApplicationRemote(node=remote.node, address=remote.address, relay=remote.relay, saes=remote.saes)
+            for remote in entry.remotes
+        ],
     )
 
 
 def _application_from_pb(application: pb.Application) -> ApplicationEntry:
     return ApplicationEntry(
         application=application.application,
-        relay=application.relay,
         local_saes=tuple(application.local_saes),
-        remote_saes=tuple(application.remote_saes),
-        remote_node=application.remote_node,
-        remote_address=application.remote_address,
+        remotes=tuple(
+            ApplicationRemote(node=remote.node, address=remote.address, relay=remote.relay, saes=tuple(remote.saes))
+            for remote in application.remotes or [_only_remote(application)]
+        ),
         key_size_bit=application.key_size_bit,
         ttl_s=application.ttl_s,
         priority=application.priority,
     )
 
 
+def _only_remote(application: pb.Application) -> pb.ApplicationRemote:
+    """Return the remote of an entry that 0.1.0 wrote."""
+    return pb.ApplicationRemote(
+        node=application.remote_node,
+        address=application.remote_address,
+        relay=application.relay,
+        saes=application.remote_saes,
+    )
+
+
 def _check_application(entry: ApplicationEntry, problems: list[tuple[str, str]]) -> None:
-    _labels(problems, application=entry.application, relay=entry.relay, remote_node=entry.remote_node)
-    for field, saes in (("local_saes", entry.local_saes), ("remote_saes", entry.remote_saes)):
+    _labels(problems, application=entry.application)
+    for index, remote in enumerate(entry.remotes):
+        _labels(problems, **{f"remotes[{index}].node": remote.node, f"remotes[{index}].relay": remote.relay})
+    for field, saes in (("local_saes", entry.local_saes), *(("remotes.saes", remote.saes) for remote in entry.remotes)):
         problems.extend((field, f"{sae!r} is not {SAE_RULE}") for sae in saes if not is_sae_id(sae))
-    everyone = (*entry.local_saes, *entry.remote_saes)
+    everyone = (*entry.local_saes, *(sae for remote in entry.remotes for sae in remote.saes))
     if len(set(everyone)) != len(everyone):
-        problems.append(("remote_saes", "an SAE is named twice"))
+        problems.append(("remotes.saes", "an SAE is named twice"))
+    if len({remote.node for remote in entry.remotes}) != len(entry.remotes):
+        problems.append(("remotes.node", "a node is named twice"))
     if entry.key_size_bit % 8 or not 64 <= entry.key_size_bit <= 8192:
         problems.append(("key_size_bit", f"{entry.key_size_bit} is not a multiple of 8 in 64..8192"))
     if entry.ttl_s < 1:

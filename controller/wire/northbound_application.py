@@ -64,8 +64,11 @@ def _qos(qos: pb.Qos, field: str, mistakes: Mistakes) -> Qos:
     )
 
 
-def application_to_pb(application: Application, *, relay: str = "", network: uuid.UUID = NIL_NETWORK) -> pb.Application:
-    """Return the application as the API tells it; `relay` is the id of the key relay that feeds it, or ""."""
+def application_to_pb(
+    application: Application, *, relays: Iterable[str] = (), network: uuid.UUID = NIL_NETWORK
+) -> pb.Application:
+    """Return the application as the API tells it; `relays` are the ids of the key relays that feed it."""
+    feeding = [f"keyRelays/{relay}" for relay in sorted(relays)]
     qos = application.qos
     return pb.Application(
         name=f"applications/{application.name}",
@@ -79,7 +82,8 @@ def application_to_pb(application: Application, *, relay: str = "", network: uui
             priority=qos.priority,
         ),
         key_size_bit=application.key_size_bit,
-        key_relay=f"keyRelays/{relay}" if relay else "",
+        key_relay=feeding[0] if len(feeding) == 1 else "",
+        key_relays=feeding,
         uuid=network_uuid(network, f"applications/{application.name}"),
         etag=etag(application),
     )

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from enum import Enum
 from typing import Final
 
 from controller.domain.capacity import relay_charges
@@ -24,10 +25,25 @@ from controller.wire.northbound_values import (
 )
 from qinet.northbound.v1 import key_relay_pb2 as pb
 
+
+class RestorationMode(Enum):
+    """Who moves a relay when its route fails, as the API tells it."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
 PROTECTION = WireEnum(Protection, pb.KeyRelay.Protection, "PROTECTION", unspecified=Protection.RESTORE)
 STATE = WireEnum(RelayState, pb.KeyRelay.State, "STATE")
+RESTORATION_MODE = WireEnum(
+    RestorationMode,
+    pb.KeyRelay.RestorationMode,
+    "RESTORATION_MODE",
+    unspecified=RestorationMode.AUTOMATIC,
+)
 PHASE = WireEnum(Phase, pb.KeyRelay.Phase, "PHASE", unspecified=Phase.NONE)
 
+_WAIT_TO_RESTORE_MS: Final = 300_000
 _MS: Final = 10**6
 _S: Final = 10**9
 _MAX_NAMED: Final = 1024
@@ -55,7 +71,11 @@ def demand_from_pb(relay: pb.KeyRelay, mistakes: Mistakes, *, field: str = "key_
     trust_domains = frozenset(
         mistakes.text(domain, f"{field}.trust_domains[{index}]") for index, domain in enumerate(relay.trust_domains)
     )
-    if not source or not target or protection is None:
+    mode = RESTORATION_MODE.member(relay.restoration_mode, f"{field}.restoration_mode", mistakes)
+    wait_to_restore_ms = _WAIT_TO_RESTORE_MS
+    if relay.HasField("wait_to_restore"):
+        wait_to_restore_ms = ceil_to(mistakes.duration_ns(relay.wait_to_restore, f"{field}.wait_to_restore"), _MS)
+    if not source or not target or protection is None or mode is None:
         return None
     with mistakes.under(field):
         return Demand(
@@ -74,6 +94,10 @@ def demand_from_pb(relay: pb.KeyRelay, mistakes: Mistakes, *, field: str = "key_
             hold_off_ms=hold_off_ms,
             lifetime_s=lifetime_s,
             forward_share=relay.forward_share if relay.HasField("forward_share") else 0.5,
+            manual=mode is RestorationMode.MANUAL,
+            revertive=relay.revertive,
+            wait_to_restore_ms=wait_to_restore_ms,
+            may_preempt=relay.may_preempt,
         )
     return None
 
@@ -118,17 +142,25 @@ def relay_from_pb(relay_id: str, relay: pb.KeyRelay, *, field: str = "key_relay"
     """
     mistakes = Mistakes(f"keyRelays/{relay_id}" if named else "")
     demand = demand_from_pb(relay, mistakes, field=field)
-    application = ""
-    if relay.application:
-        application = mistakes.id("applications", relay.application, f"{field}.application")
+    applications = applications_from_pb(relay, mistakes, field=field)
     mistakes.settle()
     return KeyRelay(
         name=relay_id,
         demand=mistakes.built(demand),
-        application=application,
+        applications=applications,
         admin_enabled=relay.admin_enabled if relay.HasField("admin_enabled") else True,
         accept_blocked=relay.accept_blocked,
     )
+
+
+def applications_from_pb(relay: pb.KeyRelay, mistakes: Mistakes, *, field: str = "key_relay") -> tuple[str, ...]:
+    """Return the ids of the applications that a client names, in either field, ascending."""
+    if len(relay.applications) > _MAX_NAMED:
+        mistakes.add(f"{field}.applications", f"names {len(relay.applications)}; at most {_MAX_NAMED} are taken")
+    named = set(mistakes.ids("applications", relay.applications[:_MAX_NAMED], f"{field}.applications"))
+    if relay.application:
+        named.add(mistakes.id("applications", relay.application, f"{field}.application"))
+    return tuple(sorted(named))
 
 
 def relay_to_pb(
@@ -141,6 +173,7 @@ def relay_to_pb(
     unconfirmed: Iterable[str] = (),
     status: LinkStatus = LinkStatus.PENDING,
     ends: Iterable[pb.RelayEndMeasurement] = (),
+    backup_ready: bool = False,
 ) -> pb.KeyRelay:
     """Return the relay as the API tells it.
 
@@ -153,11 +186,13 @@ def relay_to_pb(
         unconfirmed: Nodes that have not confirmed what they were told.
         status: As `virtual_status` makes it.
         ends: What its ends report.
+        backup_ready: Whether its backup could take over now.
     """
     demand = relay.demand
     told = pb.KeyRelay(
         name=f"keyRelays/{relay.name}",
-        application=f"applications/{relay.application}" if relay.application else "",
+        application=f"applications/{relay.applications[0]}" if len(relay.applications) == 1 else "",
+        applications=[f"applications/{application}" for application in relay.applications],
         source=f"nodes/{demand.source}",
         target=f"nodes/{demand.target}",
         rate_bit_per_s=bit_per_s(demand.rate_millibit_per_s),
@@ -189,6 +224,16 @@ def relay_to_pb(
         created_by=relay.created_by.removeprefix("qinet://"),
         revision=revision,
         uuid=network_uuid(network, f"keyRelays/{relay.name}"),
+        restoration_mode=RESTORATION_MODE.number(
+            RestorationMode.MANUAL if demand.manual else RestorationMode.AUTOMATIC
+        ),
+        revertive=demand.revertive,
+        wait_to_restore=duration_ms(demand.wait_to_restore_ms),
+        may_preempt=demand.may_preempt,
+        backup_routes=[route_to_pb(route) for route in relay.backup.routes] if relay.backup else [],
+        backup_route_version=relay.backup.version if relay.backup else 0,
+        backup_ready=backup_ready,
+        retiring_routes=[route_to_pb(route) for routes in relay.retiring for route in routes.routes],
     )
     if demand.lifetime_s is not None:
         told.lifetime.CopyFrom(duration_ms(1000 * demand.lifetime_s))

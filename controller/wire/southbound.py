@@ -195,6 +195,7 @@ def link_event_from_pb(node: str, report: pb.LinkReport) -> events.LinkReport:
         down_reason=report.down_reason[:MAX_TEXT],
         exhausted=report.exhausted,
         promised_skr_millibit_per_s=promised,
+        neighbour_unreachable=report.neighbour_unreachable,
     )
 
 
@@ -206,6 +207,8 @@ def relay_event_from_pb(node: str, report: pb.RelayReport) -> events.RelayReport
         route_version=report.route_version,
         confirmed=report.confirmed,
         starved=report.starved,
+        confirmed_versions=frozenset(report.confirmed_versions),
+        undrained_versions=frozenset(report.undrained_versions),
     )
 
 

@@ -147,6 +147,10 @@ def condition_to_pb(link: str, condition: LinkCondition) -> pb.LinkCondition:
         down_reason=condition.down_reason,
         exhausted=condition.exhausted,
         promised_skr_millibit_per_s=condition.promised_skr_millibit_per_s,
+        unreachable_from=sorted(condition.unreachable_from),
+        flap_penalty=condition.flap_penalty,
+        flap_at_ms=condition.flap_at_ms,
+        damped=condition.damped,
     )
 
 
@@ -158,4 +162,8 @@ def condition_from_pb(stored: pb.LinkCondition) -> LinkCondition:
         down_reason=stored.down_reason,
         exhausted=stored.exhausted,
         promised_skr_millibit_per_s=stored.promised_skr_millibit_per_s if promised else None,
+        unreachable_from=frozenset(stored.unreachable_from),
+        flap_penalty=stored.flap_penalty,
+        flap_at_ms=stored.flap_at_ms,
+        damped=stored.damped,
     )

@@ -1,7 +1,7 @@
 """Agents, requests already answered and alarms, as the store keeps them."""
 
 from controller.domain.alarm import Alarm
-from controller.domain.snapshot import AgentRecord, RequestRecord
+from controller.domain.snapshot import AgentRecord, Freeze, RequestRecord
 from controller.wire.stored_enums import SEVERITY
 from qinet.store.v1 import operation_pb2 as pb
 
@@ -50,6 +50,16 @@ def request_from_pb(stored: pb.RequestRecord) -> RequestRecord:
         used_ms=stored.used_ms,
         deleted=stored.deleted,
     )
+
+
+def freeze_to_pb(freeze: Freeze) -> pb.Freeze:
+    """Return the stored form of that automatic moves are stopped."""
+    return pb.Freeze(reason=freeze.reason, by=freeze.by, since_ms=freeze.since_ms)
+
+
+def freeze_from_pb(stored: pb.Freeze) -> Freeze:
+    """Return that automatic moves are stopped, of its stored form."""
+    return Freeze(reason=stored.reason, by=stored.by, since_ms=stored.since_ms)
 
 
 def alarm_to_pb(alarm: Alarm) -> pb.Alarm:

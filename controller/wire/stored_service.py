@@ -1,7 +1,10 @@
 """Applications, SAEs and key relays, as the store keeps them."""
 
+from collections.abc import Iterable
+
 from controller.domain.application import Application, Qos, Sae
-from controller.domain.key_relay import Demand, KeyRelay, Releasing
+from controller.domain.history import RelayChange, RelayHistory
+from controller.domain.key_relay import Demand, KeyRelay, Releasing, RouteSet
 from controller.domain.route import Route
 from controller.wire.stored_enums import PHASE, PROTECTION, RELAY_STATE
 from controller.wire.stored_network import pair
@@ -71,6 +74,10 @@ def demand_to_pb(demand: Demand) -> pb.Demand:
         hold_off_ms=demand.hold_off_ms,
         lifetime_s=demand.lifetime_s,
         forward_share=demand.forward_share,
+        manual=demand.manual,
+        revertive=demand.revertive,
+        wait_to_restore_ms=demand.wait_to_restore_ms,
+        may_preempt=demand.may_preempt,
     )
 
 
@@ -92,6 +99,10 @@ def demand_from_pb(stored: pb.Demand) -> Demand:
         hold_off_ms=stored.hold_off_ms,
         lifetime_s=stored.lifetime_s if stored.HasField("lifetime_s") else None,
         forward_share=stored.forward_share,
+        manual=stored.manual,
+        revertive=stored.revertive,
+        wait_to_restore_ms=stored.wait_to_restore_ms if stored.HasField("wait_to_restore_ms") else 300_000,
+        may_preempt=stored.may_preempt,
     )
 
 
@@ -100,13 +111,13 @@ def relay_to_pb(relay: KeyRelay) -> pb.KeyRelay:
     return pb.KeyRelay(
         name=relay.name,
         demand=demand_to_pb(relay.demand),
-        application=relay.application,
+        applications=sorted(relay.applications),
         admin_enabled=relay.admin_enabled,
         accept_blocked=relay.accept_blocked,
         state=RELAY_STATE.number(relay.state),
         state_reason=relay.state_reason,
         phase=PHASE.number(relay.phase),
-        routes=[pb.Route(nodes=route.nodes, links=route.links) for route in relay.routes],
+        routes=_routes_to_pb(relay.routes),
         route_version=relay.route_version,
         releasing=[
             pb.Releasing(
@@ -122,6 +133,12 @@ def relay_to_pb(relay: KeyRelay) -> pb.KeyRelay:
         expires_at_ms=relay.expires_at_ms,
         move_at_ms=relay.move_at_ms,
         install_by_ms=relay.install_by_ms,
+        retiring=[_route_set_to_pb(routes) for routes in relay.retiring],
+        backup=_route_set_to_pb(relay.backup) if relay.backup else None,
+        backup_installed=relay.backup_installed,
+        drained_at=sorted(relay.drained_at),
+        revert_at_ms=relay.revert_at_ms,
+        starved_at=sorted(relay.starved_at),
     )
 
 
@@ -130,13 +147,14 @@ def relay_from_pb(stored: pb.KeyRelay) -> KeyRelay:
     return KeyRelay(
         name=stored.name,
         demand=demand_from_pb(stored.demand),
-        application=stored.application,
+        # 0.1.0 wrote one application in a field of its own.
+        applications=tuple(stored.applications) or ((stored.application,) if stored.application else ()),
         admin_enabled=stored.admin_enabled,
         accept_blocked=stored.accept_blocked,
         state=RELAY_STATE.member(stored.state),
         state_reason=stored.state_reason,
         phase=PHASE.member(stored.phase),
-        routes=tuple(Route(nodes=tuple(route.nodes), links=tuple(route.links)) for route in stored.routes),
+        routes=_routes_from_pb(stored.routes),
         route_version=stored.route_version,
         releasing=tuple(
             Releasing(
@@ -155,4 +173,78 @@ def relay_from_pb(stored: pb.KeyRelay) -> KeyRelay:
         expires_at_ms=stored.expires_at_ms if stored.HasField("expires_at_ms") else None,
         move_at_ms=stored.move_at_ms if stored.HasField("move_at_ms") else None,
         install_by_ms=stored.install_by_ms if stored.HasField("install_by_ms") else None,
+        retiring=tuple(_route_set_from_pb(routes) for routes in stored.retiring),
+        backup=_route_set_from_pb(stored.backup) if stored.HasField("backup") else None,
+        backup_installed=stored.backup_installed,
+        drained_at=frozenset(stored.drained_at),
+        revert_at_ms=stored.revert_at_ms if stored.HasField("revert_at_ms") else None,
+        starved_at=frozenset(stored.starved_at),
+    )
+
+
+def history_to_pb(history: RelayHistory) -> pb.RelayHistory:
+    """Return the stored form of what became of a key relay."""
+    return pb.RelayHistory(
+        relay=history.relay,
+        changes=[
+            pb.RelayChange(
+                revision=change.revision,
+                at_ms=change.at_ms,
+                state=RELAY_STATE.number(change.state),
+                phase=PHASE.number(change.phase),
+                reason=change.reason,
+                by=change.by,
+                routes=_routes_to_pb(change.routes),
+                route_version=change.route_version,
+            )
+            for change in history.changes
+        ],
+        gone_ms=history.gone_ms,
+    )
+
+
+def history_from_pb(stored: pb.RelayHistory) -> RelayHistory:
+    """Return what became of a key relay, of its stored form."""
+    return RelayHistory(
+        relay=stored.relay,
+        changes=tuple(
+            RelayChange(
+                revision=change.revision,
+                at_ms=change.at_ms,
+                state=RELAY_STATE.member(change.state),
+                phase=PHASE.member(change.phase),
+                reason=change.reason,
+                by=change.by,
+                routes=_routes_from_pb(change.routes),
+                route_version=change.route_version,
+            )
+            for change in stored.changes
+        ),
+        gone_ms=stored.gone_ms if stored.HasField("gone_ms") else None,
+    )
+
+
+def _routes_to_pb(routes: Iterable[Route]) -> list[pb.Route]:
+    return [pb.Route(nodes=route.nodes, links=route.links) for route in routes]
+
+
+def _routes_from_pb(stored: Iterable[pb.Route]) -> tuple[Route, ...]:
+    return tuple(Route(nodes=tuple(route.nodes), links=tuple(route.links)) for route in stored)
+
+
+def _route_set_to_pb(routes: RouteSet) -> pb.RouteSet:
+    return pb.RouteSet(
+        version=routes.version,
+        routes=_routes_to_pb(routes.routes),
+        in_use=routes.in_use,
+        charge_millibit_per_s=routes.charge_millibit_per_s,
+    )
+
+
+def _route_set_from_pb(stored: pb.RouteSet) -> RouteSet:
+    return RouteSet(
+        version=stored.version,
+        routes=_routes_from_pb(stored.routes),
+        in_use=stored.in_use,
+        charge_millibit_per_s=stored.charge_millibit_per_s,
     )

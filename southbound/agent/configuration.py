@@ -233,7 +233,9 @@ def settings(configuration: Configuration) -> plane.Settings:
             for entry in entries
             if isinstance(entry, RelayHopEntry) and all(hop.link in links for hop in _hops(entry))
         ),
-        associations=tuple(association(entry) for entry in entries if isinstance(entry, ApplicationEntry)),
+        associations=tuple(
+            one for entry in entries if isinstance(entry, ApplicationEntry) for one in associations(entry)
+        ),
     )
 
 
@@ -244,8 +246,9 @@ def peer_addresses(configuration: Configuration) -> dict[str, str]:
         match held.entry:
             case LinkEntry(neighbour=node, neighbour_address=address):
                 pass
-            case ApplicationEntry(remote_node=node, remote_address=address):
-                pass
+            case ApplicationEntry(remotes=remotes):
+                found |= {remote.node: remote.address for remote in remotes if remote.address}
+                continue
             case RelayHopEntry(head=head, far=far, far_address=address) as entry:
                 node = far if entry.previous is None else head
         if address:
@@ -299,20 +302,23 @@ def relay_hop(entry: RelayHopEntry) -> plane.RelayHop:
     )
 
 
-def association(entry: ApplicationEntry) -> plane.Association:
-    """Return an application's entry as the key plane knows it."""
+def associations(entry: ApplicationEntry) -> list[plane.Association]:
+    """Return an application's entry as the key plane knows it: one association for each far node."""
     size_bit = entry.key_size_bit
-    return plane.Association(
-        application=entry.application,
-        relay=entry.relay,
-        remote_node=entry.remote_node,
-        local_saes=entry.local_saes,
-        remote_saes=entry.remote_saes,
-        key_size_bit=size_bit,
-        key_size_min_bit=min(64, size_bit),
-        key_size_max_bit=max(4096, size_bit),
-        key_ttl_s=float(entry.ttl_s),
-    )
+    return [
+        plane.Association(
+            application=entry.application,
+            relay=remote.relay,
+            remote_node=remote.node,
+            local_saes=entry.local_saes,
+            remote_saes=remote.saes,
+            key_size_bit=size_bit,
+            key_size_min_bit=min(64, size_bit),
+            key_size_max_bit=max(4096, size_bit),
+            key_ttl_s=float(entry.ttl_s),
+        )
+        for remote in entry.remotes
+    ]
 
 
 def _whole(code: Code, message: str) -> Refused:
@@ -353,7 +359,7 @@ def _checked(name: str, content: bytes, node: str) -> Entry:
             if here != node:
                 raise InvalidValue(name, ("next", f"the hop is of node {here}, and this is {node}"))
         case ApplicationEntry():
-            association(entry)
+            associations(entry)
     return entry
 
 

@@ -176,7 +176,9 @@ class WholeWorld:
         if name not in self.snapshot.applications:
             first, second = sorted(saes.values())
             self.ask(Create(document=Application(name=name, server_sae=first, client_saes=(second,))))
-        self.ask(Create(document=KeyRelay(name=name, application=name, demand=demand, accept_blocked=accept_blocked)))
+        self.ask(
+            Create(document=KeyRelay(name=name, applications=(name,), demand=demand, accept_blocked=accept_blocked))
+        )
 
     def delete(self, name: str) -> None:
         """Delete a relay."""

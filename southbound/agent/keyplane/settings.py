@@ -212,7 +212,7 @@ class Settings:
         for field, names in (
             ("links", [setting.link for setting in self.links]),
             ("relays", [f"{hop.relay}/{hop.share}" for hop in self.relays]),
-            ("associations", [association.application for association in self.associations]),
+            ("associations", [f"{one.application}/{one.relay}" for one in self.associations]),
         ):
             if doubled := {name for name in names if names.count(name) > 1}:
                 raise InvalidValue("settings", (field, f"named twice: {', '.join(sorted(doubled))}"))

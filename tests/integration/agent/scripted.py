@@ -12,7 +12,16 @@ import grpc
 import grpc.aio
 
 from controller.config.link_section import LinkSimulation
-from controller.domain.entries import ApplicationEntry, Entry, HopRole, LinkEntry, RelayHopEntry, digest_of, entry_hash
+from controller.domain.entries import (
+    ApplicationEntry,
+    ApplicationRemote,
+    Entry,
+    HopRole,
+    LinkEntry,
+    RelayHopEntry,
+    digest_of,
+    entry_hash,
+)
 from controller.domain.link import Basis, Link, LinkEnd, Provenance
 from controller.domain.node import Interface, Node, Technology
 from controller.domain.route import Hop
@@ -305,11 +314,8 @@ def application_entry(node: str, addresses: Mapping[str, str]) -> ApplicationEnt
     saes = {"a": ("alice",), "c": ("bob",)}
     return ApplicationEntry(
         application="app",
-        relay="r1",
         local_saes=saes[node],
-        remote_saes=saes[far],
-        remote_node=far,
-        remote_address=addresses[far],
+        remotes=(ApplicationRemote(node=far, address=addresses[far], relay="r1", saes=saes[far]),),
         key_size_bit=256,
         ttl_s=3600,
     )

@@ -75,7 +75,7 @@ async def test_several_shares_are_refused_by_name(running: Running) -> None:
     links = [link_entry(link, "b", ADDRESSES) for link in ("a-b", "b-c")]
     answer = await running.controller.configure("b", [*links, hop_entry("b", ADDRESSES, shares=2)])
     (refused,) = answer.nack.entries
-    assert (refused.id, refused.status.code) == ("keyRelays/r1/shares/0", UNIMPLEMENTED)
+    assert (refused.id, refused.status.code) == ("keyRelays/r1/routes/1/shares/0", UNIMPLEMENTED)
     assert "several shares" in refused.status.message
 
 
@@ -83,7 +83,7 @@ async def test_a_hop_over_a_link_that_is_not_set_is_refused(running: Running) ->
     await running.start("b")
     answer = await running.controller.configure("b", [link_entry("a-b", "b", ADDRESSES), hop_entry("b", ADDRESSES)])
     (refused,) = answer.nack.entries
-    assert (refused.id, refused.status.code) == ("keyRelays/r1/shares/0", INVALID_ARGUMENT)
+    assert (refused.id, refused.status.code) == ("keyRelays/r1/routes/1/shares/0", INVALID_ARGUMENT)
     assert "b-c" in refused.status.message
 
 

@@ -50,7 +50,13 @@ def demands(draw: st.DrawFn) -> Demand:
 
 @given(demands(), st.booleans(), st.booleans(), names | st.just(""))
 def test_a_relay_comes_back_as_it_was_set(demand: Demand, enabled: bool, blocked: bool, application: str) -> None:
-    relay = KeyRelay(name="r", demand=demand, admin_enabled=enabled, accept_blocked=blocked, application=application)
+    relay = KeyRelay(
+        name="r",
+        demand=demand,
+        admin_enabled=enabled,
+        accept_blocked=blocked,
+        applications=(application,) * bool(application),
+    )
     assert relay_from_pb("r", relay_to_pb(relay)) == relay
 
 

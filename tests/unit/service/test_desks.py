@@ -65,7 +65,7 @@ def test_an_sae_has_one_node_and_that_exists() -> None:
 
 
 def test_what_is_used_is_not_deleted_and_what_does_not_exist_is_not_found() -> None:
-    relay = KeyRelay(name="r", demand=DEMAND, application="app")
+    relay = KeyRelay(name="r", demand=DEMAND, applications=("app",))
     snapshot = directory(APPLICATION, relay)
     with pytest.raises(Precondition, match="applications/app"):
         delete_sae(snapshot, "alice")
@@ -179,14 +179,14 @@ def test_all_names_that_a_demand_gets_wrong_are_told_at_once() -> None:
 
 def test_a_relay_serves_an_application_whose_saes_are_at_its_ends_and_alone() -> None:
     snapshot = directory(APPLICATION)
-    wanted = KeyRelay(name="r", demand=DEMAND, application="app")
+    wanted = KeyRelay(name="r", demand=DEMAND, applications=("app",))
     after = snapshot.applying(asked(snapshot, Create(document=wanted)).changes)
-    with pytest.raises(Precondition, match="keyRelays/r already"):
+    with pytest.raises(Precondition, match="keyRelays/r between these nodes already"):
         asked(after, Create(document=replace(wanted, name="s")))
-    with pytest.raises(InvalidValue, match="which is no end of the relay"):
+    with pytest.raises(InvalidValue, match="no SAE of applications/app is at nodes/n01"):
         asked(snapshot, Create(document=replace(wanted, demand=replace(DEMAND, target="n01"))))
     with pytest.raises(NotFound):
-        asked(snapshot, Create(document=replace(wanted, application="none")))
+        asked(snapshot, Create(document=replace(wanted, applications=("none",))))
 
 
 @pytest.mark.parametrize("collection", ["nodes", "links"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.entries import ApplicationEntry, Entry, HopRole, LinkEntry, RelayHopEntry
+from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry, HopRole, LinkEntry, RelayHopEntry
 from controller.domain.refusals import InvalidValue, NotServed
 from controller.domain.route import Hop
 from controller.wire.entries import entry_from_bytes, entry_to_bytes
@@ -38,11 +38,8 @@ TRANSIT = RelayHopEntry(
 )
 APPLICATION = ApplicationEntry(
     application="r1",
-    relay="r1",
     local_saes=("alice",),
-    remote_saes=("bob",),
-    remote_node="c",
-    remote_address="127.0.0.1:7000",
+    remotes=(ApplicationRemote(node="c", address="127.0.0.1:7000", relay="r1", saes=("bob",)),),
     key_size_bit=256,
     ttl_s=3600,
 )
@@ -88,14 +85,22 @@ def relay_hops(draw: st.DrawFn) -> RelayHopEntry:
     )
 
 
+remotes = st.builds(
+    ApplicationRemote,
+    node=labels,
+    address=addresses,
+    relay=labels,
+    saes=st.sampled_from([("bob",), ("carol",), ("dora",)]),
+)
 applications = st.builds(
     ApplicationEntry,
     application=labels,
-    relay=labels,
     local_saes=st.sampled_from([(), ("alice",), ("alice", "A~b._-1")]),
-    remote_saes=st.sampled_from([(), ("bob",), ("bob", "carol")]),
-    remote_node=labels,
-    remote_address=addresses,
+    remotes=st.lists(remotes, min_size=1, max_size=3, unique_by=lambda one: (one.node, one.saes))
+    .filter(
+        lambda found: len({one.node for one in found}) == len({sae for one in found for sae in one.saes}) == len(found)
+    )
+    .map(tuple),
     key_size_bit=st.integers(8, 1024).map(lambda n: 8 * n),
     ttl_s=st.integers(1, 2**32 - 1),
     priority=uint32,
@@ -159,7 +164,9 @@ def test_the_bytes_of_an_entry_are_the_same_in_another_process() -> None:
         (replace(TRANSIT, head="Not A Label"), "head_node"),
         (replace(TRANSIT, next=Hop(link="", start="b", end="c")), "next.link"),
         (replace(APPLICATION, local_saes=("a/b",)), "local_saes"),
-        (replace(APPLICATION, remote_saes=("alice",)), "remote_saes"),
+        (replace(APPLICATION, remotes=(replace(APPLICATION.remotes[0], saes=("alice",)),)), "remotes.saes"),
+        (replace(APPLICATION, remotes=2 * APPLICATION.remotes), "remotes.node"),
+        (replace(TRANSIT, passive=True), "passive"),
         (replace(APPLICATION, key_size_bit=100), "key_size_bit"),
         (replace(APPLICATION, ttl_s=0), "ttl_s"),
         (replace(LINK, qber_limit=0.0), "qber_limit"),

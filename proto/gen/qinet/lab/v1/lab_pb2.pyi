@@ -30,6 +30,9 @@ class OrderFaultRequest(_message.Message):
     QBER_FIELD_NUMBER: _builtins.int
     CRASH_FIELD_NUMBER: _builtins.int
     RESTART_FIELD_NUMBER: _builtins.int
+    LIE_FIELD_NUMBER: _builtins.int
+    SLOW_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def cut(self) -> Global___CutFault:
         """The fibre of a link is cut: both modules stop, stored key stays."""
@@ -54,6 +57,18 @@ class OrderFaultRequest(_message.Message):
     def restart(self) -> Global___RestartFault:
         """A crashed agent is started again from its store."""
 
+    @_builtins.property
+    def lie(self) -> Global___LieFault:
+        """A relay node changes what it passes on."""
+
+    @_builtins.property
+    def slow(self) -> Global___SlowFault:
+        """An agent answers its controller late."""
+
+    @_builtins.property
+    def clock(self) -> Global___ClockFault:
+        """An agent's clock is lost, or found again."""
+
     def __init__(
         self,
         *,
@@ -63,12 +78,15 @@ class OrderFaultRequest(_message.Message):
         qber: Global___QberFault | None = ...,
         crash: Global___CrashFault | None = ...,
         restart: Global___RestartFault | None = ...,
+        lie: Global___LieFault | None = ...,
+        slow: Global___SlowFault | None = ...,
+        clock: Global___ClockFault | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["crash", b"crash", "cut", b"cut", "fault", b"fault", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "crash", b"crash", "cut", b"cut", "fault", b"fault", "lie", b"lie", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart", "slow", b"slow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["crash", b"crash", "cut", b"cut", "fault", b"fault", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "crash", b"crash", "cut", b"cut", "fault", b"fault", "lie", b"lie", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart", "slow", b"slow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fault: _TypeAlias = _typing.Literal["cut", "repair", "rate", "qber", "crash", "restart"]  # noqa: Y015
+    _WhichOneofReturnType_fault: _TypeAlias = _typing.Literal["cut", "repair", "rate", "qber", "crash", "restart", "lie", "slow", "clock"]  # noqa: Y015
     _WhichOneofArgType_fault: _TypeAlias = _typing.Literal["fault", b"fault"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fault) -> _WhichOneofReturnType_fault | None: ...
 
@@ -239,6 +257,84 @@ class RestartFault(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestartFault: _TypeAlias = RestartFault  # noqa: Y015
+
+@_typing.final
+class LieFault(_message.Message):
+    """A relay node changes the keys that it passes on, with valid tags: what a compromised node could do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    LIES_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Id of the node."""
+    lies: _builtins.bool
+    """False ends it."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        lies: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lies", b"lies", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LieFault: _TypeAlias = LieFault  # noqa: Y015
+
+@_typing.final
+class SlowFault(_message.Message):
+    """An agent answers its controller late."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Id of the node."""
+    delay_ms: _builtins.int
+    """How late; ms; 0 ends it."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        delay_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlowFault: _TypeAlias = SlowFault  # noqa: Y015
+
+@_typing.final
+class ClockFault(_message.Message):
+    """An agent's clock is lost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Id of the node."""
+    lost: _builtins.bool
+    """False ends it."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockFault: _TypeAlias = ClockFault  # noqa: Y015
 
 @_typing.final
 class GetFleetRequest(_message.Message):

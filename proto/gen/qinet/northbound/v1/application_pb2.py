@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%qinet/northbound/v1/application.proto\x12\x13qinet.northbound.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb0\x01\n\x0b\x41pplication\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nserver_sae\x18\x02 \x01(\t\x12\x13\n\x0b\x63lient_saes\x18\x03 \x03(\t\x12%\n\x03qos\x18\x04 \x01(\x0b\x32\x18.qinet.northbound.v1.Qos\x12\x14\n\x0ckey_size_bit\x18\x05 \x01(\r\x12\x11\n\tkey_relay\x18\x06 \x01(\t\x12\x0c\n\x04uuid\x18\x07 \x01(\t\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\x94\x01\n\x03Qos\x12\x1f\n\x17max_bandwidth_bit_per_s\x18\x01 \x01(\r\x12\x1f\n\x17min_bandwidth_bit_per_s\x18\x02 \x01(\r\x12\x11\n\tjitter_ms\x18\x03 \x01(\r\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08priority\x18\x05 \x01(\r\"E\n\x03Sae\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x14\n\x0c\x61pplications\x18\x03 \x03(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%qinet/northbound/v1/application.proto\x12\x13qinet.northbound.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc4\x01\n\x0b\x41pplication\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nserver_sae\x18\x02 \x01(\t\x12\x13\n\x0b\x63lient_saes\x18\x03 \x03(\t\x12%\n\x03qos\x18\x04 \x01(\x0b\x32\x18.qinet.northbound.v1.Qos\x12\x14\n\x0ckey_size_bit\x18\x05 \x01(\r\x12\x11\n\tkey_relay\x18\x06 \x01(\t\x12\x0c\n\x04uuid\x18\x07 \x01(\t\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x12\n\nkey_relays\x18\t \x03(\t\"\x94\x01\n\x03Qos\x12\x1f\n\x17max_bandwidth_bit_per_s\x18\x01 \x01(\r\x12\x1f\n\x17min_bandwidth_bit_per_s\x18\x02 \x01(\r\x12\x11\n\tjitter_ms\x18\x03 \x01(\r\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08priority\x18\x05 \x01(\r\"E\n\x03Sae\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x14\n\x0c\x61pplications\x18\x03 \x03(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.northbound.v1.applica
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_APPLICATION']._serialized_start=95
-  _globals['_APPLICATION']._serialized_end=271
-  _globals['_QOS']._serialized_start=274
-  _globals['_QOS']._serialized_end=422
-  _globals['_SAE']._serialized_start=424
-  _globals['_SAE']._serialized_end=493
+  _globals['_APPLICATION']._serialized_end=291
+  _globals['_QOS']._serialized_start=294
+  _globals['_QOS']._serialized_end=442
+  _globals['_SAE']._serialized_start=444
+  _globals['_SAE']._serialized_end=513
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class Application(_message.Message):
     KEY_RELAY_FIELD_NUMBER: _builtins.int
     UUID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    KEY_RELAYS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the application. Format: `applications/{application}`. Output only."""
     server_sae: _builtins.str
@@ -42,21 +43,28 @@ class Application(_message.Message):
     key_size_bit: _builtins.int
     """Size of a key where a request names none; bit, a multiple of 8 in [64, 8192]; 0: 256. Set by the client."""
     key_relay: _builtins.str
-    """The key relay that feeds it. Format: `keyRelays/{relay}`; empty: none. Output only."""
+    """The key relay that feeds it, where it is exactly one. Format: `keyRelays/{relay}`; empty: none, or several.
+    Output only.
+    """
     uuid: _builtins.str
     """UUIDv5 of the network and the name (015: app_id). Output only."""
     etag: _builtins.str
-    """Changes with every change of what clients set; send it back to guard a delete. Output only."""
+    """Changes with every change of what clients set; send it back to guard a change or delete. Output only."""
     @_builtins.property
     def client_saes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The other SAEs that may have the keys; this version serves exactly one. Format: `saes/{sae}`. Required. Fails
-        with FAILED_PRECONDITION and reason `UNKNOWN_SAE` if one is not in the directory, UNIMPLEMENTED if there are
-        several.
+        """The other SAEs that may have the keys; at most 32. Format: `saes/{sae}`. Required. Fails with FAILED_PRECONDITION
+        and reason `UNKNOWN_SAE` if one is not in the directory.
         """
 
     @_builtins.property
     def qos(self) -> Global___Qos:
         """What it asks of its keys; absent: the defaults. Set by the client."""
+
+    @_builtins.property
+    def key_relays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The key relays that feed it, by name: one for each pair of nodes that its keys are for. Format:
+        `keyRelays/{relay}`. Output only.
+        """
 
     def __init__(
         self,
@@ -69,10 +77,11 @@ class Application(_message.Message):
         key_relay: _builtins.str = ...,
         uuid: _builtins.str = ...,
         etag: _builtins.str = ...,
+        key_relays: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["qos", b"qos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_saes", b"client_saes", "etag", b"etag", "key_relay", b"key_relay", "key_size_bit", b"key_size_bit", "name", b"name", "qos", b"qos", "server_sae", b"server_sae", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_saes", b"client_saes", "etag", b"etag", "key_relay", b"key_relay", "key_relays", b"key_relays", "key_size_bit", b"key_size_bit", "name", b"name", "qos", b"qos", "server_sae", b"server_sae", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,54 +22,59 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from qinet.northbound.v1 import application_pb2 as qinet_dot_northbound_dot_v1_dot_application__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-qinet/northbound/v1/application_service.proto\x12\x13qinet.northbound.v1\x1a%qinet/northbound/v1/application.proto\"\x94\x01\n\x18\x43reateApplicationRequest\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x35\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32 .qinet.northbound.v1.Application\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"d\n\x19\x43reateApplicationResponse\x12\x35\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32 .qinet.northbound.v1.Application\x12\x10\n\x08revision\x18\x02 \x01(\x04\"%\n\x15GetApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"O\n\x16GetApplicationResponse\x12\x35\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32 .qinet.northbound.v1.Application\"P\n\x17ListApplicationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"k\n\x18ListApplicationsResponse\x12\x36\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32 .qinet.northbound.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"3\n\x18WatchApplicationsRequest\x12\x17\n\x0fresume_revision\x18\x01 \x01(\x04\"\xf2\x02\n\x19WatchApplicationsResponse\x12\x41\n\x04kind\x18\x01 \x01(\x0e\x32\x33.qinet.northbound.v1.WatchApplicationsResponse.Kind\x12\x17\n\x0fresume_revision\x18\x02 \x01(\x04\x12\x37\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32 .qinet.northbound.v1.ApplicationH\x00\x12\'\n\x03sae\x18\x04 \x01(\x0b\x32\x18.qinet.northbound.v1.SaeH\x00\x12\x11\n\x07\x64\x65leted\x18\x05 \x01(\tH\x00\"x\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKIND_SYNC_BEGIN\x10\x01\x12\x11\n\rKIND_SYNC_END\x10\x02\x12\x0c\n\x08KIND_PUT\x10\x03\x12\x10\n\x0cKIND_DELETED\x10\x04\x12\x12\n\x0eKIND_HEARTBEAT\x10\x05\x42\n\n\x08resource\"t\n\x10\x43reateSaeRequest\x12\x0e\n\x06sae_id\x18\x01 \x01(\t\x12%\n\x03sae\x18\x02 \x01(\x0b\x32\x18.qinet.northbound.v1.Sae\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"L\n\x11\x43reateSaeResponse\x12%\n\x03sae\x18\x01 \x01(\x0b\x32\x18.qinet.northbound.v1.Sae\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\x1d\n\rGetSaeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetSaeResponse\x12%\n\x03sae\x18\x01 \x01(\x0b\x32\x18.qinet.northbound.v1.Sae\"H\n\x0fListSaesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"S\n\x10ListSaesResponse\x12&\n\x04saes\x18\x01 \x03(\x0b\x32\x18.qinet.northbound.v1.Sae\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\".\n\x10\x44\x65leteSaeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"%\n\x11\x44\x65leteSaeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x32\xb2\x07\n\x12\x41pplicationService\x12r\n\x11\x43reateApplication\x12-.qinet.northbound.v1.CreateApplicationRequest\x1a..qinet.northbound.v1.CreateApplicationResponse\x12i\n\x0eGetApplication\x12*.qinet.northbound.v1.GetApplicationRequest\x1a+.qinet.northbound.v1.GetApplicationResponse\x12o\n\x10ListApplications\x12,.qinet.northbound.v1.ListApplicationsRequest\x1a-.qinet.northbound.v1.ListApplicationsResponse\x12r\n\x11\x44\x65leteApplication\x12-.qinet.northbound.v1.DeleteApplicationRequest\x1a..qinet.northbound.v1.DeleteApplicationResponse\x12t\n\x11WatchApplications\x12-.qinet.northbound.v1.WatchApplicationsRequest\x1a..qinet.northbound.v1.WatchApplicationsResponse0\x01\x12Z\n\tCreateSae\x12%.qinet.northbound.v1.CreateSaeRequest\x1a&.qinet.northbound.v1.CreateSaeResponse\x12Q\n\x06GetSae\x12\".qinet.northbound.v1.GetSaeRequest\x1a#.qinet.northbound.v1.GetSaeResponse\x12W\n\x08ListSaes\x12$.qinet.northbound.v1.ListSaesRequest\x1a%.qinet.northbound.v1.ListSaesResponse\x12Z\n\tDeleteSae\x12%.qinet.northbound.v1.DeleteSaeRequest\x1a&.qinet.northbound.v1.DeleteSaeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-qinet/northbound/v1/application_service.proto\x12\x13qinet.northbound.v1\x1a google/protobuf/field_mask.proto\x1a%qinet/northbound/v1/application.proto\"\x94\x01\n\x18\x43reateApplicationRequest\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x35\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32 .qinet.northbound.v1.Application\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"d\n\x19\x43reateApplicationResponse\x12\x35\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32 .qinet.northbound.v1.Application\x12\x10\n\x08revision\x18\x02 \x01(\x04\"%\n\x15GetApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"O\n\x16GetApplicationResponse\x12\x35\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32 .qinet.northbound.v1.Application\"P\n\x17ListApplicationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"k\n\x18ListApplicationsResponse\x12\x36\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32 .qinet.northbound.v1.Application\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x99\x01\n\x18UpdateApplicationRequest\x12\x35\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32 .qinet.northbound.v1.Application\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"d\n\x19UpdateApplicationResponse\x12\x35\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32 .qinet.northbound.v1.Application\x12\x10\n\x08revision\x18\x02 \x01(\x04\"6\n\x18\x44\x65leteApplicationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"-\n\x19\x44\x65leteApplicationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"3\n\x18WatchApplicationsRequest\x12\x17\n\x0fresume_revision\x18\x01 \x01(\x04\"\xf2\x02\n\x19WatchApplicationsResponse\x12\x41\n\x04kind\x18\x01 \x01(\x0e\x32\x33.qinet.northbound.v1.WatchApplicationsResponse.Kind\x12\x17\n\x0fresume_revision\x18\x02 \x01(\x04\x12\x37\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32 .qinet.northbound.v1.ApplicationH\x00\x12\'\n\x03sae\x18\x04 \x01(\x0b\x32\x18.qinet.northbound.v1.SaeH\x00\x12\x11\n\x07\x64\x65leted\x18\x05 \x01(\tH\x00\"x\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKIND_SYNC_BEGIN\x10\x01\x12\x11\n\rKIND_SYNC_END\x10\x02\x12\x0c\n\x08KIND_PUT\x10\x03\x12\x10\n\x0cKIND_DELETED\x10\x04\x12\x12\n\x0eKIND_HEARTBEAT\x10\x05\x42\n\n\x08resource\"t\n\x10\x43reateSaeRequest\x12\x0e\n\x06sae_id\x18\x01 \x01(\t\x12%\n\x03sae\x18\x02 \x01(\x0b\x32\x18.qinet.northbound.v1.Sae\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"L\n\x11\x43reateSaeResponse\x12%\n\x03sae\x18\x01 \x01(\x0b\x32\x18.qinet.northbound.v1.Sae\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\x1d\n\rGetSaeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0eGetSaeResponse\x12%\n\x03sae\x18\x01 \x01(\x0b\x32\x18.qinet.northbound.v1.Sae\"H\n\x0fListSaesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"S\n\x10ListSaesResponse\x12&\n\x04saes\x18\x01 \x03(\x0b\x32\x18.qinet.northbound.v1.Sae\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\".\n\x10\x44\x65leteSaeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"%\n\x11\x44\x65leteSaeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x32\xa6\x08\n\x12\x41pplicationService\x12r\n\x11\x43reateApplication\x12-.qinet.northbound.v1.CreateApplicationRequest\x1a..qinet.northbound.v1.CreateApplicationResponse\x12i\n\x0eGetApplication\x12*.qinet.northbound.v1.GetApplicationRequest\x1a+.qinet.northbound.v1.GetApplicationResponse\x12o\n\x10ListApplications\x12,.qinet.northbound.v1.ListApplicationsRequest\x1a-.qinet.northbound.v1.ListApplicationsResponse\x12r\n\x11UpdateApplication\x12-.qinet.northbound.v1.UpdateApplicationRequest\x1a..qinet.northbound.v1.UpdateApplicationResponse\x12r\n\x11\x44\x65leteApplication\x12-.qinet.northbound.v1.DeleteApplicationRequest\x1a..qinet.northbound.v1.DeleteApplicationResponse\x12t\n\x11WatchApplications\x12-.qinet.northbound.v1.WatchApplicationsRequest\x1a..qinet.northbound.v1.WatchApplicationsResponse0\x01\x12Z\n\tCreateSae\x12%.qinet.northbound.v1.CreateSaeRequest\x1a&.qinet.northbound.v1.CreateSaeResponse\x12Q\n\x06GetSae\x12\".qinet.northbound.v1.GetSaeRequest\x1a#.qinet.northbound.v1.GetSaeResponse\x12W\n\x08ListSaes\x12$.qinet.northbound.v1.ListSaesRequest\x1a%.qinet.northbound.v1.ListSaesResponse\x12Z\n\tDeleteSae\x12%.qinet.northbound.v1.DeleteSaeRequest\x1a&.qinet.northbound.v1.DeleteSaeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.northbound.v1.application_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=110
-  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=258
-  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_start=260
-  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_end=360
-  _globals['_GETAPPLICATIONREQUEST']._serialized_start=362
-  _globals['_GETAPPLICATIONREQUEST']._serialized_end=399
-  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=401
-  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=480
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=482
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=562
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=564
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=671
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=673
-  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=727
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=729
-  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=774
-  _globals['_WATCHAPPLICATIONSREQUEST']._serialized_start=776
-  _globals['_WATCHAPPLICATIONSREQUEST']._serialized_end=827
-  _globals['_WATCHAPPLICATIONSRESPONSE']._serialized_start=830
-  _globals['_WATCHAPPLICATIONSRESPONSE']._serialized_end=1200
-  _globals['_WATCHAPPLICATIONSRESPONSE_KIND']._serialized_start=1068
-  _globals['_WATCHAPPLICATIONSRESPONSE_KIND']._serialized_end=1188
-  _globals['_CREATESAEREQUEST']._serialized_start=1202
-  _globals['_CREATESAEREQUEST']._serialized_end=1318
-  _globals['_CREATESAERESPONSE']._serialized_start=1320
-  _globals['_CREATESAERESPONSE']._serialized_end=1396
-  _globals['_GETSAEREQUEST']._serialized_start=1398
-  _globals['_GETSAEREQUEST']._serialized_end=1427
-  _globals['_GETSAERESPONSE']._serialized_start=1429
-  _globals['_GETSAERESPONSE']._serialized_end=1484
-  _globals['_LISTSAESREQUEST']._serialized_start=1486
-  _globals['_LISTSAESREQUEST']._serialized_end=1558
-  _globals['_LISTSAESRESPONSE']._serialized_start=1560
-  _globals['_LISTSAESRESPONSE']._serialized_end=1643
-  _globals['_DELETESAEREQUEST']._serialized_start=1645
-  _globals['_DELETESAEREQUEST']._serialized_end=1691
-  _globals['_DELETESAERESPONSE']._serialized_start=1693
-  _globals['_DELETESAERESPONSE']._serialized_end=1730
-  _globals['_APPLICATIONSERVICE']._serialized_start=1733
-  _globals['_APPLICATIONSERVICE']._serialized_end=2679
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_start=144
+  _globals['_CREATEAPPLICATIONREQUEST']._serialized_end=292
+  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_start=294
+  _globals['_CREATEAPPLICATIONRESPONSE']._serialized_end=394
+  _globals['_GETAPPLICATIONREQUEST']._serialized_start=396
+  _globals['_GETAPPLICATIONREQUEST']._serialized_end=433
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_start=435
+  _globals['_GETAPPLICATIONRESPONSE']._serialized_end=514
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=516
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=596
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=598
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=705
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_start=708
+  _globals['_UPDATEAPPLICATIONREQUEST']._serialized_end=861
+  _globals['_UPDATEAPPLICATIONRESPONSE']._serialized_start=863
+  _globals['_UPDATEAPPLICATIONRESPONSE']._serialized_end=963
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_start=965
+  _globals['_DELETEAPPLICATIONREQUEST']._serialized_end=1019
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_start=1021
+  _globals['_DELETEAPPLICATIONRESPONSE']._serialized_end=1066
+  _globals['_WATCHAPPLICATIONSREQUEST']._serialized_start=1068
+  _globals['_WATCHAPPLICATIONSREQUEST']._serialized_end=1119
+  _globals['_WATCHAPPLICATIONSRESPONSE']._serialized_start=1122
+  _globals['_WATCHAPPLICATIONSRESPONSE']._serialized_end=1492
+  _globals['_WATCHAPPLICATIONSRESPONSE_KIND']._serialized_start=1360
+  _globals['_WATCHAPPLICATIONSRESPONSE_KIND']._serialized_end=1480
+  _globals['_CREATESAEREQUEST']._serialized_start=1494
+  _globals['_CREATESAEREQUEST']._serialized_end=1610
+  _globals['_CREATESAERESPONSE']._serialized_start=1612
+  _globals['_CREATESAERESPONSE']._serialized_end=1688
+  _globals['_GETSAEREQUEST']._serialized_start=1690
+  _globals['_GETSAEREQUEST']._serialized_end=1719
+  _globals['_GETSAERESPONSE']._serialized_start=1721
+  _globals['_GETSAERESPONSE']._serialized_end=1776
+  _globals['_LISTSAESREQUEST']._serialized_start=1778
+  _globals['_LISTSAESREQUEST']._serialized_end=1850
+  _globals['_LISTSAESRESPONSE']._serialized_start=1852
+  _globals['_LISTSAESRESPONSE']._serialized_end=1935
+  _globals['_DELETESAEREQUEST']._serialized_start=1937
+  _globals['_DELETESAEREQUEST']._serialized_end=1983
+  _globals['_DELETESAERESPONSE']._serialized_start=1985
+  _globals['_DELETESAERESPONSE']._serialized_end=2022
+  _globals['_APPLICATIONSERVICE']._serialized_start=2025
+  _globals['_APPLICATIONSERVICE']._serialized_end=3087
 # @@protoc_insertion_point(module_scope)

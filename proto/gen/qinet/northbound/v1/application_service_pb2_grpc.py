@@ -50,6 +50,11 @@ class ApplicationServiceStub:
                 request_serializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.ListApplicationsRequest.SerializeToString,
                 response_deserializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.ListApplicationsResponse.FromString,
                 _registered_method=True)
+        self.UpdateApplication = channel.unary_unary(
+                '/qinet.northbound.v1.ApplicationService/UpdateApplication',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.UpdateApplicationRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.UpdateApplicationResponse.FromString,
+                _registered_method=True)
         self.DeleteApplication = channel.unary_unary(
                 '/qinet.northbound.v1.ApplicationService/DeleteApplication',
                 request_serializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.DeleteApplicationRequest.SerializeToString,
@@ -107,6 +112,16 @@ class ApplicationServiceServicer:
     def ListApplications(self, request, context):
         """Lists applications by name.
         Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateApplication(self, request, context):
+        """Changes an application's QoS, key size or client SAEs in place.
+        Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names another field or a value is out of
+        range, FAILED_PRECONDITION with reason `UNKNOWN_SAE` if an SAE is not in the directory, `STALE_ETAG` if it was
+        changed since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,6 +195,11 @@ def add_ApplicationServiceServicer_to_server(servicer, server):
                     servicer.ListApplications,
                     request_deserializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.ListApplicationsRequest.FromString,
                     response_serializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.ListApplicationsResponse.SerializeToString,
+            ),
+            'UpdateApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateApplication,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.UpdateApplicationRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_application__service__pb2.UpdateApplicationResponse.SerializeToString,
             ),
             'DeleteApplication': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteApplication,
@@ -294,6 +314,33 @@ class ApplicationService:
             '/qinet.northbound.v1.ApplicationService/ListApplications',
             qinet_dot_northbound_dot_v1_dot_application__service__pb2.ListApplicationsRequest.SerializeToString,
             qinet_dot_northbound_dot_v1_dot_application__service__pb2.ListApplicationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qinet.northbound.v1.ApplicationService/UpdateApplication',
+            qinet_dot_northbound_dot_v1_dot_application__service__pb2.UpdateApplicationRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_application__service__pb2.UpdateApplicationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,12 @@ class ApplicationServiceStub:
     """Lists applications by name.
     Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
     """
+    UpdateApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_service_pb2.UpdateApplicationResponse]
+    """Changes an application's QoS, key size or client SAEs in place.
+    Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names another field or a value is out of
+    range, FAILED_PRECONDITION with reason `UNKNOWN_SAE` if an SAE is not in the directory, `STALE_ETAG` if it was
+    changed since.
+    """
     DeleteApplication: _grpc.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]
     """Deletes an application.
     Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `IN_USE` while a key relay names it,
@@ -93,6 +99,12 @@ class ApplicationServiceAsyncStub(ApplicationServiceStub):
     ListApplications: _aio.UnaryUnaryMultiCallable[_application_service_pb2.ListApplicationsRequest, _application_service_pb2.ListApplicationsResponse]  # type: ignore[assignment]
     """Lists applications by name.
     Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
+    """
+    UpdateApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.UpdateApplicationRequest, _application_service_pb2.UpdateApplicationResponse]  # type: ignore[assignment]
+    """Changes an application's QoS, key size or client SAEs in place.
+    Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names another field or a value is out of
+    range, FAILED_PRECONDITION with reason `UNKNOWN_SAE` if an SAE is not in the directory, `STALE_ETAG` if it was
+    changed since.
     """
     DeleteApplication: _aio.UnaryUnaryMultiCallable[_application_service_pb2.DeleteApplicationRequest, _application_service_pb2.DeleteApplicationResponse]  # type: ignore[assignment]
     """Deletes an application.
@@ -155,6 +167,18 @@ class ApplicationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_application_service_pb2.ListApplicationsResponse, _abc.Awaitable[_application_service_pb2.ListApplicationsResponse]]:
         """Lists applications by name.
         Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateApplication(
+        self,
+        request: _application_service_pb2.UpdateApplicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_application_service_pb2.UpdateApplicationResponse, _abc.Awaitable[_application_service_pb2.UpdateApplicationResponse]]:
+        """Changes an application's QoS, key size or client SAEs in place.
+        Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names another field or a value is out of
+        range, FAILED_PRECONDITION with reason `UNKNOWN_SAE` if an SAE is not in the directory, `STALE_ETAG` if it was
+        changed since.
         """
 
     @_abc_1.abstractmethod

@@ -80,13 +80,15 @@ class KeyRelay(_message.Message):
         PHASE_UNSPECIFIED: KeyRelay._Phase.ValueType  # 0
         """No route is on any node."""
         PHASE_BREAKING: KeyRelay._Phase.ValueType  # 1
-        """The old route is being taken off."""
+        """Not used any more: up to 0.1.0 the old route was taken off before the new one was told."""
         PHASE_INSTALLING: KeyRelay._Phase.ValueType  # 2
-        """Every node but the head end is told."""
+        """Every node but the head end is told of the new route; the old one, if any, is in use."""
         PHASE_SWITCHING: KeyRelay._Phase.ValueType  # 3
-        """The head end is told."""
+        """The head end is told to use the new route."""
         PHASE_SETTLED: KeyRelay._Phase.ValueType  # 4
-        """All have confirmed."""
+        """All have confirmed, and nothing is on its way on another route."""
+        PHASE_DRAINING: KeyRelay._Phase.ValueType  # 5
+        """The new route is in use; what is on its way on the old one still arrives."""
 
     class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
         """How far a change of route has come."""
@@ -94,13 +96,15 @@ class KeyRelay(_message.Message):
     PHASE_UNSPECIFIED: KeyRelay.Phase.ValueType  # 0
     """No route is on any node."""
     PHASE_BREAKING: KeyRelay.Phase.ValueType  # 1
-    """The old route is being taken off."""
+    """Not used any more: up to 0.1.0 the old route was taken off before the new one was told."""
     PHASE_INSTALLING: KeyRelay.Phase.ValueType  # 2
-    """Every node but the head end is told."""
+    """Every node but the head end is told of the new route; the old one, if any, is in use."""
     PHASE_SWITCHING: KeyRelay.Phase.ValueType  # 3
-    """The head end is told."""
+    """The head end is told to use the new route."""
     PHASE_SETTLED: KeyRelay.Phase.ValueType  # 4
-    """All have confirmed."""
+    """All have confirmed, and nothing is on its way on another route."""
+    PHASE_DRAINING: KeyRelay.Phase.ValueType  # 5
+    """The new route is in use; what is on its way on the old one still arrives."""
 
     class _Protection:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -115,9 +119,9 @@ class KeyRelay(_message.Message):
         PROTECTION_RESTORE: KeyRelay._Protection.ValueType  # 2
         """Another route is computed and installed."""
         PROTECTION_ONE_FOR_ONE: KeyRelay._Protection.ValueType  # 3
-        """1:1, a backup reserved and pre-installed. Not served by this version: UNIMPLEMENTED."""
+        """1:1, disjoint backup routes reserved and pre-installed."""
         PROTECTION_ONE_PLUS_ONE: KeyRelay._Protection.ValueType  # 4
-        """1+1, keys made on both routes. Not served by this version: UNIMPLEMENTED."""
+        """1+1, every key sent on both routes, the first confirmed counts. With one share, the relays of both see it."""
 
     class Protection(_Protection, metaclass=_ProtectionEnumTypeWrapper):
         """What happens when the route fails."""
@@ -129,9 +133,32 @@ class KeyRelay(_message.Message):
     PROTECTION_RESTORE: KeyRelay.Protection.ValueType  # 2
     """Another route is computed and installed."""
     PROTECTION_ONE_FOR_ONE: KeyRelay.Protection.ValueType  # 3
-    """1:1, a backup reserved and pre-installed. Not served by this version: UNIMPLEMENTED."""
+    """1:1, disjoint backup routes reserved and pre-installed."""
     PROTECTION_ONE_PLUS_ONE: KeyRelay.Protection.ValueType  # 4
-    """1+1, keys made on both routes. Not served by this version: UNIMPLEMENTED."""
+    """1+1, every key sent on both routes, the first confirmed counts. With one share, the relays of both see it."""
+
+    class _RestorationMode:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _RestorationModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[KeyRelay._RestorationMode.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RESTORATION_MODE_UNSPECIFIED: KeyRelay._RestorationMode.ValueType  # 0
+        """Not given; on create it means RESTORATION_MODE_AUTOMATIC."""
+        RESTORATION_MODE_AUTOMATIC: KeyRelay._RestorationMode.ValueType  # 1
+        """The controller, at once or after its hold-off."""
+        RESTORATION_MODE_MANUAL: KeyRelay._RestorationMode.ValueType  # 2
+        """An operator, by RedeployKeyRelay; until then it stays where it is."""
+
+    class RestorationMode(_RestorationMode, metaclass=_RestorationModeEnumTypeWrapper):
+        """Who moves it when its route fails (018)."""
+
+    RESTORATION_MODE_UNSPECIFIED: KeyRelay.RestorationMode.ValueType  # 0
+    """Not given; on create it means RESTORATION_MODE_AUTOMATIC."""
+    RESTORATION_MODE_AUTOMATIC: KeyRelay.RestorationMode.ValueType  # 1
+    """The controller, at once or after its hold-off."""
+    RESTORATION_MODE_MANUAL: KeyRelay.RestorationMode.ValueType  # 2
+    """An operator, by RedeployKeyRelay; until then it stays where it is."""
 
     NAME_FIELD_NUMBER: _builtins.int
     APPLICATION_FIELD_NUMBER: _builtins.int
@@ -169,12 +196,20 @@ class KeyRelay(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     UUID_FIELD_NUMBER: _builtins.int
+    APPLICATIONS_FIELD_NUMBER: _builtins.int
+    RESTORATION_MODE_FIELD_NUMBER: _builtins.int
+    REVERTIVE_FIELD_NUMBER: _builtins.int
+    WAIT_TO_RESTORE_FIELD_NUMBER: _builtins.int
+    MAY_PREEMPT_FIELD_NUMBER: _builtins.int
+    BACKUP_ROUTES_FIELD_NUMBER: _builtins.int
+    BACKUP_ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    BACKUP_READY_FIELD_NUMBER: _builtins.int
+    RETIRING_ROUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the relay. Format: `keyRelays/{relay}`. Output only."""
     application: _builtins.str
-    """The application that the keys are for. Format: `applications/{application}`; empty: keys are kept for nobody
-    yet. Set by the client. Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason
-    `APPLICATION_TAKEN` if another relay serves it, INVALID_ARGUMENT if its SAEs are not at the relay's ends.
+    """Shorthand for `applications` with one. Format: `applications/{application}`. Set by the client; read back where
+    there is exactly one.
     """
     source: _builtins.str
     """One end. Format: `nodes/{node}`. Required. Fails with NOT_FOUND if there is no such node."""
@@ -190,8 +225,7 @@ class KeyRelay(_message.Message):
     """Most links on a route; >= 1; absent: no limit. Set by the client. Fails with INVALID_ARGUMENT if 0."""
     shares: _builtins.int
     """Number k of XOR shares on disjoint routes, a floor; in [1, 16]; absent: 1. Set by the client. Fails with
-    FAILED_PRECONDITION and reason `NO_DISJOINT_ROUTES`, naming the bottleneck, if there are none; UNIMPLEMENTED
-    for k >= 2 if there are: relaying over several shares is not served by this version.
+    FAILED_PRECONDITION and reason `NO_DISJOINT_ROUTES`, naming the bottleneck, if there are none.
     """
     protection: Global___KeyRelay.Protection.ValueType
     """What happens when the route fails. Set by the client."""
@@ -225,6 +259,18 @@ class KeyRelay(_message.Message):
     """Revision of the log that this was read at. Output only."""
     uuid: _builtins.str
     """UUIDv5 of the network and the name (015: qkdl_id). Output only."""
+    restoration_mode: Global___KeyRelay.RestorationMode.ValueType
+    """Who moves it when its route fails. Set by the client."""
+    revertive: _builtins.bool
+    """1:1 and 1+1: whether it returns to the routes that it left once they work again. Set by the client."""
+    may_preempt: _builtins.bool
+    """Whether it may take the place of relays of lower priority where there is no room: they move, or are BLOCKED. Set
+    by the client.
+    """
+    backup_route_version: _builtins.int
+    """Version of the backup routes; 0 without. Output only."""
+    backup_ready: _builtins.bool
+    """Whether every node has confirmed the backup, and no link of it is down. Output only."""
     @_builtins.property
     def key_rate(self) -> Global___KeyRate:
         """So many keys of a size in each interval; rounded up to 0.001 bit/s."""
@@ -285,6 +331,27 @@ class KeyRelay(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When its lifetime ends, as the controller's wall clock expects it; absent: never. Output only."""
 
+    @_builtins.property
+    def applications(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The applications that the keys are for. Format: `applications/{application}`; empty: keys are kept for nobody
+        yet. Set by the client. Fails with NOT_FOUND if one does not exist, FAILED_PRECONDITION with reason
+        `APPLICATION_TAKEN` if another relay between the same nodes serves it, INVALID_ARGUMENT if it has no SAE at an end.
+        """
+
+    @_builtins.property
+    def wait_to_restore(self) -> _duration_pb2.Duration:
+        """How long repaired routes must have worked before it returns to them; >= 0, rounded up to milliseconds; absent:
+        300 s. Set by the client.
+        """
+
+    @_builtins.property
+    def backup_routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Route]:
+        """1:1 and 1+1: the backup routes, one per share; empty when there are none. Output only."""
+
+    @_builtins.property
+    def retiring_routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Route]:
+        """Routes that it is leaving, while what is on its way on them still arrives. Output only."""
+
     def __init__(
         self,
         *,
@@ -324,10 +391,19 @@ class KeyRelay(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         uuid: _builtins.str = ...,
+        applications: _abc.Iterable[_builtins.str] | None = ...,
+        restoration_mode: Global___KeyRelay.RestorationMode.ValueType = ...,
+        revertive: _builtins.bool = ...,
+        wait_to_restore: _duration_pb2.Duration | None = ...,
+        may_preempt: _builtins.bool = ...,
+        backup_routes: _abc.Iterable[Global___Route] | None = ...,
+        backup_route_version: _builtins.int = ...,
+        backup_ready: _builtins.bool = ...,
+        retiring_routes: _abc.Iterable[Global___Route] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "admin_enabled", b"admin_enabled", "create_time", b"create_time", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "max_hops", b"max_hops", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "shares", b"shares"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "admin_enabled", b"admin_enabled", "create_time", b"create_time", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "max_hops", b"max_hops", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "shares", b"shares", "wait_to_restore", b"wait_to_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "accept_blocked", b"accept_blocked", "admin_enabled", b"admin_enabled", "application", b"application", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "create_time", b"create_time", "created_by", b"created_by", "ends", b"ends", "etag", b"etag", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "link_status", b"link_status", "max_hops", b"max_hops", "name", b"name", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "phase", b"phase", "priority", b"priority", "protection", b"protection", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "reservations", b"reservations", "revision", b"revision", "riding_on_store", b"riding_on_store", "route_version", b"route_version", "routes", b"routes", "shares", b"shares", "source", b"source", "state", b"state", "state_reason", b"state_reason", "target", b"target", "trust_domains", b"trust_domains", "unconfirmed_nodes", b"unconfirmed_nodes", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "accept_blocked", b"accept_blocked", "admin_enabled", b"admin_enabled", "application", b"application", "applications", b"applications", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "backup_ready", b"backup_ready", "backup_route_version", b"backup_route_version", "backup_routes", b"backup_routes", "create_time", b"create_time", "created_by", b"created_by", "ends", b"ends", "etag", b"etag", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "link_status", b"link_status", "max_hops", b"max_hops", "may_preempt", b"may_preempt", "name", b"name", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "phase", b"phase", "priority", b"priority", "protection", b"protection", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "reservations", b"reservations", "restoration_mode", b"restoration_mode", "retiring_routes", b"retiring_routes", "revertive", b"revertive", "revision", b"revision", "riding_on_store", b"riding_on_store", "route_version", b"route_version", "routes", b"routes", "shares", b"shares", "source", b"source", "state", b"state", "state_reason", b"state_reason", "target", b"target", "trust_domains", b"trust_domains", "unconfirmed_nodes", b"unconfirmed_nodes", "uuid", b"uuid", "wait_to_restore", b"wait_to_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin_enabled: _TypeAlias = _typing.Literal["admin_enabled"]  # noqa: Y015
     _WhichOneofArgType__admin_enabled: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled"]  # noqa: Y015

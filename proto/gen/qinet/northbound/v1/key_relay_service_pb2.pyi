@@ -69,25 +69,98 @@ class CreateKeyRelayResponse(_message.Message):
 
     KEY_RELAY_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    DISPLACED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Log revision that holds it; 0 if nothing was changed."""
     @_builtins.property
     def key_relay(self) -> _key_relay_pb2.KeyRelay:
         """As it stands now."""
 
+    @_builtins.property
+    def displaced(self) -> _containers.RepeatedCompositeFieldContainer[Global___PredictedMove]:
+        """Relays of lower priority that make room for it. Set only with may_preempt."""
+
     def __init__(
         self,
         *,
         key_relay: _key_relay_pb2.KeyRelay | None = ...,
         revision: _builtins.int = ...,
+        displaced: _abc.Iterable[Global___PredictedMove] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key_relay", b"key_relay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_relay", b"key_relay", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["displaced", b"displaced", "key_relay", b"key_relay", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateKeyRelayResponse: _TypeAlias = CreateKeyRelayResponse  # noqa: Y015
+
+@_typing.final
+class PredictedMove(_message.Message):
+    """What becomes, or would become, of a relay when something else changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[PredictedMove._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: PredictedMove._Outcome.ValueType  # 0
+        """Never sent; a reader treats it as an error."""
+        OUTCOME_MOVES: PredictedMove._Outcome.ValueType  # 1
+        """It moves to the routes given."""
+        OUTCOME_SWITCHES: PredictedMove._Outcome.ValueType  # 2
+        """It switches to its backup, whose routes are given."""
+        OUTCOME_STAYS: PredictedMove._Outcome.ValueType  # 3
+        """It stays on its routes although it should leave: `reason` says why."""
+        OUTCOME_BLOCKED: PredictedMove._Outcome.ValueType  # 4
+        """It fits nowhere and is BLOCKED."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """What becomes of it."""
+
+    OUTCOME_UNSPECIFIED: PredictedMove.Outcome.ValueType  # 0
+    """Never sent; a reader treats it as an error."""
+    OUTCOME_MOVES: PredictedMove.Outcome.ValueType  # 1
+    """It moves to the routes given."""
+    OUTCOME_SWITCHES: PredictedMove.Outcome.ValueType  # 2
+    """It switches to its backup, whose routes are given."""
+    OUTCOME_STAYS: PredictedMove.Outcome.ValueType  # 3
+    """It stays on its routes although it should leave: `reason` says why."""
+    OUTCOME_BLOCKED: PredictedMove.Outcome.ValueType  # 4
+    """It fits nowhere and is BLOCKED."""
+
+    KEY_RELAY_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    key_relay: _builtins.str
+    """The relay. Format: `keyRelays/{relay}`."""
+    outcome: Global___PredictedMove.Outcome.ValueType
+    """What becomes of it."""
+    reason: _builtins.str
+    """Why, for a person."""
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedCompositeFieldContainer[_key_relay_pb2.Route]:
+        """Its routes then, one per share; empty when BLOCKED."""
+
+    def __init__(
+        self,
+        *,
+        key_relay: _builtins.str = ...,
+        outcome: Global___PredictedMove.Outcome.ValueType = ...,
+        routes: _abc.Iterable[_key_relay_pb2.Route] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_relay", b"key_relay", "outcome", b"outcome", "reason", b"reason", "routes", b"routes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PredictedMove: _TypeAlias = PredictedMove  # noqa: Y015
 
 @_typing.final
 class GetKeyRelayRequest(_message.Message):
@@ -198,7 +271,7 @@ Global___ListKeyRelaysResponse: _TypeAlias = ListKeyRelaysResponse  # noqa: Y015
 
 @_typing.final
 class UpdateKeyRelayRequest(_message.Message):
-    """Asks for a change of a key relay. Reserved."""
+    """Asks for a change of a key relay."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -209,11 +282,13 @@ class UpdateKeyRelayRequest(_message.Message):
     """Decide and tell, but change nothing."""
     @_builtins.property
     def key_relay(self) -> _key_relay_pb2.KeyRelay:
-        """Its `name`, the new values, and its `etag`. Required."""
+        """Its `name`, the new values, and its `etag` to guard against changes in between (empty: no guard). Required."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change."""
+        """Which fields to change: any that clients set, but source and target. `rate` stands for either form of it.
+        Required, at least one.
+        """
 
     def __init__(
         self,
@@ -232,7 +307,7 @@ Global___UpdateKeyRelayRequest: _TypeAlias = UpdateKeyRelayRequest  # noqa: Y015
 
 @_typing.final
 class UpdateKeyRelayResponse(_message.Message):
-    """The key relay, updated. Reserved."""
+    """The key relay, updated."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -314,25 +389,29 @@ Global___DeleteKeyRelayResponse: _TypeAlias = DeleteKeyRelayResponse  # noqa: Y0
 
 @_typing.final
 class RedeployKeyRelayRequest(_message.Message):
-    """Asks for new routes of a relay. Reserved."""
+    """Asks for new routes of a relay."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name. Format: `keyRelays/{relay}`. Required."""
     etag: _builtins.str
     """Its etag, to guard against changes in between; empty: no guard."""
+    validate_only: _builtins.bool
+    """Decide and tell, but change nothing."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,7 +419,7 @@ Global___RedeployKeyRelayRequest: _TypeAlias = RedeployKeyRelayRequest  # noqa: 
 
 @_typing.final
 class RedeployKeyRelayResponse(_message.Message):
-    """The relay is moving. Reserved."""
+    """The relay is moving, or was on the best routes already and is told to its nodes as a new version."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -368,7 +447,7 @@ Global___RedeployKeyRelayResponse: _TypeAlias = RedeployKeyRelayResponse  # noqa
 
 @_typing.final
 class GetKeyRelayHistoryRequest(_message.Message):
-    """Asks what became of a relay. Reserved."""
+    """Asks what became of a relay."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -398,7 +477,7 @@ Global___GetKeyRelayHistoryRequest: _TypeAlias = GetKeyRelayHistoryRequest  # no
 
 @_typing.final
 class GetKeyRelayHistoryResponse(_message.Message):
-    """What became of a relay. Reserved."""
+    """What became of a relay."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -426,7 +505,7 @@ Global___GetKeyRelayHistoryResponse: _TypeAlias = GetKeyRelayHistoryResponse  # 
 
 @_typing.final
 class KeyRelayHistoryEntry(_message.Message):
-    """One change in the life of a relay. Reserved."""
+    """One change in the life of a relay."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -435,12 +514,21 @@ class KeyRelayHistoryEntry(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     STATE_REASON_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Log revision of the change."""
     state: _key_relay_pb2.KeyRelay.State.ValueType
     """State from then on."""
     state_reason: _builtins.str
     """Why, for a person."""
+    by: _builtins.str
+    """Who or what caused it: as `user/alice`, `nodes/a`, `apps/restoration`, or `controller`."""
+    route_version: _builtins.int
+    """Version of the routes."""
+    phase: _key_relay_pb2.KeyRelay.Phase.ValueType
+    """Phase from then on."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When; the controller's wall clock."""
@@ -457,10 +545,13 @@ class KeyRelayHistoryEntry(_message.Message):
         state: _key_relay_pb2.KeyRelay.State.ValueType = ...,
         state_reason: _builtins.str = ...,
         routes: _abc.Iterable[_key_relay_pb2.Route] | None = ...,
+        by: _builtins.str = ...,
+        route_version: _builtins.int = ...,
+        phase: _key_relay_pb2.KeyRelay.Phase.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "routes", b"routes", "state", b"state", "state_reason", b"state_reason", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "phase", b"phase", "revision", b"revision", "route_version", b"route_version", "routes", b"routes", "state", b"state", "state_reason", b"state_reason", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

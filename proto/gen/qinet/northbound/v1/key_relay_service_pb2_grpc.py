@@ -114,7 +114,11 @@ class KeyRelayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateKeyRelay(self, request, context):
-        """Changes a key relay. Not served by this version: UNIMPLEMENTED.
+        """Changes a key relay in place: keys in stock stay, and new routes are in use before old ones are given up.
+        Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
+        ends, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if it was
+        changed since, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES` if the network cannot carry it so (then it stays
+        as it was), `REMOVING` if it is being removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,14 +133,18 @@ class KeyRelayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RedeployKeyRelay(self, request, context):
-        """Computes and installs a relay's routes anew. Not served by this version: UNIMPLEMENTED.
+        """Computes a relay's routes anew and moves it there, make-before-break; also where restoration is MANUAL or frozen.
+        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since,
+        `DISABLED` if it is disabled, `REMOVING` if it is being removed, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`
+        if there is no other way than it has (then it stays as it was).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetKeyRelayHistory(self, request, context):
-        """Tells what became of a relay over time. Not served by this version: UNIMPLEMENTED.
+        """Tells what became of a relay, why, and who asked for it: its last 64 changes, also for 24 h after it is gone.
+        Fails with NOT_FOUND if there never was one, or too long ago.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,15 +49,26 @@ class KeyRelayServiceStub:
     Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
     """
     UpdateKeyRelay: _grpc.UnaryUnaryMultiCallable[_key_relay_service_pb2.UpdateKeyRelayRequest, _key_relay_service_pb2.UpdateKeyRelayResponse]
-    """Changes a key relay. Not served by this version: UNIMPLEMENTED."""
+    """Changes a key relay in place: keys in stock stay, and new routes are in use before old ones are given up.
+    Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
+    ends, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if it was
+    changed since, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES` if the network cannot carry it so (then it stays
+    as it was), `REMOVING` if it is being removed.
+    """
     DeleteKeyRelay: _grpc.UnaryUnaryMultiCallable[_key_relay_service_pb2.DeleteKeyRelayRequest, _key_relay_service_pb2.DeleteKeyRelayResponse]
     """Removes a key relay from its nodes, then deletes it. Its links stay reserved until they have confirmed.
     Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since.
     """
     RedeployKeyRelay: _grpc.UnaryUnaryMultiCallable[_key_relay_service_pb2.RedeployKeyRelayRequest, _key_relay_service_pb2.RedeployKeyRelayResponse]
-    """Computes and installs a relay's routes anew. Not served by this version: UNIMPLEMENTED."""
+    """Computes a relay's routes anew and moves it there, make-before-break; also where restoration is MANUAL or frozen.
+    Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since,
+    `DISABLED` if it is disabled, `REMOVING` if it is being removed, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`
+    if there is no other way than it has (then it stays as it was).
+    """
     GetKeyRelayHistory: _grpc.UnaryUnaryMultiCallable[_key_relay_service_pb2.GetKeyRelayHistoryRequest, _key_relay_service_pb2.GetKeyRelayHistoryResponse]
-    """Tells what became of a relay over time. Not served by this version: UNIMPLEMENTED."""
+    """Tells what became of a relay, why, and who asked for it: its last 64 changes, also for 24 h after it is gone.
+    Fails with NOT_FOUND if there never was one, or too long ago.
+    """
     WatchKeyRelays: _grpc.UnaryStreamMultiCallable[_key_relay_service_pb2.WatchKeyRelaysRequest, _key_relay_service_pb2.WatchKeyRelaysResponse]
     """Tells committed changes of key relays, for as long as the client listens.
     Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
@@ -89,15 +100,26 @@ class KeyRelayServiceAsyncStub(KeyRelayServiceStub):
     Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
     """
     UpdateKeyRelay: _aio.UnaryUnaryMultiCallable[_key_relay_service_pb2.UpdateKeyRelayRequest, _key_relay_service_pb2.UpdateKeyRelayResponse]  # type: ignore[assignment]
-    """Changes a key relay. Not served by this version: UNIMPLEMENTED."""
+    """Changes a key relay in place: keys in stock stay, and new routes are in use before old ones are given up.
+    Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
+    ends, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if it was
+    changed since, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES` if the network cannot carry it so (then it stays
+    as it was), `REMOVING` if it is being removed.
+    """
     DeleteKeyRelay: _aio.UnaryUnaryMultiCallable[_key_relay_service_pb2.DeleteKeyRelayRequest, _key_relay_service_pb2.DeleteKeyRelayResponse]  # type: ignore[assignment]
     """Removes a key relay from its nodes, then deletes it. Its links stay reserved until they have confirmed.
     Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since.
     """
     RedeployKeyRelay: _aio.UnaryUnaryMultiCallable[_key_relay_service_pb2.RedeployKeyRelayRequest, _key_relay_service_pb2.RedeployKeyRelayResponse]  # type: ignore[assignment]
-    """Computes and installs a relay's routes anew. Not served by this version: UNIMPLEMENTED."""
+    """Computes a relay's routes anew and moves it there, make-before-break; also where restoration is MANUAL or frozen.
+    Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since,
+    `DISABLED` if it is disabled, `REMOVING` if it is being removed, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`
+    if there is no other way than it has (then it stays as it was).
+    """
     GetKeyRelayHistory: _aio.UnaryUnaryMultiCallable[_key_relay_service_pb2.GetKeyRelayHistoryRequest, _key_relay_service_pb2.GetKeyRelayHistoryResponse]  # type: ignore[assignment]
-    """Tells what became of a relay over time. Not served by this version: UNIMPLEMENTED."""
+    """Tells what became of a relay, why, and who asked for it: its last 64 changes, also for 24 h after it is gone.
+    Fails with NOT_FOUND if there never was one, or too long ago.
+    """
     WatchKeyRelays: _aio.UnaryStreamMultiCallable[_key_relay_service_pb2.WatchKeyRelaysRequest, _key_relay_service_pb2.WatchKeyRelaysResponse]  # type: ignore[assignment]
     """Tells committed changes of key relays, for as long as the client listens.
     Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
@@ -150,7 +172,12 @@ class KeyRelayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_relay_service_pb2.UpdateKeyRelayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_relay_service_pb2.UpdateKeyRelayResponse, _abc.Awaitable[_key_relay_service_pb2.UpdateKeyRelayResponse]]:
-        """Changes a key relay. Not served by this version: UNIMPLEMENTED."""
+        """Changes a key relay in place: keys in stock stay, and new routes are in use before old ones are given up.
+        Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
+        ends, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if it was
+        changed since, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES` if the network cannot carry it so (then it stays
+        as it was), `REMOVING` if it is being removed.
+        """
 
     @_abc_1.abstractmethod
     def DeleteKeyRelay(
@@ -168,7 +195,11 @@ class KeyRelayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_relay_service_pb2.RedeployKeyRelayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_relay_service_pb2.RedeployKeyRelayResponse, _abc.Awaitable[_key_relay_service_pb2.RedeployKeyRelayResponse]]:
-        """Computes and installs a relay's routes anew. Not served by this version: UNIMPLEMENTED."""
+        """Computes a relay's routes anew and moves it there, make-before-break; also where restoration is MANUAL or frozen.
+        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since,
+        `DISABLED` if it is disabled, `REMOVING` if it is being removed, `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`
+        if there is no other way than it has (then it stays as it was).
+        """
 
     @_abc_1.abstractmethod
     def GetKeyRelayHistory(
@@ -176,7 +207,9 @@ class KeyRelayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_relay_service_pb2.GetKeyRelayHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_key_relay_service_pb2.GetKeyRelayHistoryResponse, _abc.Awaitable[_key_relay_service_pb2.GetKeyRelayHistoryResponse]]:
-        """Tells what became of a relay over time. Not served by this version: UNIMPLEMENTED."""
+        """Tells what became of a relay, why, and who asked for it: its last 64 changes, also for 24 h after it is gone.
+        Fails with NOT_FOUND if there never was one, or too long ago.
+        """
 
     @_abc_1.abstractmethod
     def WatchKeyRelays(

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from qinet.northbound.v1 import key_relay_pb2 as _key_relay_pb2
+from qinet.northbound.v1 import key_relay_service_pb2 as _key_relay_service_pb2
 from qinet.northbound.v1 import link_pb2 as _link_pb2
 from qinet.types.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
@@ -350,6 +351,7 @@ class GetClusterStatusResponse(_message.Message):
     NETWORK_FIELD_NUMBER: _builtins.int
     AGENTS_CONNECTED_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
     controller: _builtins.str
     """Name of the controller that answers."""
     leader: _builtins.bool
@@ -380,6 +382,10 @@ class GetClusterStatusResponse(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it started; its wall clock."""
 
+    @_builtins.property
+    def frozen(self) -> Global___Frozen:
+        """Automatic moves are stopped; absent while they are not."""
+
     def __init__(
         self,
         *,
@@ -395,14 +401,47 @@ class GetClusterStatusResponse(_message.Message):
         network: _builtins.str = ...,
         agents_connected: _builtins.int = ...,
         nodes: _builtins.int = ...,
+        frozen: Global___Frozen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["election_id", b"election_id", "service_time", b"service_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["election_id", b"election_id", "frozen", b"frozen", "service_time", b"service_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents_connected", b"agents_connected", "config_hash", b"config_hash", "controller", b"controller", "election_id", b"election_id", "leader", b"leader", "leader_address", b"leader_address", "network", b"network", "nodes", b"nodes", "revision", b"revision", "service_time", b"service_time", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents_connected", b"agents_connected", "config_hash", b"config_hash", "controller", b"controller", "election_id", b"election_id", "frozen", b"frozen", "leader", b"leader", "leader_address", b"leader_address", "network", b"network", "nodes", b"nodes", "revision", b"revision", "service_time", b"service_time", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetClusterStatusResponse: _TypeAlias = GetClusterStatusResponse  # noqa: Y015
+
+@_typing.final
+class Frozen(_message.Message):
+    """Automatic moves are stopped."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, for a person."""
+    by: _builtins.str
+    """Who stopped them, as `user/alice`, or `controller`."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when; the controller's wall clock."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        by: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "reason", b"reason", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Frozen: _TypeAlias = Frozen  # noqa: Y015
 
 @_typing.final
 class StreamMeasurementsRequest(_message.Message):
@@ -513,54 +552,62 @@ class KeyRelayMeasurement(_message.Message):
 Global___KeyRelayMeasurement: _TypeAlias = KeyRelayMeasurement  # noqa: Y015
 
 @_typing.final
-class DrainNodeRequest(_message.Message):
-    """Asks for a node to be emptied. Reserved."""
+class DrainRequest(_message.Message):
+    """Asks for a node or link to be emptied."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name. Format: `nodes/{node}`. Required."""
+    """Its name. Format: `nodes/{node}` or `links/{link}`. Required."""
+    validate_only: _builtins.bool
+    """Tell what would become of each relay, but change nothing."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DrainNodeRequest: _TypeAlias = DrainNodeRequest  # noqa: Y015
+Global___DrainRequest: _TypeAlias = DrainRequest  # noqa: Y015
 
 @_typing.final
-class DrainNodeResponse(_message.Message):
-    """The node is being emptied. Reserved."""
+class DrainResponse(_message.Message):
+    """The node or link is being emptied."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    KEY_RELAYS_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Log revision that holds the decision; 0 if nothing was changed."""
     @_builtins.property
-    def key_relays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Key relays that move. Format: `keyRelays/{relay}`."""
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[_key_relay_service_pb2.PredictedMove]:
+        """What becomes of each key relay on it, highest priority first."""
 
     def __init__(
         self,
         *,
-        key_relays: _abc.Iterable[_builtins.str] | None = ...,
+        moves: _abc.Iterable[_key_relay_service_pb2.PredictedMove] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_relays", b"key_relays"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves", b"moves", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DrainNodeResponse: _TypeAlias = DrainNodeResponse  # noqa: Y015
+Global___DrainResponse: _TypeAlias = DrainResponse  # noqa: Y015
 
 @_typing.final
 class FreezeRequest(_message.Message):
-    """Asks to stop or resume automatic moves. Reserved."""
+    """Asks to stop or resume automatic moves."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -586,21 +633,27 @@ Global___FreezeRequest: _TypeAlias = FreezeRequest  # noqa: Y015
 
 @_typing.final
 class FreezeResponse(_message.Message):
-    """Automatic moves are stopped or resumed. Reserved."""
+    """Automatic moves are stopped or resumed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FROZEN_FIELD_NUMBER: _builtins.int
-    frozen: _builtins.bool
-    """Whether they are stopped."""
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Log revision that holds it."""
+    @_builtins.property
+    def frozen(self) -> Global___Frozen:
+        """As it is now; absent when they are not stopped."""
+
     def __init__(
         self,
         *,
-        frozen: _builtins.bool = ...,
+        frozen: Global___Frozen | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frozen", b"frozen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frozen", b"frozen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frozen", b"frozen", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -608,14 +661,14 @@ Global___FreezeResponse: _TypeAlias = FreezeResponse  # noqa: Y015
 
 @_typing.final
 class WhatIfRequest(_message.Message):
-    """Asks what would become of services. Reserved."""
+    """Asks what would become of services."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FAILED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def failed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What fails. Format: `nodes/{node}` or `links/{link}`. Required."""
+        """What fails, all at once. Format: `nodes/{node}` or `links/{link}`. Required."""
 
     def __init__(
         self,
@@ -632,29 +685,27 @@ Global___WhatIfRequest: _TypeAlias = WhatIfRequest  # noqa: Y015
 
 @_typing.final
 class WhatIfResponse(_message.Message):
-    """What would become of services. Reserved."""
+    """What would become of services."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MOVED_FIELD_NUMBER: _builtins.int
-    BLOCKED_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the network that it was computed on."""
     @_builtins.property
-    def moved(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Key relays that would move. Format: `keyRelays/{relay}`."""
-
-    @_builtins.property
-    def blocked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Key relays that would be BLOCKED. Format: `keyRelays/{relay}`."""
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[_key_relay_service_pb2.PredictedMove]:
+        """What would become of each key relay that it touches, in the order in which they would be moved."""
 
     def __init__(
         self,
         *,
-        moved: _abc.Iterable[_builtins.str] | None = ...,
-        blocked: _abc.Iterable[_builtins.str] | None = ...,
+        moves: _abc.Iterable[_key_relay_service_pb2.PredictedMove] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "moved", b"moved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moves", b"moves", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

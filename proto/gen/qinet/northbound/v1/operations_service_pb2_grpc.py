@@ -55,10 +55,10 @@ class OperationsServiceStub:
                 request_serializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.StreamMeasurementsRequest.SerializeToString,
                 response_deserializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.StreamMeasurementsResponse.FromString,
                 _registered_method=True)
-        self.DrainNode = channel.unary_unary(
-                '/qinet.northbound.v1.OperationsService/DrainNode',
-                request_serializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainNodeRequest.SerializeToString,
-                response_deserializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainNodeResponse.FromString,
+        self.Drain = channel.unary_unary(
+                '/qinet.northbound.v1.OperationsService/Drain',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainResponse.FromString,
                 _registered_method=True)
         self.Freeze = channel.unary_unary(
                 '/qinet.northbound.v1.OperationsService/Freeze',
@@ -107,22 +107,28 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DrainNode(self, request, context):
-        """Moves every service off a node. Not served by this version: UNIMPLEMENTED.
+    def Drain(self, request, context):
+        """Puts a node or link into maintenance and moves every key relay off it that fits elsewhere, make-before-break and
+        in the order of priority; what ends at the node or fits nowhere stays. UpdateNode or UpdateLink ends maintenance.
+        Fails with NOT_FOUND if it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Freeze(self, request, context):
-        """Stops or resumes automatic moves of services. Not served by this version: UNIMPLEMENTED.
+        """Stops or resumes automatic moves of services. The controller freezes by itself, with alarm FROZEN, when more than
+        20 % of links or agents vanish within 30 s.
+        Fails with INVALID_ARGUMENT if the reason is missing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WhatIf(self, request, context):
-        """Tells what would become of services if something failed. Not served by this version: UNIMPLEMENTED.
+        """Tells what would become of key relays if something failed: on the network as it is, and nothing is changed.
+        Fails with NOT_FOUND if a name does not exist, INVALID_ARGUMENT if none is given, RESOURCE_EXHAUSTED with reason
+        `TOO_HARD` if it takes too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,10 +157,10 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     request_deserializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.StreamMeasurementsRequest.FromString,
                     response_serializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.StreamMeasurementsResponse.SerializeToString,
             ),
-            'DrainNode': grpc.unary_unary_rpc_method_handler(
-                    servicer.DrainNode,
-                    request_deserializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainNodeRequest.FromString,
-                    response_serializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainNodeResponse.SerializeToString,
+            'Drain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Drain,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainResponse.SerializeToString,
             ),
             'Freeze': grpc.unary_unary_rpc_method_handler(
                     servicer.Freeze,
@@ -287,7 +293,7 @@ class OperationsService:
             _registered_method=True)
 
     @staticmethod
-    def DrainNode(request,
+    def Drain(request,
             target,
             options=(),
             channel_credentials=None,
@@ -300,9 +306,9 @@ class OperationsService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/qinet.northbound.v1.OperationsService/DrainNode',
-            qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainNodeRequest.SerializeToString,
-            qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainNodeResponse.FromString,
+            '/qinet.northbound.v1.OperationsService/Drain',
+            qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_operations__service__pb2.DrainResponse.FromString,
             options,
             channel_credentials,
             insecure,

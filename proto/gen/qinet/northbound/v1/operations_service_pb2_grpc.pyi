@@ -47,12 +47,21 @@ class OperationsServiceStub:
     """Tells what is measured, again and again. Sampled: a client that is slow misses samples, and delays nobody.
     Fails with INVALID_ARGUMENT if the interval is out of range, NOT_FOUND if a named link or relay does not exist.
     """
-    DrainNode: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.DrainNodeRequest, _operations_service_pb2.DrainNodeResponse]
-    """Moves every service off a node. Not served by this version: UNIMPLEMENTED."""
+    Drain: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.DrainRequest, _operations_service_pb2.DrainResponse]
+    """Puts a node or link into maintenance and moves every key relay off it that fits elsewhere, make-before-break and
+    in the order of priority; what ends at the node or fits nowhere stays. UpdateNode or UpdateLink ends maintenance.
+    Fails with NOT_FOUND if it does not exist.
+    """
     Freeze: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.FreezeRequest, _operations_service_pb2.FreezeResponse]
-    """Stops or resumes automatic moves of services. Not served by this version: UNIMPLEMENTED."""
+    """Stops or resumes automatic moves of services. The controller freezes by itself, with alarm FROZEN, when more than
+    20 % of links or agents vanish within 30 s.
+    Fails with INVALID_ARGUMENT if the reason is missing.
+    """
     WhatIf: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.WhatIfRequest, _operations_service_pb2.WhatIfResponse]
-    """Tells what would become of services if something failed. Not served by this version: UNIMPLEMENTED."""
+    """Tells what would become of key relays if something failed: on the network as it is, and nothing is changed.
+    Fails with NOT_FOUND if a name does not exist, INVALID_ARGUMENT if none is given, RESOURCE_EXHAUSTED with reason
+    `TOO_HARD` if it takes too long.
+    """
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
@@ -73,12 +82,21 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """Tells what is measured, again and again. Sampled: a client that is slow misses samples, and delays nobody.
     Fails with INVALID_ARGUMENT if the interval is out of range, NOT_FOUND if a named link or relay does not exist.
     """
-    DrainNode: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.DrainNodeRequest, _operations_service_pb2.DrainNodeResponse]  # type: ignore[assignment]
-    """Moves every service off a node. Not served by this version: UNIMPLEMENTED."""
+    Drain: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.DrainRequest, _operations_service_pb2.DrainResponse]  # type: ignore[assignment]
+    """Puts a node or link into maintenance and moves every key relay off it that fits elsewhere, make-before-break and
+    in the order of priority; what ends at the node or fits nowhere stays. UpdateNode or UpdateLink ends maintenance.
+    Fails with NOT_FOUND if it does not exist.
+    """
     Freeze: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.FreezeRequest, _operations_service_pb2.FreezeResponse]  # type: ignore[assignment]
-    """Stops or resumes automatic moves of services. Not served by this version: UNIMPLEMENTED."""
+    """Stops or resumes automatic moves of services. The controller freezes by itself, with alarm FROZEN, when more than
+    20 % of links or agents vanish within 30 s.
+    Fails with INVALID_ARGUMENT if the reason is missing.
+    """
     WhatIf: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.WhatIfRequest, _operations_service_pb2.WhatIfResponse]  # type: ignore[assignment]
-    """Tells what would become of services if something failed. Not served by this version: UNIMPLEMENTED."""
+    """Tells what would become of key relays if something failed: on the network as it is, and nothing is changed.
+    Fails with NOT_FOUND if a name does not exist, INVALID_ARGUMENT if none is given, RESOURCE_EXHAUSTED with reason
+    `TOO_HARD` if it takes too long.
+    """
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows how the controller and its agents stand. See TopologyService for what is common to all services."""
@@ -122,12 +140,15 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def DrainNode(
+    def Drain(
         self,
-        request: _operations_service_pb2.DrainNodeRequest,
+        request: _operations_service_pb2.DrainRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_operations_service_pb2.DrainNodeResponse, _abc.Awaitable[_operations_service_pb2.DrainNodeResponse]]:
-        """Moves every service off a node. Not served by this version: UNIMPLEMENTED."""
+    ) -> _typing.Union[_operations_service_pb2.DrainResponse, _abc.Awaitable[_operations_service_pb2.DrainResponse]]:
+        """Puts a node or link into maintenance and moves every key relay off it that fits elsewhere, make-before-break and
+        in the order of priority; what ends at the node or fits nowhere stays. UpdateNode or UpdateLink ends maintenance.
+        Fails with NOT_FOUND if it does not exist.
+        """
 
     @_abc_1.abstractmethod
     def Freeze(
@@ -135,7 +156,10 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.FreezeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.FreezeResponse, _abc.Awaitable[_operations_service_pb2.FreezeResponse]]:
-        """Stops or resumes automatic moves of services. Not served by this version: UNIMPLEMENTED."""
+        """Stops or resumes automatic moves of services. The controller freezes by itself, with alarm FROZEN, when more than
+        20 % of links or agents vanish within 30 s.
+        Fails with INVALID_ARGUMENT if the reason is missing.
+        """
 
     @_abc_1.abstractmethod
     def WhatIf(
@@ -143,6 +167,9 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.WhatIfRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.WhatIfResponse, _abc.Awaitable[_operations_service_pb2.WhatIfResponse]]:
-        """Tells what would become of services if something failed. Not served by this version: UNIMPLEMENTED."""
+        """Tells what would become of key relays if something failed: on the network as it is, and nothing is changed.
+        Fails with NOT_FOUND if a name does not exist, INVALID_ARGUMENT if none is given, RESOURCE_EXHAUSTED with reason
+        `TOO_HARD` if it takes too long.
+        """
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -89,6 +89,7 @@ class PeerMessage(_message.Message):
     KEY_VOID_FIELD_NUMBER: _builtins.int
     KEY_VOIDED_FIELD_NUMBER: _builtins.int
     HEAD_READY_FIELD_NUMBER: _builtins.int
+    MODULE_KEYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___PeerHello:
         """Names the sender; first on a stream, and only there."""
@@ -157,6 +158,10 @@ class PeerMessage(_message.Message):
     def head_ready(self) -> Global___HeadReady:
         """The head of a relay has a version of its route."""
 
+    @_builtins.property
+    def module_keys(self) -> Global___ModuleKeys:
+        """Which keys of an upstream source make a block, and whether the other end got them."""
+
     def __init__(
         self,
         *,
@@ -177,12 +182,13 @@ class PeerMessage(_message.Message):
         key_void: Global___KeyVoid | None = ...,
         key_voided: Global___KeyVoided | None = ...,
         head_ready: Global___HeadReady | None = ...,
+        module_keys: Global___ModuleKeys | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "stock_state", b"stock_state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "stock_state", b"stock_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -508,15 +514,15 @@ class Chunk(_message.Message):
     route_version: _builtins.int
     """Version of the route; a chunk of another version than the receiver's is refused."""
     share: _builtins.int
-    """Which XOR share of the key, from 0."""
+    """Which XOR share of the payload, from 0."""
     shares: _builtins.int
-    """How many shares the key has; 1 now."""
+    """How many shares the payload has: their exclusive or."""
     forward: _builtins.bool
     """Whether it travels from the relay's head to its tail; else the tail is its origin."""
     chunk_id: _builtins.int
     """Rises with every chunk of this relay and origin."""
     payload: _builtins.bytes
-    """Padded: the key, then 256 bits (hash key, mask) by which the far end confirms it. In bytes."""
+    """Padded. One share, or all, of: the key, then 256 bits (hash key, mask) by which the far end confirms it."""
     tag: _builtins.bytes
     """16 bytes over all the fields above. A wrong one raises TAG_INVALID and the chunk is dropped."""
     @_builtins.property
@@ -685,19 +691,25 @@ class HeadReady(_message.Message):
 
     RELAY_FIELD_NUMBER: _builtins.int
     ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    FURTHER_VERSIONS_FIELD_NUMBER: _builtins.int
     relay: _builtins.str
     """Name of the key relay. Ignored if the receiver is not its other end."""
     route_version: _builtins.int
-    """Version of the route; 0 if the sender has none, or is not the head."""
+    """Highest version in use; 0 if the sender has none, or is not the head."""
+    @_builtins.property
+    def further_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Further versions in use (1+1), ascending."""
+
     def __init__(
         self,
         *,
         relay: _builtins.str = ...,
         route_version: _builtins.int = ...,
+        further_versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["relay", b"relay", "route_version", b"route_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["further_versions", b"further_versions", "relay", b"relay", "route_version", b"route_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -811,21 +823,31 @@ class KeyCut(_message.Message):
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     CUTS_FIELD_NUMBER: _builtins.int
+    WRAPPED_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     """UUID version 4, canonical lower-case text; minted by the origin."""
+    wrapped: _builtins.bytes
+    """Empty: the stocked bits are the key. Else the key, one-time-padded: it has slaves at several nodes."""
+    tag: _builtins.bytes
+    """With `wrapped`: 16 bytes, Wegman-Carter over relay, key id and `wrapped` under the last 256 bits cut (hash key,
+    mask). A wrong one refuses the assignment.
+    """
     @_builtins.property
     def cuts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cut]:
-        """The stocked bits, in the order of the key."""
+        """The stocked bits, in the order of the key; with `wrapped`, those of its pad and then 256 for the tag."""
 
     def __init__(
         self,
         *,
         key_id: _builtins.str = ...,
         cuts: _abc.Iterable[Global___Cut] | None = ...,
+        wrapped: _builtins.bytes = ...,
+        tag: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cuts", b"cuts", "key_id", b"key_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cuts", b"cuts", "key_id", b"key_id", "tag", b"tag", "wrapped", b"wrapped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -853,7 +875,7 @@ class Assign(_message.Message):
     """SAE id of the master, at the sender."""
     @_builtins.property
     def slaves(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """SAE ids of the slaves, at the receiver; one now."""
+        """SAE ids of the slaves at the receiver."""
 
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyCut]:
@@ -962,3 +984,53 @@ class KeyVoided(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KeyVoided: _TypeAlias = KeyVoided  # noqa: Y015
+
+@_typing.final
+class ModuleKeys(_message.Message):
+    """Where the modules of a link are keys of another vendor's GS QKD 014 source: one end, the master, fetches keys and
+    names them; the other fetches the same keys by their ids, and answers. One block is unanswered at a time; the master
+    holds its own keys durably before it names them, and names them again on a new stream until it is answered.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    KEY_IDS_FIELD_NUMBER: _builtins.int
+    KEY_SIZE_BIT_FIELD_NUMBER: _builtins.int
+    END_TIME_MS_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Name of the link. Ignored if the receiver does not know it, or with another neighbour."""
+    block: _builtins.int
+    """Number of the block that the keys make, one after the other; rises and never repeats. An answer has the number of
+    the block that it answers, or the highest one that the answering end ever saw if that is above it: the master goes
+    on above that.
+    """
+    key_size_bit: _builtins.int
+    """Size of every key, in bit; a multiple of 8. In an answer: the same if the keys were fetched, 0 if not, and then
+    both ends void the block.
+    """
+    end_time_ms: _builtins.int
+    """When the source had made the keys, as far as the master can tell, on its wall clock: both ends measure the rate of
+    the link by what lies between two blocks. 0 for a backlog of unknown age. In an answer: the same.
+    """
+    @_builtins.property
+    def key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the keys, as the source gave them. Empty in an answer."""
+
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        block: _builtins.int = ...,
+        key_ids: _abc.Iterable[_builtins.str] | None = ...,
+        key_size_bit: _builtins.int = ...,
+        end_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "end_time_ms", b"end_time_ms", "key_ids", b"key_ids", "key_size_bit", b"key_size_bit", "link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModuleKeys: _TypeAlias = ModuleKeys  # noqa: Y015

@@ -566,23 +566,31 @@ Global___EntryHashesRequest: _TypeAlias = EntryHashesRequest  # noqa: Y015
 
 @_typing.final
 class EntryHashes(_message.Message):
-    """What is in force, entry by entry."""
+    """What is in force, entry by entry. Large answers come in parts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HASHES_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    part: _builtins.int
+    """Index of this part; 0 to parts - 1, in order."""
+    parts: _builtins.int
+    """Number of parts; 0 counts as 1."""
     @_builtins.property
     def hashes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryHash]:
-        """One for each entry. Complete."""
+        """One for each entry; all parts together are complete."""
 
     def __init__(
         self,
         *,
         hashes: _abc.Iterable[Global___EntryHash] | None = ...,
+        part: _builtins.int = ...,
+        parts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hashes", b"hashes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hashes", b"hashes", "part", b"part", "parts", b"parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -811,12 +819,14 @@ class RelayReport(_message.Message):
     DELIVERED_BIT_TOTAL_FIELD_NUMBER: _builtins.int
     STARVED_FIELD_NUMBER: _builtins.int
     VOIDED_CHUNK_TOTAL_FIELD_NUMBER: _builtins.int
+    CONFIRMED_VERSIONS_FIELD_NUMBER: _builtins.int
+    UNDRAINED_VERSIONS_FIELD_NUMBER: _builtins.int
     relay: _builtins.str
     """Id of the relay."""
     route_version: _builtins.int
-    """Route version that the figures are about."""
+    """Route version that the figures are about: the highest in use at the head, as known here."""
     confirmed: _builtins.bool
-    """Whether a key that originates here was confirmed end to end on this route version."""
+    """Whether a key that originates here was confirmed end to end on this route version; true where none originates."""
     stock_bit: _builtins.int
     """Stock that originates here and can be delivered; bit."""
     confirmed_bit_total: _builtins.int
@@ -827,6 +837,16 @@ class RelayReport(_message.Message):
     """Below its low watermark, and slower than promised over the window."""
     voided_chunk_total: _builtins.int
     """Chunks voided since the store was made."""
+    @_builtins.property
+    def confirmed_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Route versions set here on which a key that originates here was confirmed end to end."""
+
+    @_builtins.property
+    def undrained_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Route versions set here that are not in use, but on which chunks that originate here are still under way. One that
+        is set, not in use and not named is drained at this end.
+        """
+
     def __init__(
         self,
         *,
@@ -838,10 +858,12 @@ class RelayReport(_message.Message):
         delivered_bit_total: _builtins.int = ...,
         starved: _builtins.bool = ...,
         voided_chunk_total: _builtins.int = ...,
+        confirmed_versions: _abc.Iterable[_builtins.int] | None = ...,
+        undrained_versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "confirmed_bit_total", b"confirmed_bit_total", "delivered_bit_total", b"delivered_bit_total", "relay", b"relay", "route_version", b"route_version", "starved", b"starved", "stock_bit", b"stock_bit", "voided_chunk_total", b"voided_chunk_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "confirmed_bit_total", b"confirmed_bit_total", "confirmed_versions", b"confirmed_versions", "delivered_bit_total", b"delivered_bit_total", "relay", b"relay", "route_version", b"route_version", "starved", b"starved", "stock_bit", b"stock_bit", "undrained_versions", b"undrained_versions", "voided_chunk_total", b"voided_chunk_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

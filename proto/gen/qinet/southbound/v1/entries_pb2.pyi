@@ -36,7 +36,9 @@ class Entry(_message.Message):
     PATH_INSTRUCTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def relay_hop(self) -> Global___RelayHop:
-        """One node's part in one share of a key relay. Id: keyRelays/{relay}/shares/{share}."""
+        """One node's part in one share of a key relay. Id: keyRelays/{relay}/routes/{route_version}/shares/{share}, so
+        that several versions stand side by side while a route changes.
+        """
 
     @_builtins.property
     def application(self) -> Global___Application:
@@ -116,6 +118,7 @@ class RelayHop(_message.Message):
     CHUNK_BIT_FIELD_NUMBER: _builtins.int
     STOCK_LOW_BIT_FIELD_NUMBER: _builtins.int
     STOCK_HIGH_BIT_FIELD_NUMBER: _builtins.int
+    PASSIVE_FIELD_NUMBER: _builtins.int
     relay: _builtins.str
     """Id of the key relay."""
     share: _builtins.int
@@ -123,7 +126,7 @@ class RelayHop(_message.Message):
     shares: _builtins.int
     """Number of XOR shares; >= 1. A key is never built from fewer."""
     route_version: _builtins.int
-    """Rises with every new set of routes; chunks of another version are refused."""
+    """Rises with every new set of routes; chunks of a version that is not set here are refused."""
     role: Global___RelayHop.Role.ValueType
     """Where on the route the node stands. Required."""
     head_node: _builtins.str
@@ -142,6 +145,11 @@ class RelayHop(_message.Message):
     """Below this much stock in one direction, its origin refills; bit."""
     stock_high_bit: _builtins.int
     """At this much stock it stops refilling; bit, >= stock_low_bit."""
+    passive: _builtins.bool
+    """Chunks that come are taken and passed on as ever, but none is originated on this version. Set at the head end
+    only; the far end originates on the versions that the head has told it to be in use. All versions that are not
+    passive are in use: every chunk is sent on each, and the first to be confirmed counts (1+1).
+    """
     @_builtins.property
     def previous(self) -> _types_pb2.Hop:
         """The hop that leads here from the head end; absent at the head end (015: virt_prev_hop)."""
@@ -168,10 +176,11 @@ class RelayHop(_message.Message):
         chunk_bit: _builtins.int = ...,
         stock_low_bit: _builtins.int = ...,
         stock_high_bit: _builtins.int = ...,
+        passive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "previous", b"previous"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bit", b"chunk_bit", "far_node", b"far_node", "forward_share", b"forward_share", "head_node", b"head_node", "next", b"next", "other_end_address", b"other_end_address", "previous", b"previous", "rate_millibit_per_s", b"rate_millibit_per_s", "relay", b"relay", "role", b"role", "route_version", b"route_version", "share", b"share", "shares", b"shares", "stock_high_bit", b"stock_high_bit", "stock_low_bit", b"stock_low_bit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bit", b"chunk_bit", "far_node", b"far_node", "forward_share", b"forward_share", "head_node", b"head_node", "next", b"next", "other_end_address", b"other_end_address", "passive", b"passive", "previous", b"previous", "rate_millibit_per_s", b"rate_millibit_per_s", "relay", b"relay", "role", b"role", "route_version", b"route_version", "share", b"share", "shares", b"shares", "stock_high_bit", b"stock_high_bit", "stock_low_bit", b"stock_low_bit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,7 +188,7 @@ Global___RelayHop: _TypeAlias = RelayHop  # noqa: Y015
 
 @_typing.final
 class Application(_message.Message):
-    """An association that lets SAEs fetch keys (015: qkd_app; 014: SAE pair)."""
+    """An association that lets SAEs fetch keys (015: qkd_app; 014: SAE pair, or several slaves)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -192,14 +201,15 @@ class Application(_message.Message):
     KEY_SIZE_BIT_FIELD_NUMBER: _builtins.int
     TTL_S_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    REMOTES_FIELD_NUMBER: _builtins.int
     application: _builtins.str
     """Id of the application."""
     relay: _builtins.str
-    """Id of the key relay that feeds it."""
+    """Deprecated, as are 4 to 6: written by 0.1.0, where there was one remote; read where `remotes` is empty."""
     remote_node: _builtins.str
-    """Id of the far node (015: remote_qkdn_id)."""
+    """Deprecated: see `relay`."""
     remote_address: _builtins.str
-    """host:port of the far node's peer server; empty while unknown."""
+    """Deprecated: see `relay`."""
     key_size_bit: _builtins.int
     """Default key size; bit, a multiple of 8."""
     ttl_s: _builtins.int
@@ -212,7 +222,11 @@ class Application(_message.Message):
 
     @_builtins.property
     def remote_saes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """SAE ids served by the far node."""
+        """Deprecated: see `relay`."""
+
+    @_builtins.property
+    def remotes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationRemote]:
+        """Where its other SAEs are; one for each far node that a key relay leads to from here. Required."""
 
     def __init__(
         self,
@@ -226,14 +240,51 @@ class Application(_message.Message):
         key_size_bit: _builtins.int = ...,
         ttl_s: _builtins.int = ...,
         priority: _builtins.int = ...,
+        remotes: _abc.Iterable[Global___ApplicationRemote] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "key_size_bit", b"key_size_bit", "local_saes", b"local_saes", "priority", b"priority", "relay", b"relay", "remote_address", b"remote_address", "remote_node", b"remote_node", "remote_saes", b"remote_saes", "ttl_s", b"ttl_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "key_size_bit", b"key_size_bit", "local_saes", b"local_saes", "priority", b"priority", "relay", b"relay", "remote_address", b"remote_address", "remote_node", b"remote_node", "remote_saes", b"remote_saes", "remotes", b"remotes", "ttl_s", b"ttl_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Application: _TypeAlias = Application  # noqa: Y015
+
+@_typing.final
+class ApplicationRemote(_message.Message):
+    """A far node that serves SAEs of an application."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    RELAY_FIELD_NUMBER: _builtins.int
+    SAES_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Id of the far node (015: remote_qkdn_id). Once in an application."""
+    address: _builtins.str
+    """host:port of its peer server; empty while unknown."""
+    relay: _builtins.str
+    """Id of the key relay that leads there."""
+    @_builtins.property
+    def saes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SAE ids served there."""
+
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        address: _builtins.str = ...,
+        relay: _builtins.str = ...,
+        saes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "node", b"node", "relay", b"relay", "saes", b"saes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplicationRemote: _TypeAlias = ApplicationRemote  # noqa: Y015
 
 @_typing.final
 class LinkSetting(_message.Message):

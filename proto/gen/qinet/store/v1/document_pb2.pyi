@@ -53,6 +53,10 @@ class _CollectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Collection
     """Requests, by caller and request id."""
     COLLECTION_ALARMS: _Collection.ValueType  # 9
     """Alarms, by node, object and kind."""
+    COLLECTION_HISTORIES: _Collection.ValueType  # 10
+    """Histories of key relays, by name of the relay."""
+    COLLECTION_FREEZES: _Collection.ValueType  # 11
+    """That automatic moves are stopped; one document without a name."""
 
 class Collection(_Collection, metaclass=_CollectionEnumTypeWrapper):
     """The kinds of documents."""
@@ -77,6 +81,10 @@ COLLECTION_REQUESTS: Collection.ValueType  # 8
 """Requests, by caller and request id."""
 COLLECTION_ALARMS: Collection.ValueType  # 9
 """Alarms, by node, object and kind."""
+COLLECTION_HISTORIES: Collection.ValueType  # 10
+"""Histories of key relays, by name of the relay."""
+COLLECTION_FREEZES: Collection.ValueType  # 11
+"""That automatic moves are stopped; one document without a name."""
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
 
 @_typing.final
@@ -95,6 +103,8 @@ class Document(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     ALARM_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    FREEZE_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     """Version of the body's schema, from 1; counted for each kind of body by itself.
     A reader refuses a version above the one it knows.
@@ -135,6 +145,14 @@ class Document(_message.Message):
     def alarm(self) -> _operation_pb2.Alarm:
         """An active alarm."""
 
+    @_builtins.property
+    def history(self) -> _service_pb2.RelayHistory:
+        """What became of a key relay."""
+
+    @_builtins.property
+    def freeze(self) -> _operation_pb2.Freeze:
+        """Automatic moves are stopped."""
+
     def __init__(
         self,
         *,
@@ -148,12 +166,14 @@ class Document(_message.Message):
         agent: _operation_pb2.AgentRecord | None = ...,
         request: _operation_pb2.RequestRecord | None = ...,
         alarm: _operation_pb2.Alarm | None = ...,
+        history: _service_pb2.RelayHistory | None = ...,
+        freeze: _operation_pb2.Freeze | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "link", b"link", "node", b"node", "relay", b"relay", "request", b"request", "sae", b"sae"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "relay", b"relay", "request", b"request", "sae", b"sae"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "link", b"link", "node", b"node", "relay", b"relay", "request", b"request", "sae", b"sae", "schema_version", b"schema_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "relay", b"relay", "request", b"request", "sae", b"sae", "schema_version", b"schema_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["node", "link", "condition", "application", "sae", "relay", "agent", "request", "alarm"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["node", "link", "condition", "application", "sae", "relay", "agent", "request", "alarm", "history", "freeze"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

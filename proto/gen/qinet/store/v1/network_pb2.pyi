@@ -480,6 +480,10 @@ class LinkCondition(_message.Message):
     DOWN_REASON_FIELD_NUMBER: _builtins.int
     EXHAUSTED_FIELD_NUMBER: _builtins.int
     PROMISED_SKR_MILLIBIT_PER_S_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FROM_FIELD_NUMBER: _builtins.int
+    FLAP_PENALTY_FIELD_NUMBER: _builtins.int
+    FLAP_AT_MS_FIELD_NUMBER: _builtins.int
+    DAMPED_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Name of the link that is meant."""
     down_reason: _builtins.str
@@ -488,9 +492,19 @@ class LinkCondition(_message.Message):
     """Whether its stored key came down to the floor while it was down."""
     promised_skr_millibit_per_s: _builtins.int
     """Measured promise after hysteresis, millibit/s; absent counts with the model."""
+    flap_penalty: _builtins.int
+    """How much it flapped, as of flap_at_ms; decays by half every minute."""
+    flap_at_ms: _builtins.int
+    """Service time, ms, of that figure; 0 when it never flapped."""
+    damped: _builtins.bool
+    """Whether it flaps too much to be given anything new."""
     @_builtins.property
     def down_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Nodes whose last word is that its quantum channel is down, ascending."""
+
+    @_builtins.property
+    def unreachable_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Nodes that say they do not hear the other end, ascending."""
 
     def __init__(
         self,
@@ -500,10 +514,14 @@ class LinkCondition(_message.Message):
         down_reason: _builtins.str = ...,
         exhausted: _builtins.bool = ...,
         promised_skr_millibit_per_s: _builtins.int | None = ...,
+        unreachable_from: _abc.Iterable[_builtins.str] | None = ...,
+        flap_penalty: _builtins.int = ...,
+        flap_at_ms: _builtins.int = ...,
+        damped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "down_at", b"down_at", "down_reason", b"down_reason", "exhausted", b"exhausted", "link", b"link", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "damped", b"damped", "down_at", b"down_at", "down_reason", b"down_reason", "exhausted", b"exhausted", "flap_at_ms", b"flap_at_ms", "flap_penalty", b"flap_penalty", "link", b"link", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s", "unreachable_from", b"unreachable_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__promised_skr_millibit_per_s: _TypeAlias = _typing.Literal["promised_skr_millibit_per_s"]  # noqa: Y015
     _WhichOneofArgType__promised_skr_millibit_per_s: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s"]  # noqa: Y015

@@ -24,19 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eqinet/store/v1/operation.proto\x12\x0eqinet.store.v1\"n\n\x0b\x41gentRecord\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x14\n\x0cpeer_address\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65livery_address\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\"|\n\rRequestRecord\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0b\x62ody_sha256\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07used_ms\x18\x05 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x06 \x01(\x08\"\x83\x01\n\x05\x41larm\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.qinet.store.v1.Severity\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x11\n\traised_ms\x18\x06 \x01(\x04*L\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_MAJOR\x10\x01\x12\x12\n\x0eSEVERITY_MINOR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eqinet/store/v1/operation.proto\x12\x0eqinet.store.v1\"n\n\x0b\x41gentRecord\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x14\n\x0cpeer_address\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65livery_address\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\"|\n\rRequestRecord\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0b\x62ody_sha256\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07used_ms\x18\x05 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x06 \x01(\x08\"6\n\x06\x46reeze\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x10\n\x08since_ms\x18\x03 \x01(\x03\"\x83\x01\n\x05\x41larm\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12*\n\x08severity\x18\x04 \x01(\x0e\x32\x18.qinet.store.v1.Severity\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x11\n\traised_ms\x18\x06 \x01(\x04*L\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_MAJOR\x10\x01\x12\x12\n\x0eSEVERITY_MINOR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.store.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEVERITY']._serialized_start=422
-  _globals['_SEVERITY']._serialized_end=498
+  _globals['_SEVERITY']._serialized_start=478
+  _globals['_SEVERITY']._serialized_end=554
   _globals['_AGENTRECORD']._serialized_start=50
   _globals['_AGENTRECORD']._serialized_end=160
   _globals['_REQUESTRECORD']._serialized_start=162
   _globals['_REQUESTRECORD']._serialized_end=286
-  _globals['_ALARM']._serialized_start=289
-  _globals['_ALARM']._serialized_end=420
+  _globals['_FREEZE']._serialized_start=288
+  _globals['_FREEZE']._serialized_end=342
+  _globals['_ALARM']._serialized_start=345
+  _globals['_ALARM']._serialized_end=476
 # @@protoc_insertion_point(module_scope)

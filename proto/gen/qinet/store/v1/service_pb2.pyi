@@ -113,6 +113,8 @@ class _PhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Phase.ValueType
     """The head end is told."""
     PHASE_SETTLED: _Phase.ValueType  # 5
     """All have confirmed."""
+    PHASE_DRAINING: _Phase.ValueType  # 6
+    """The new route is in use; what is on its way on the old one still arrives."""
 
 class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
     """How far a change of route has come."""
@@ -129,6 +131,8 @@ PHASE_SWITCHING: Phase.ValueType  # 4
 """The head end is told."""
 PHASE_SETTLED: Phase.ValueType  # 5
 """All have confirmed."""
+PHASE_DRAINING: Phase.ValueType  # 6
+"""The new route is in use; what is on its way on the old one still arrives."""
 Global___Phase: _TypeAlias = Phase  # noqa: Y015
 
 @_typing.final
@@ -258,6 +262,10 @@ class Demand(_message.Message):
     HOLD_OFF_MS_FIELD_NUMBER: _builtins.int
     LIFETIME_S_FIELD_NUMBER: _builtins.int
     FORWARD_SHARE_FIELD_NUMBER: _builtins.int
+    MANUAL_FIELD_NUMBER: _builtins.int
+    REVERTIVE_FIELD_NUMBER: _builtins.int
+    WAIT_TO_RESTORE_MS_FIELD_NUMBER: _builtins.int
+    MAY_PREEMPT_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Name of the node where it begins."""
     target: _builtins.str
@@ -278,6 +286,14 @@ class Demand(_message.Message):
     """How long it lives, s; above 0; absent means for good."""
     forward_share: _builtins.float
     """Part of the rate that originates at the source; in [0, 1]."""
+    manual: _builtins.bool
+    """An operator moves it, not the controller."""
+    revertive: _builtins.bool
+    """It returns to routes that work again."""
+    wait_to_restore_ms: _builtins.int
+    """How long those must have worked before, ms; absent means 300000."""
+    may_preempt: _builtins.bool
+    """It may displace relays of lower priority."""
     @_builtins.property
     def avoid_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Nodes not on the route, ascending."""
@@ -316,19 +332,27 @@ class Demand(_message.Message):
         hold_off_ms: _builtins.int = ...,
         lifetime_s: _builtins.int | None = ...,
         forward_share: _builtins.float = ...,
+        manual: _builtins.bool = ...,
+        revertive: _builtins.bool = ...,
+        wait_to_restore_ms: _builtins.int | None = ...,
+        may_preempt: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "lifetime_s", b"lifetime_s", "max_hops", b"max_hops"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "_wait_to_restore_ms", b"_wait_to_restore_ms", "lifetime_s", b"lifetime_s", "max_hops", b"max_hops", "wait_to_restore_ms", b"wait_to_restore_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "forward_share", b"forward_share", "hold_off_ms", b"hold_off_ms", "lifetime_s", b"lifetime_s", "max_hops", b"max_hops", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "priority", b"priority", "protection", b"protection", "rate_millibit_per_s", b"rate_millibit_per_s", "shares", b"shares", "source", b"source", "target", b"target", "trust_domains", b"trust_domains"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "_wait_to_restore_ms", b"_wait_to_restore_ms", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "forward_share", b"forward_share", "hold_off_ms", b"hold_off_ms", "lifetime_s", b"lifetime_s", "manual", b"manual", "max_hops", b"max_hops", "may_preempt", b"may_preempt", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "priority", b"priority", "protection", b"protection", "rate_millibit_per_s", b"rate_millibit_per_s", "revertive", b"revertive", "shares", b"shares", "source", b"source", "target", b"target", "trust_domains", b"trust_domains", "wait_to_restore_ms", b"wait_to_restore_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__lifetime_s: _TypeAlias = _typing.Literal["lifetime_s"]  # noqa: Y015
     _WhichOneofArgType__lifetime_s: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s"]  # noqa: Y015
     _WhichOneofReturnType__max_hops: _TypeAlias = _typing.Literal["max_hops"]  # noqa: Y015
     _WhichOneofArgType__max_hops: _TypeAlias = _typing.Literal["_max_hops", b"_max_hops"]  # noqa: Y015
+    _WhichOneofReturnType__wait_to_restore_ms: _TypeAlias = _typing.Literal["wait_to_restore_ms"]  # noqa: Y015
+    _WhichOneofArgType__wait_to_restore_ms: _TypeAlias = _typing.Literal["_wait_to_restore_ms", b"_wait_to_restore_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lifetime_s) -> _WhichOneofReturnType__lifetime_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_hops) -> _WhichOneofReturnType__max_hops | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wait_to_restore_ms) -> _WhichOneofReturnType__wait_to_restore_ms | None: ...
 
 Global___Demand: _TypeAlias = Demand  # noqa: Y015
 
@@ -423,10 +447,17 @@ class KeyRelay(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     MOVE_AT_MS_FIELD_NUMBER: _builtins.int
     INSTALL_BY_MS_FIELD_NUMBER: _builtins.int
+    APPLICATIONS_FIELD_NUMBER: _builtins.int
+    RETIRING_FIELD_NUMBER: _builtins.int
+    BACKUP_FIELD_NUMBER: _builtins.int
+    BACKUP_INSTALLED_FIELD_NUMBER: _builtins.int
+    DRAINED_AT_FIELD_NUMBER: _builtins.int
+    REVERT_AT_MS_FIELD_NUMBER: _builtins.int
+    STARVED_AT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifies the relay. A DNS label."""
     application: _builtins.str
-    """Name of the application that it serves; empty when none yet."""
+    """Up to 0.1.0: name of the one application that it serves; empty when none. Now `applications`."""
     admin_enabled: _builtins.bool
     """Whether the operator wants it to run."""
     accept_blocked: _builtins.bool
@@ -452,7 +483,11 @@ class KeyRelay(_message.Message):
     move_at_ms: _builtins.int
     """Service time, ms, when its hold-off ends; absent when none runs."""
     install_by_ms: _builtins.int
-    """Service time, ms, by which it is to be installed; absent when it is not being installed."""
+    """Service time, ms, by which the step that its phase names is to be done; absent when it is settled."""
+    backup_installed: _builtins.bool
+    """Whether every node has confirmed the backup."""
+    revert_at_ms: _builtins.int
+    """Service time, ms, when it returns to its former routes; absent when it does not."""
     @_builtins.property
     def demand(self) -> Global___Demand:
         """What the operator asked for."""
@@ -468,6 +503,26 @@ class KeyRelay(_message.Message):
     @_builtins.property
     def confirmed_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of ends that confirmed a first key on this route version, ascending."""
+
+    @_builtins.property
+    def applications(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the applications that it serves, ascending."""
+
+    @_builtins.property
+    def retiring(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteSet]:
+        """Routes that it is leaving, oldest first."""
+
+    @_builtins.property
+    def backup(self) -> Global___RouteSet:
+        """Its backup; absent without one."""
+
+    @_builtins.property
+    def drained_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of ends on whose word nothing is on its way on routes that are not in use, ascending."""
+
+    @_builtins.property
+    def starved_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of ends that say they get less than promised, ascending."""
 
     def __init__(
         self,
@@ -491,10 +546,17 @@ class KeyRelay(_message.Message):
         expires_at_ms: _builtins.int | None = ...,
         move_at_ms: _builtins.int | None = ...,
         install_by_ms: _builtins.int | None = ...,
+        applications: _abc.Iterable[_builtins.str] | None = ...,
+        retiring: _abc.Iterable[Global___RouteSet] | None = ...,
+        backup: Global___RouteSet | None = ...,
+        backup_installed: _builtins.bool = ...,
+        drained_at: _abc.Iterable[_builtins.str] | None = ...,
+        revert_at_ms: _builtins.int | None = ...,
+        starved_at: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms", "_install_by_ms", b"_install_by_ms", "_move_at_ms", b"_move_at_ms", "demand", b"demand", "expires_at_ms", b"expires_at_ms", "install_by_ms", b"install_by_ms", "move_at_ms", b"move_at_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms", "_install_by_ms", b"_install_by_ms", "_move_at_ms", b"_move_at_ms", "_revert_at_ms", b"_revert_at_ms", "backup", b"backup", "demand", b"demand", "expires_at_ms", b"expires_at_ms", "install_by_ms", b"install_by_ms", "move_at_ms", b"move_at_ms", "revert_at_ms", b"revert_at_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms", "_install_by_ms", b"_install_by_ms", "_move_at_ms", b"_move_at_ms", "accept_blocked", b"accept_blocked", "admin_enabled", b"admin_enabled", "application", b"application", "confirmed_by", b"confirmed_by", "created_by", b"created_by", "created_ms", b"created_ms", "demand", b"demand", "ever_active", b"ever_active", "expires_at_ms", b"expires_at_ms", "install_by_ms", b"install_by_ms", "move_at_ms", b"move_at_ms", "name", b"name", "phase", b"phase", "releasing", b"releasing", "riding", b"riding", "route_version", b"route_version", "routes", b"routes", "state", b"state", "state_reason", b"state_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms", "_install_by_ms", b"_install_by_ms", "_move_at_ms", b"_move_at_ms", "_revert_at_ms", b"_revert_at_ms", "accept_blocked", b"accept_blocked", "admin_enabled", b"admin_enabled", "application", b"application", "applications", b"applications", "backup", b"backup", "backup_installed", b"backup_installed", "confirmed_by", b"confirmed_by", "created_by", b"created_by", "created_ms", b"created_ms", "demand", b"demand", "drained_at", b"drained_at", "ever_active", b"ever_active", "expires_at_ms", b"expires_at_ms", "install_by_ms", b"install_by_ms", "move_at_ms", b"move_at_ms", "name", b"name", "phase", b"phase", "releasing", b"releasing", "retiring", b"retiring", "revert_at_ms", b"revert_at_ms", "riding", b"riding", "route_version", b"route_version", "routes", b"routes", "starved_at", b"starved_at", "state", b"state", "state_reason", b"state_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expires_at_ms: _TypeAlias = _typing.Literal["expires_at_ms"]  # noqa: Y015
     _WhichOneofArgType__expires_at_ms: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms"]  # noqa: Y015
@@ -502,11 +564,137 @@ class KeyRelay(_message.Message):
     _WhichOneofArgType__install_by_ms: _TypeAlias = _typing.Literal["_install_by_ms", b"_install_by_ms"]  # noqa: Y015
     _WhichOneofReturnType__move_at_ms: _TypeAlias = _typing.Literal["move_at_ms"]  # noqa: Y015
     _WhichOneofArgType__move_at_ms: _TypeAlias = _typing.Literal["_move_at_ms", b"_move_at_ms"]  # noqa: Y015
+    _WhichOneofReturnType__revert_at_ms: _TypeAlias = _typing.Literal["revert_at_ms"]  # noqa: Y015
+    _WhichOneofArgType__revert_at_ms: _TypeAlias = _typing.Literal["_revert_at_ms", b"_revert_at_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at_ms) -> _WhichOneofReturnType__expires_at_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__install_by_ms) -> _WhichOneofReturnType__install_by_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__move_at_ms) -> _WhichOneofReturnType__move_at_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revert_at_ms) -> _WhichOneofReturnType__revert_at_ms | None: ...
 
 Global___KeyRelay: _TypeAlias = KeyRelay  # noqa: Y015
+
+@_typing.final
+class RouteSet(_message.Message):
+    """Routes of one version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
+    IN_USE_FIELD_NUMBER: _builtins.int
+    CHARGE_MILLIBIT_PER_S_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version."""
+    in_use: _builtins.bool
+    """Whether the head end is told to use it."""
+    charge_millibit_per_s: _builtins.int
+    """What each link of it is charged, millibit/s: routes that are left may have had another rate."""
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Route]:
+        """One per share, source to target."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        routes: _abc.Iterable[Global___Route] | None = ...,
+        in_use: _builtins.bool = ...,
+        charge_millibit_per_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_millibit_per_s", b"charge_millibit_per_s", "in_use", b"in_use", "routes", b"routes", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RouteSet: _TypeAlias = RouteSet  # noqa: Y015
+
+@_typing.final
+class RelayHistory(_message.Message):
+    """What became of a key relay: its last changes, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELAY_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    GONE_MS_FIELD_NUMBER: _builtins.int
+    relay: _builtins.str
+    """Name of the relay."""
+    gone_ms: _builtins.int
+    """Service time, ms, when the relay was gone; absent while it is there."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelayChange]:
+        """The changes."""
+
+    def __init__(
+        self,
+        *,
+        relay: _builtins.str = ...,
+        changes: _abc.Iterable[Global___RelayChange] | None = ...,
+        gone_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gone_ms", b"_gone_ms", "gone_ms", b"gone_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gone_ms", b"_gone_ms", "changes", b"changes", "gone_ms", b"gone_ms", "relay", b"relay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gone_ms: _TypeAlias = _typing.Literal["gone_ms"]  # noqa: Y015
+    _WhichOneofArgType__gone_ms: _TypeAlias = _typing.Literal["_gone_ms", b"_gone_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gone_ms) -> _WhichOneofReturnType__gone_ms | None: ...
+
+Global___RelayHistory: _TypeAlias = RelayHistory  # noqa: Y015
+
+@_typing.final
+class RelayChange(_message.Message):
+    """One change in the life of a key relay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    ROUTES_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Log revision of it."""
+    at_ms: _builtins.int
+    """Wall clock, milliseconds since 1970; displayed only."""
+    state: Global___RelayState.ValueType
+    """State from then on."""
+    phase: Global___Phase.ValueType
+    """Phase from then on."""
+    reason: _builtins.str
+    """Why, for a person."""
+    by: _builtins.str
+    """Who or what caused it."""
+    route_version: _builtins.int
+    """Their version."""
+    @_builtins.property
+    def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Route]:
+        """Routes from then on, one per share."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        at_ms: _builtins.int = ...,
+        state: Global___RelayState.ValueType = ...,
+        phase: Global___Phase.ValueType = ...,
+        reason: _builtins.str = ...,
+        by: _builtins.str = ...,
+        routes: _abc.Iterable[Global___Route] | None = ...,
+        route_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "by", b"by", "phase", b"phase", "reason", b"reason", "revision", b"revision", "route_version", b"route_version", "routes", b"routes", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelayChange: _TypeAlias = RelayChange  # noqa: Y015

@@ -1,0 +1,75 @@
+"""What became of a key relay: its last changes, with who or what caused each."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from controller.domain.key_relay import KeyRelay, Phase, RelayState
+from controller.domain.route import Route
+
+KEPT_CHANGES: Final = 64
+"""How many changes of a relay are remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayChange:
+    """One change in the life of a key relay.
+
+    Attributes:
+        revision: Of the log record that holds it.
+        at_ms: Wall clock, displayed only, milliseconds since 1970.
+        state, phase, routes, route_version: From then on.
+        reason: Why, for a person.
+        by: Who or what caused it: as `user/alice`, `nodes/a`, `apps/Restoration`, or `controller`.
+    """
+
+    revision: int
+    at_ms: int
+    state: RelayState
+    phase: Phase
+    reason: str
+    by: str
+    routes: tuple[Route, ...]
+    route_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayHistory:
+    """The last changes of a key relay, oldest first.
+
+    Attributes:
+        relay: Its name.
+        changes: At most KEPT_CHANGES.
+        gone_ms: Service time when the relay was gone, milliseconds; None while it is there.
+    """
+
+    relay: str
+    changes: tuple[RelayChange, ...] = ()
+    gone_ms: int | None = None
+
+
+def with_change(
+    history: RelayHistory | None, before: KeyRelay | None, after: KeyRelay, *, revision: int, at_ms: int, by: str
+) -> RelayHistory | None:
+    """Return the history with what happened between two versions of a relay; None when it is not worth a line."""
+    if before is not None and _told(before) == _told(after):
+        return None
+    change = RelayChange(
+        revision=revision,
+        at_ms=at_ms,
+        state=after.state,
+        phase=after.phase,
+        reason=after.state_reason,
+        by=by,
+        routes=after.routes,
+        route_version=after.route_version,
+    )
+    if history is None or before is None:
+        return RelayHistory(relay=after.name, changes=(change,))
+    changes = history.changes
+    if changes and changes[-1].revision == revision:
+        changes = changes[:-1]  # one decision, one line: what it came to in the end
+    return replace(history, changes=(*changes, change)[-KEPT_CHANGES:], gone_ms=None)
+
+
+def _told(relay: KeyRelay) -> tuple[object, ...]:
+    return relay.state, relay.phase, relay.state_reason, relay.route_version, relay.demand, relay.admin_enabled
