@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,7 +14,8 @@ from controller.domain.refusals import Refusal
 
 app = typer.Typer(
     name="qinet-controller",
-    help="The Qinet controller. Exit codes: 0 stopped as asked, 2 wrong usage or a mistake, 70 the writer died.",
+    help="The Qinet controller. Exit codes: 0 stopped as asked, 1 not healthy, 2 wrong usage or a mistake, "
+    "70 the writer died.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -23,19 +25,21 @@ _CONFIG = typer.Option(
 )
 
 
-_EXTRA = ("grpc_health", "grpc_reflection", "networkx")
+_EXTRA = ("grpc_health", "grpc_reflection", "networkx", "os_ken")
 _INSTALL = "pip install 'qinet-controller[controller]'"
 
 
 @app.command()
 def run(config: Annotated[Path, _CONFIG]) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT; SIGHUP reads the configuration file again."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be obeyed: what is asked to reload must not end
     try:
         from controller import bootstrap
     except ModuleNotFoundError as missing:
         _fail(f"{missing.name} is not installed; the controller needs more than the base install: {_INSTALL}")
     try:
-        code = bootstrap.run(load_controller_config(config))
+        code = bootstrap.run(load_controller_config(config), config)
     except Refusal as refusal:
         _fail(str(refusal))
     raise typer.Exit(code)
@@ -54,6 +58,26 @@ def check_config(config: Annotated[Path, _CONFIG]) -> None:
     except Refusal as refusal:
         _fail(str(refusal))
     typer.echo(f"{config}: no mistakes")
+
+
+@app.command("check-health")
+def check_health(
+    config: Annotated[Path, _CONFIG],
+    timeout_s: Annotated[float, typer.Option(min=0.1, max=600, help="How long it may take to answer.")] = 5.0,
+) -> None:
+    """Ask the controller that runs from this file whether it serves: exit code 0 if so, 1 if not."""
+    try:
+        from controller.health import ask
+    except ModuleNotFoundError as missing:
+        _fail(f"{missing.name} is not installed; that needs {_INSTALL}")
+    try:
+        problem = ask(load_controller_config(config), timeout_s=timeout_s)
+    except Refusal as refusal:
+        _fail(str(refusal))
+    if problem:
+        print(f"qinet-controller: {problem}", file=sys.stderr)
+        raise typer.Exit(1)
+    typer.echo("serving")
 
 
 @app.command("raise-epoch")

@@ -10,6 +10,7 @@ from controller.config.controller_file import ControllerConfig, read_controller_
 from controller.config.section import Section, load
 from controller.config.topology_file import read_topology
 from controller.domain.refusals import Precondition, Refusal
+from controller.hosting import load_os_ken_apps
 from controller.identity.credentials import grpc_server_credentials
 from controller.identity.peers import Identity, Kind
 from controller.identity.tls_files import Tls, files_in, load_tls
@@ -22,8 +23,8 @@ class AppUnusable(Refusal):
     """An app of the configuration cannot be imported or made."""
 
 
-def check_everything(path: Path, *, with_apps: bool) -> None:
-    """Read a configuration file and all that it names.
+def check_everything(path: Path, *, with_apps: bool) -> ControllerConfig:
+    """Read a configuration file and all that it names, and return the configuration.
 
     Args:
         path: The configuration file.
@@ -33,7 +34,7 @@ def check_everything(path: Path, *, with_apps: bool) -> None:
         Mistakes: Every mistake, of all files.
     """
 
-    def read(root: Section) -> None:
+    def read(root: Section) -> ControllerConfig:
         config = read_controller_config(root)
         if config.topology is not None:
             root.include("topology", read_topology)
@@ -46,8 +47,14 @@ def check_everything(path: Path, *, with_apps: bool) -> None:
                 load_app(name)
             except AppUnusable as refusal:
                 root.mistake("apps", str(refusal))
+        if config.os_ken is not None and with_apps:
+            try:
+                load_os_ken_apps(config.os_ken.apps)
+            except Refusal as refusal:
+                root.section("os_ken").mistake("apps", str(refusal))
+        return config
 
-    load(path, read)
+    return load(path, read)
 
 
 def load_app(name: str) -> "App":
@@ -92,6 +99,8 @@ def check_ports(config: ControllerConfig) -> None:
     listens = {"northbound": config.northbound, "southbound": config.southbound.listen}
     if config.metrics is not None:
         listens["metrics"] = config.metrics.listen
+    if config.os_ken is not None:
+        listens["os_ken"] = config.os_ken.listen
     for service, (host, port) in listens.items():
         problem = _cannot_bind(host, port) if port else None
         if problem is not None:

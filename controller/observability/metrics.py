@@ -39,6 +39,12 @@ class Metrics:
             registry=registry,
             buckets=(1, 2, 4, 8, 16, 32, 64),
         )
+        self.turn_seconds = Histogram(
+            "qinet_turn_seconds",
+            "Time that the writer decided in one turn, before it was committed.",
+            registry=registry,
+            buckets=_FAST_S,
+        )
         self.push_to_ack_seconds = Histogram(
             "qinet_push_to_ack_seconds",
             "Time from sending a configuration update to its acknowledgement.",
@@ -63,6 +69,30 @@ class Metrics:
             ["app"],
             registry=registry,
         )
+        self.os_ken_queue_events = Gauge(
+            "qinet_os_ken_queue_events",
+            "Events that wait for an os-ken app, in the controller's queue and in the app's own.",
+            ["app"],  # a module of the configuration, or one that it requires
+            registry=registry,
+        )
+        self.os_ken_events_dropped_total = Counter(
+            "qinet_os_ken_events_dropped_total",
+            "Events that an os-ken app did not take in time; a resync follows.",
+            ["app"],
+            registry=registry,
+        )
+        self.os_ken_handler_errors_total = Counter(
+            "qinet_os_ken_handler_errors_total",
+            "Events that a handler of an os-ken app failed on.",
+            ["app"],
+            registry=registry,
+        )
+        self.os_ken_app_up = Gauge(
+            "qinet_os_ken_app_up",
+            "1 while an os-ken app takes its events, 0 when it is dead or stuck.",
+            ["app"],
+            registry=registry,
+        )
         self.info = Gauge(
             "qinet_build_info",
             "Always 1; the version is in the label.",
@@ -75,3 +105,20 @@ class Metrics:
             ["sha256"],
             registry=registry,
         )
+        self.configuration_reloads_total = Counter(
+            "qinet_configuration_reloads_total",
+            "Times that the configuration file was read again.",
+            ["outcome"],  # applied | refused
+            registry=registry,
+        )
+        self.certificate_expiry_seconds = Gauge(
+            "qinet_certificate_expiry_timestamp_seconds",
+            "When a certificate in force ends, in seconds since 1970.",
+            ["certificate"],  # controller | ca
+            registry=registry,
+        )
+
+    def configured(self, sha256: str) -> None:
+        """Tell which configuration is in force from now on."""
+        self.configuration_info.clear()
+        self.configuration_info.labels(sha256).set(1)

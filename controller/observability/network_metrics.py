@@ -16,6 +16,8 @@ from controller.domain.link import LinkStatus, link_status
 from controller.domain.snapshot import Snapshot
 
 _MILLIBIT_PER_BYTE: Final = 8000
+MOST_ALARM_KINDS: Final = 64
+"""Agents name the kinds of their alarms: beyond so many, the rest counts as OTHER."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,9 @@ def _promised(view: NetworkView) -> Iterable[Metric]:
         "How long stored key lasts at the reserved rate while the link does not generate; +Inf while it does.",
         labels=["link"],
     )
+    limit = GaugeMetricFamily(
+        "qinet_link_qber_limit_ratio", "QBER above which a block of the link yields no key.", labels=["link"]
+    )
     stored: dict[str, int] = {}
     for figures in view.links:
         stored[figures.link] = min(stored.get(figures.link, figures.stored_bit), figures.stored_bit)
@@ -156,6 +161,7 @@ def _promised(view: NetworkView) -> Iterable[Metric]:
         held = view.reserved_millibit_per_s.get(name, 0)
         capacity.add_metric([name], capacity_millibit_per_s(link, condition) / _MILLIBIT_PER_BYTE)
         reserved.add_metric([name], held / _MILLIBIT_PER_BYTE)
+        limit.add_metric([name], link.qber_limit)
         current = link_status(link, condition)
         for possible in LinkStatus:
             status.add_metric([name, possible.value], float(possible is current))
@@ -163,7 +169,7 @@ def _promised(view: NetworkView) -> Iterable[Metric]:
             usable_bit = max(0, stored[name] - link.authentication_floor_bit)
             lasts_s = usable_bit * 1000 / held if held and not condition.generating else float("inf")
             empty.add_metric([name], lasts_s)
-    yield from (capacity, reserved, status, empty)
+    yield from (capacity, reserved, status, empty, limit)
 
 
 def _services(view: NetworkView) -> Iterable[Metric]:
@@ -188,7 +194,14 @@ def _services(view: NetworkView) -> Iterable[Metric]:
     severities = Count(alarm.severity for alarm in snapshot.alarms.values())
     for severity in Severity:
         alarms.add_metric([severity.value], severities[severity])
-    yield alarms
+    by_kind = GaugeMetricFamily("qinet_alarms_by_kind", "Active alarms by kind.", labels=["kind"])
+    kinds = Count(alarm.kind for alarm in snapshot.alarms.values())
+    shown = sorted(kinds.items())
+    for kind, count in shown[:MOST_ALARM_KINDS]:
+        by_kind.add_metric([kind], count)
+    if rest := sum(count for _, count in shown[MOST_ALARM_KINDS:]):
+        by_kind.add_metric(["OTHER"], rest)
+    yield from (alarms, by_kind)
 
 
 def _process(view: NetworkView) -> Iterable[Metric]:

@@ -73,7 +73,7 @@ def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared, *, wall
     if isinstance(event, AlarmCleared):
         return delete("alarms", event.key) if event.key in snapshot.alarms else NO_CHANGES
     concerned = event.alarm.node or event.alarm.object.removeprefix("nodes/")
-    if concerned not in snapshot.nodes:
+    if concerned not in snapshot.nodes and not event.alarm.object.startswith("controllers/"):
         return NO_CHANGES
     known = snapshot.alarms.get(event.alarm.key)
     if known is not None and replace(known, raised_ms=0) == replace(event.alarm, raised_ms=0):

@@ -177,6 +177,7 @@ class Writer:
             entry = self.inbox.take_now() if taken < TURN_DECISIONS and time.monotonic() < end else None
         self._metrics.batch_decisions.observe(taken)
         changes = self._core.take_changes()
+        self._metrics.turn_seconds.observe(time.monotonic() - end + TURN_SECONDS)
         if changes:
             self._commit(changes)
         self._time_restorations(before, self._core.snapshot, changes)

@@ -5,7 +5,6 @@ import fcntl
 import json
 import logging
 import os
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from controller.identity.peers import Identity, Kind
 from southbound.agent.node import Agent, AgentPlan
 from southbound.agent.storage import StoreRefused
 from southbound.commands.exits import Exit
+from southbound.commands.process import Process
 from southbound.fleet.fleet import Fleet, FleetPlan
 from southbound.fleet.lab import LabServer
 
@@ -25,18 +25,19 @@ _LOCK = "fleet.lock"
 
 
 async def run_agent(plan: AgentPlan) -> Exit:
-    """Run one agent until SIGINT or SIGTERM; FAULT when it fails before.
+    """Run one agent until SIGINT or SIGTERM; FAULT when it fails before. SIGHUP renews its certificate.
 
     Once it listens, `agent.json` in its state directory tells its addresses.
     """
-    ended = _signalled()
+    process = Process()
     agent = await Agent.start(plan)
     ready = plan.state_dir / AGENT_FILE
     try:
         _tell(ready, {"node": plan.node.name, "peer": agent.peer_address, "delivery": agent.delivery_address})
         failed = asyncio.create_task(agent.failed.wait())
-        signalled = asyncio.create_task(ended.wait())
-        await asyncio.wait({failed, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        signalled = asyncio.create_task(process.ended.wait())
+        async with process.serving(f"peer={agent.peer_address} delivery={agent.delivery_address}", [plan.tls]):
+            await asyncio.wait({failed, signalled}, return_when=asyncio.FIRST_COMPLETED)
         for task in (failed, signalled):
             task.cancel()
     finally:
@@ -46,7 +47,7 @@ async def run_agent(plan: AgentPlan) -> Exit:
 
 
 async def run_fleet(plan: FleetPlan, lab_listen: tuple[str, int] | None) -> Exit:
-    """Run a fleet until SIGINT or SIGTERM.
+    """Run a fleet until SIGINT or SIGTERM. SIGHUP renews the certificates.
 
     Once all agents listen, `fleet.json` in the state directory tells their addresses, and the lab's with the
     identity that answers there.
@@ -54,7 +55,7 @@ async def run_fleet(plan: FleetPlan, lab_listen: tuple[str, int] | None) -> Exit
     Raises:
         Refusal: It cannot be run; nothing was started.
     """
-    ended = _signalled()
+    process = Process()
     fleet = Fleet(plan)
     told: dict[str, object] = {
         "pid": os.getpid(),
@@ -76,7 +77,8 @@ async def run_fleet(plan: FleetPlan, lab_listen: tuple[str, int] | None) -> Exit
             }
             _tell(ready, told)
             log.info("fleet runs nodes=%d links=%d, all modules simulated", len(fleet.agents), len(fleet.channels))
-            await ended.wait()
+            async with process.serving(f"nodes={len(fleet.agents)}", [each.tls for each in fleet.plans.values()]):
+                await process.ended.wait()
         finally:
             if lab is not None:
                 await lab.stop()
@@ -112,13 +114,6 @@ def _held(directory: Path) -> Iterator[Path]:
     finally:
         ready.unlink(missing_ok=True)
         os.close(lock)
-
-
-def _signalled() -> asyncio.Event:
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    return ended
 
 
 def _tell(path: Path, content: Mapping[str, object]) -> None:

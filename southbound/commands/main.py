@@ -1,8 +1,6 @@
 """The command line of the agent: qinet-agent run | fleet | fault | reset-election."""
 
 import asyncio
-import logging
-import sys
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Annotated, Any, Final, Never, TypeVar
 import typer
 
 from controller.domain.refusals import InvalidValue, Refusal
+from controller.observability.logs import configure_logging
 from qinet.lab.v1 import lab_pb2 as pb
 from southbound.agent.drivers.simulated import HISTORY_S
 from southbound.agent.plan import SimulatedNetwork, agent_plan
@@ -23,7 +22,7 @@ from southbound.fleet.fleet import FleetPlan
 
 app = typer.Typer(
     name="qinet-agent",
-    help="The agent of a QKD node; its QKD modules are simulated.",
+    help="The agent of a QKD node; its QKD modules are simulated, or key sources of other vendors.",
     epilog=CODES_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,6 +31,7 @@ app = typer.Typer(
 T = TypeVar("T")
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
+_FORMATS: Final = ("text", "json")
 
 Topology = Annotated[Path, typer.Option(help="Topology file, the same for every agent of the network.")]
 Pki = Annotated[Path, typer.Option(help="Directory as `qinetctl pki` makes it.", envvar="QINET_PKI")]
@@ -45,6 +45,7 @@ HistoryS = Annotated[
     float, typer.Option(min=0.0, help="Seconds for which the modules of a never-used store have run already.")
 ]
 LogLevel = Annotated[str, typer.Option(help=f"One of {', '.join(_LEVELS)}.")]
+LogFormat = Annotated[str, typer.Option(help="text, or json: one object a line.")]
 
 
 @app.command()
@@ -59,7 +60,11 @@ def run(
     listen_delivery: Annotated[str, typer.Option(help="HOST:PORT for GS QKD 014; port 0: any.")] = "127.0.0.1:0",
     advertise: Annotated[str, typer.Option(help="Host under which others reach this node, if not that.")] = "",
     history_s: HistoryS = HISTORY_S,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file of this agent: the drivers of its modules.")
+    ] = None,
     log_level: LogLevel = "info",
+    log_format: LogFormat = "text",
 ) -> None:
     """Run the agent of one node until Ctrl-C; state/agent.json tells its addresses once it listens."""
 
@@ -74,10 +79,11 @@ def run(
             delivery_listen=_endpoint("--listen-delivery", listen_delivery),
             advertised_host=advertise,
             history_s=history_s,
+            config=config,
         )
         return await run_agent(plan)
 
-    _daemon(work, log_level)
+    _daemon(work, log_level, log_format)
 
 
 @app.command()
@@ -95,6 +101,7 @@ def fleet(
     ] = None,
     history_s: HistoryS = HISTORY_S,
     log_level: LogLevel = "info",
+    log_format: LogFormat = "text",
 ) -> None:
     """Run the agents of a whole topology until Ctrl-C; state/fleet.json tells their addresses once all listen."""
 
@@ -109,7 +116,7 @@ def fleet(
         )
         return await run_fleet(plan, _endpoint("--lab-listen", lab_listen) if lab_listen else None)
 
-    _daemon(work, log_level)
+    _daemon(work, log_level, log_format)
 
 
 class Kind(StrEnum):
@@ -185,12 +192,12 @@ def _endpoint(option: str, text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _daemon(work: Callable[[], Coroutine[Any, Any, Exit]], log_level: str) -> None:
+def _daemon(work: Callable[[], Coroutine[Any, Any, Exit]], log_level: str, log_format: str) -> None:
     if log_level not in _LEVELS:
         _leave(Exit.USAGE, f"--log-level {log_level!r} is not one of {', '.join(_LEVELS)}")
-    logging.basicConfig(
-        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    if log_format not in _FORMATS:
+        _leave(Exit.USAGE, f"--log-format {log_format!r} is not one of {', '.join(_FORMATS)}")
+    configure_logging(log_level.upper(), as_json=log_format == "json")
     try:
         code = _refusing(lambda: asyncio.run(work()))
     except KeyboardInterrupt:

@@ -71,6 +71,10 @@ class Registry:
         """Return under which election id agents are told; None before the first push."""
         return self._election
 
+    def reconfigure(self, settings: ControlSettings) -> None:
+        """Run the sessions that begin from now on with these."""
+        self._settings = settings
+
     def sessions(self) -> dict[str, AgentSession]:
         """Return the living sessions, by node."""
         return {node: place.session for node, place in self._places.items() if place.session is not None}

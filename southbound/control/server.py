@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 
 from controller.domain.refusals import Precondition
 from controller.domain.snapshot import ElectionId
-from controller.identity.credentials import Tls, grpc_server_credentials
+from controller.identity.credentials import AnyTls, grpc_server_credentials
 from controller.identity.interceptor import IdentityInterceptor, peer_identity
 from controller.identity.peers import Kind
 from controller.ports.agents import NO_LIFETIMES, Deliver
@@ -97,7 +97,12 @@ class AgentServer(rpc.AgentServiceServicer):
         """Take what the writer wants; see controller.ports.agents.AgentPort."""
         self._registry.push(desired, version, election, now_ms=self._clock.monotonic_ms(), remaining_s=remaining_s)
 
-    async def start(self, tls: Tls, address: str) -> int:
+    def reconfigure(self, settings: ControlSettings) -> None:
+        """Run the sessions that begin from now on with these; those that stand keep what their agents were told."""
+        self._settings = settings
+        self._registry.reconfigure(settings)
+
+    async def start(self, tls: AnyTls, address: str) -> int:
         """Listen at `host:port`, and return the port; port 0 takes a free one.
 
         Raises:

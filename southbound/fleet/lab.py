@@ -7,7 +7,7 @@ import grpc
 import grpc.aio
 
 from controller.domain.refusals import InvalidValue, NotFound, Refusal
-from controller.identity.credentials import Tls, grpc_server_credentials
+from controller.identity.credentials import AnyTls, grpc_server_credentials
 from controller.identity.interceptor import IdentityInterceptor
 from controller.identity.peers import Kind
 from qinet.lab.v1 import lab_pb2 as pb
@@ -91,7 +91,7 @@ def _code(refusal: Refusal) -> grpc.StatusCode:
 class LabServer:
     """The service on its port."""
 
-    def __init__(self, fleet: Fleet, tls: Tls, listen: tuple[str, int]) -> None:
+    def __init__(self, fleet: Fleet, tls: AnyTls, listen: tuple[str, int]) -> None:
         """Prepare to serve a fleet under the identity of one of its nodes, at that host and port.
 
         Raises:
