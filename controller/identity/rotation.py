@@ -1,7 +1,9 @@
 """Certificates that are replaced while their daemon runs: what connects from then on meets the new ones."""
 
+from datetime import datetime
+
 from controller.domain.refusals import Refusal
-from controller.identity.tls_files import Tls
+from controller.identity.tls_files import Tls, load_tls
 
 
 class RotationRefused(Refusal):
@@ -40,6 +42,15 @@ class RotatingTls:
             )
         self._current = tls
         return tls != before
+
+
+def renewed(tls: RotatingTls, now: datetime) -> bool:
+    """Read the files again where they were read before; return whether anything about them is new.
+
+    Raises:
+        TlsRefused: They cannot be used at that moment (aware); what was in force stays.
+    """
+    return tls.rotate(load_tls(tls.current.files, now=now, expect=tls.current.identity))
 
 
 AnyTls = Tls | RotatingTls

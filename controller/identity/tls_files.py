@@ -55,12 +55,14 @@ class Tls:
         identity: Whom the certificate names.
         not_valid_before: First moment of the certificate; UTC.
         not_valid_after: Last moment of the certificate; UTC.
+        ca_not_valid_after: Last moment of the CA that ends last; UTC.
     """
 
     files: TlsFiles
     identity: Identity
     not_valid_before: datetime
     not_valid_after: datetime
+    ca_not_valid_after: datetime
     _pem: tuple[bytes, bytes, bytes]
 
     def __repr__(self) -> str:
@@ -114,6 +116,7 @@ def load_tls(files: TlsFiles, *, now: datetime | None = None, expect: Identity |
         identity=identity,
         not_valid_before=leaf.not_valid_before_utc,
         not_valid_after=min(one.not_valid_after_utc for one in chain),
+        ca_not_valid_after=max(one.not_valid_after_utc for one in authorities),
         _pem=(ca_pem, certificate_pem, key_pem),
     )
     if now is not None:

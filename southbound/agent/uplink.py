@@ -14,7 +14,7 @@ import grpc.aio
 
 from controller.domain.refusals import InvalidValue
 from controller.domain.snapshot import ElectionId
-from controller.identity.credentials import Tls, open_aio_channel
+from controller.identity.credentials import AnyTls, open_aio_channel
 from controller.identity.peers import Identity, Kind
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.southbound.v1 import agent_pb2_grpc
@@ -30,6 +30,8 @@ _LAST_DELAY_S: Final = 10.0
 _OUTBOX_SIZE: Final = 4096
 _INBOX_SIZE: Final = 64
 _MIN_REPORT_SPACING_S: Final = 0.5
+_FAREWELL_S: Final = 1.0
+_DRAINING: Final = ("draining",)
 _CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -97,7 +99,7 @@ class Uplink:
     """The agent's way to its controllers: one session at a time, the next controller after each end."""
 
     def __init__(
-        self, *, node: str, tls: Tls, controllers: Sequence[ControllerAddress], host: Host, notices: Notices
+        self, *, node: str, tls: AnyTls, controllers: Sequence[ControllerAddress], host: Host, notices: Notices
     ) -> None:
         self._node = node
         self._tls = tls
@@ -106,6 +108,7 @@ class Uplink:
         self._notices = notices
         self._nudged = asyncio.Event()
         self._report_wanted = False
+        self._taken_leave = asyncio.Event()
         self._repeats = Repeats()
         self.connected = False
 
@@ -113,6 +116,16 @@ class Uplink:
         """Look at once whether something is to be said; with `report`, that a report would tell something new."""
         self._report_wanted |= report
         self._nudged.set()
+
+    async def farewell(self) -> None:
+        """Tell the controller that the node is being shut down on purpose; a second later nobody waits for its word."""
+        if not self.connected:
+            return
+        self._notices.add(_DRAINING, pb.Notification(draining=pb.Draining()))
+        self.nudge()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._taken_leave.wait()
 
     async def run(self) -> None:
         """Keep a session until cancelled. An end is logged and followed by the next controller, later each time."""
@@ -183,6 +196,8 @@ class Uplink:
             host = self._host
             effects = session.receive(response, host.configuration, time.monotonic(), host.service_s())
             await self._carry_out(effects, session, outbox)
+            if response.HasField("notification_ack") and not self._notices.pending(_DRAINING):
+                self._taken_leave.set()
 
     async def _speak(self, session: Session, outbox: "asyncio.Queue[pb.SessionRequest]") -> None:
         reported_s = 0.0
