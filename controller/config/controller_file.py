@@ -1,12 +1,13 @@
 """The controller's configuration file, schema `qinet-controller` version 1: to a frozen value, or every mistake."""
 
 import hashlib
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from controller.config.loopback import is_loopback
+from controller.config.os_ken_section import OsKenConfig, os_ken_section
 from controller.config.section import Section, load
 from controller.domain.names import LABEL_RULE, is_label
 
@@ -65,6 +66,7 @@ class ControllerConfig:
     Attributes:
         name: It is `controller/{name}`: a DNS label.
         pki: Folder as `qinetctl pki` makes it.
+        os_ken: Operators' os-ken apps; None for none.
         topology: File that is applied at each start; None leaves the store's.
         addresses: File into which the bound addresses are written once all is up; None for none.
         sha256: Hex hash of the file.
@@ -77,6 +79,7 @@ class ControllerConfig:
     southbound: SouthboundConfig
     metrics: MetricsConfig | None
     apps: tuple[str, ...]
+    os_ken: OsKenConfig | None = None
     topology: Path | None
     addresses: Path | None
     logging: LoggingConfig
@@ -104,6 +107,7 @@ def read_controller_config(root: Section) -> ControllerConfig:
         southbound=_southbound(root.section("southbound", required=False)),
         metrics=_metrics(root.section("metrics")) if root.has("metrics") else None,
         apps=_apps(root),
+        os_ken=os_ken_section(root.section("os_ken")) if root.has("os_ken") else None,
         topology=root.path("topology") if root.has("topology") else None,
         addresses=root.path("addresses") if root.has("addresses") else None,
         logging=_logging(root.section("logging", required=False)),
@@ -117,6 +121,8 @@ def _note_shared_ports(root: Section, config: ControllerConfig) -> None:
     listens = {"northbound": config.northbound, "southbound": config.southbound.listen}
     if config.metrics is not None:
         listens["metrics"] = config.metrics.listen
+    if config.os_ken is not None:
+        listens["os_ken"] = config.os_ken.listen
     taken: dict[str, tuple[str, int]] = {}
     for service, (host, port) in listens.items():
         for other, (its_host, its_port) in taken.items():
@@ -129,7 +135,7 @@ def _note_shared_ports(root: Section, config: ControllerConfig) -> None:
 
 def _overlap(host: str, other: str) -> bool:
     everywhere = {"0.0.0.0", "::"}  # noqa: S104 (compared with, not bound)
-    return host == other or bool({host, other} & everywhere) or (_loopback(host) and _loopback(other))
+    return host == other or bool({host, other} & everywhere) or (is_loopback(host) and is_loopback(other))
 
 
 def _hash(file: str) -> str:
@@ -155,7 +161,7 @@ def _southbound(section: Section) -> SouthboundConfig:
 def _metrics(section: Section) -> MetricsConfig:
     listen = section.endpoint("listen", default=("localhost", 7402))
     plaintext = section.boolean("plaintext_on_loopback", default=False)
-    if plaintext and not _loopback(listen[0]):
+    if plaintext and not is_loopback(listen[0]):
         section.mistake(
             "plaintext_on_loopback", f"{listen[0]} is not loopback; leave it out, and metrics speak mutual TLS"
         )
@@ -166,15 +172,6 @@ def _metrics(section: Section) -> MetricsConfig:
         if not is_label(relay):
             section.mistake("relays", f"{relay!r} is not {LABEL_RULE}")
     return MetricsConfig(listen=listen, plaintext=plaintext, relays=relays)
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _apps(root: Section) -> tuple[str, ...]:
