@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from os_ken.base.app_manager import OSKenApp
 from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
-from os_ken.controller.ofp_event import EventOFPFlowStatsReply, EventOFPStateChange
+from os_ken.controller.ofp_event import EventOFPErrorMsg, EventOFPFlowStatsReply, EventOFPStateChange
 from os_ken.ofproto import ofproto_v1_3
 
 from controller.domain.link import Establishment, Link, LinkKind
@@ -41,6 +41,8 @@ def wanted_joins(snapshot: Snapshot) -> Mapping[int, Joins]:
             continue
         first, second = (each for each in plugged if each is not None)
         if first.device != second.device or not _DATAPATH_ID.fullmatch(first.device):
+            continue
+        if not all(0 < each.port <= ofproto_v1_3.OFPP_MAX for each in (first, second)):
             continue
         taken = joins.setdefault(int(first.device, 16), {})
         if first.port == second.port or {first.port, second.port} & taken.keys():
@@ -104,6 +106,12 @@ class FibreGuard(OSKenApp):  # type: ignore[misc]  # os-ken has no types
         elif number in self._switches and self._switches[number] is switch:
             del self._switches[number]
             self._told.pop(number, None)
+
+    @set_ev_cls(EventOFPErrorMsg, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
+    def refused(self, event: Any) -> None:
+        """Say what a switch would not do; it is asked for again with the next change."""
+        message = event.msg
+        log.error("switch refuses device=%016x type=%d code=%d", message.datapath.id, message.type, message.code)
 
     def _ask(self, switch: Any) -> None:
         made, constants = switch.ofproto_parser, switch.ofproto

@@ -131,7 +131,7 @@ class Host:
         return bound
 
     async def stop(self) -> None:
-        """End the apps; those that do not end in time are left to the end of the process."""
+        """End the apps, once; those that do not end in time are left to the end of the process."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -142,7 +142,8 @@ class Host:
     def _end(self) -> list[str]:
         for each in self._watched.values():
             each.forwarder.close()
-        return manager.end(self._manager, self._hosted, END_WITHIN_S)
+        hosted, self._hosted = self._hosted, []
+        return manager.end(self._manager, hosted, END_WITHIN_S)
 
     def _feed(self, hosted: HostedApp) -> None:
         name = hosted.name

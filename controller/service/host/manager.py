@@ -86,8 +86,7 @@ class HostedApp:
             except Empty:
                 break
             self.give_back()
-        if self.alive:
-            self.app.stop()
+        self.app.stop()
         self.app.close()
 
 
@@ -202,7 +201,13 @@ def _attempt(app: str, work: Callable[[], Any]) -> None:
 
 def end(manager: AppManager, hosted: Sequence[HostedApp], within_s: float) -> list[str]:
     """End all apps, side by side, and forget them; return the names of those that have not ended in time."""
-    ending = [(each, threading.Thread(target=_end, args=(each,), daemon=True)) for each in hosted]
+    ends: list[tuple[str, Callable[[], object]]] = [(each.name, each.end) for each in hosted]
+    ends += [
+        (type(context).__module__, context.close)
+        for context in manager.contexts.values()
+        if hasattr(context, "close") and not isinstance(context, OSKenApp)
+    ]
+    ending = [(name, threading.Thread(target=_end, args=(name, work), daemon=True)) for name, work in ends]
     for _, thread in ending:
         thread.start()
     deadline = time.monotonic() + within_s
@@ -211,7 +216,7 @@ def end(manager: AppManager, hosted: Sequence[HostedApp], within_s: float) -> li
     for each in hosted:
         SERVICE_BRICKS.pop(each.app.name, None)
     _forget(manager)
-    return [each.name for each, thread in ending if thread.is_alive()]
+    return [name for name, thread in ending if thread.is_alive()]
 
 
 def _forget(manager: AppManager) -> None:
@@ -219,8 +224,8 @@ def _forget(manager: AppManager) -> None:
         known.clear()
 
 
-def _end(hosted: HostedApp) -> None:
+def _end(name: str, work: Callable[[], object]) -> None:
     try:
-        hosted.end()
+        work()
     except Exception:
-        log.exception("os-ken app failed while it ended app=%s", hosted.name)
+        log.exception("os-ken app failed while it ended app=%s", name)

@@ -5,15 +5,19 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from controller.domain.events import LinkReport
 from controller.domain.refusals import Refusal
 from controller.service.host.host import HostSettings
 from controller.service.host.native import OsKenUnusable, choose_native_hub
 from controller.store.memory import Memory, MemoryStore
+from tests.support.networks import line
 from tests.support.os_ken_apps import hanging
 from tests.support.os_ken_world import APPS, Hosting, eventually, hosting
+from tests.support.pages import ROOT, blocks
 
 OS_KENS_OWN_QUEUE = 128
 
@@ -80,7 +84,8 @@ async def test_a_handler_that_never_returns_fills_its_queues_and_the_writer_goes
         await eventually(lambda: bool(app.seen), "the first event")
         last = await commits(here, 1 + OS_KENS_OWN_QUEUE + 16 + 40)
         await eventually(lambda: here.app("Recorder").seen[-1:] == [("changed", last)], "the other app's events")
-        assert here.value("qinet_os_ken_queue_events", "hanging") == OS_KENS_OWN_QUEUE + 16
+        full = OS_KENS_OWN_QUEUE + 16
+        await eventually(lambda: here.value("qinet_os_ken_queue_events", "hanging") == full, "full queues")
         assert (here.value("qinet_os_ken_events_dropped_total", "hanging") or 0) >= 40
         await eventually(lambda: bool(here.alarms()), "the alarm")
         assert here.value("qinet_os_ken_app_up", "hanging") == 0
@@ -91,9 +96,9 @@ async def test_a_handler_that_never_returns_fills_its_queues_and_the_writer_goes
         assert here.value("qinet_os_ken_app_up", "hanging") == 1
         last = await commits(here, 2)
         await eventually(lambda: bool(app.seen[-1] == ("changed", last)), "the last commit")
-        (resync,) = [at for at, (kind, _) in enumerate(app.seen) if kind == "resync" and at > 0]
+        resync = max(at for at, (kind, _) in enumerate(app.seen) if kind == "resync")
         assert app.seen[resync][1] >= last - 3  # as published when there was room: with the alarm, or before it
-        assert app.dropped[-1] >= 40
+        assert sum(app.dropped) >= 40
         revisions = [revision for _, revision in app.seen]
         assert revisions == sorted(revisions)
         assert [revision for kind, revision in app.seen[resync + 1 :]] == list(range(app.seen[resync][1] + 1, last + 1))
@@ -122,6 +127,22 @@ async def test_an_alarm_of_an_earlier_run_is_stored_for_the_next_to_end() -> Non
         await eventually(lambda: bool(here.alarms()), "the alarm")
     async with hosting("recorder", store=MemoryStore(memory)) as here:
         assert len(here.alarms()) == 1  # controller.hosting ends it: see tests/system/test_os_ken.py
+
+
+async def test_the_app_of_the_page_on_os_ken_apps_does_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, code = next(blocks((ROOT / "docs" / "writing-an-os-ken-app.md").read_text(), "python"))
+    (tmp_path / "wall_display.py").write_text(code)
+    shown = tmp_path / "shown"
+    monkeypatch.setenv("WALL_DISPLAY", str(shown))
+    monkeypatch.syspath_prepend(tmp_path)
+    async with hosting(modules=["wall_display"]) as here:
+        await here.apply(line(3))
+        await here.tell(LinkReport(node="n02", link="l02", down_reason="fibre cut"))
+        await eventually(lambda: shown.exists() and shown.read_text() == "l02\n", "the display to show it")
+        await here.tell(LinkReport(node="n02", link="l02"))
+        await eventually(lambda: shown.read_text() == "", "the display to show nothing")
 
 
 async def test_nothing_of_the_process_is_changed_by_os_ken() -> None:

@@ -66,6 +66,9 @@ def test_ends_that_are_plugged_in_elsewhere_or_nowhere_want_none() -> None:
     assert wanted_joins(plugged(line(2), plugs)) == {}
     named = {interface: ("patch panel 7", port) for interface, port in {("n00", 1): 1, ("n01", 1): 2}.items()}
     assert wanted_joins(plugged(line(2), named)) == {}
+    for port in (0, 2**32 - 1):  # none given; one that OpenFlow keeps for itself
+        odd = {("n00", 1): (DATAPATH_ID, 1), ("n01", 1): (DATAPATH_ID, port)}
+        assert wanted_joins(plugged(line(2), odd)) == {}
 
 
 def test_a_port_that_two_links_claim_serves_one_only() -> None:

@@ -20,7 +20,7 @@ from tests.support.networks import line
 from tests.support.pages import ROOT, blocks
 
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
-SECTIONS = ("store", "northbound", "southbound", "metrics", "logging")
+SECTIONS = ("store", "northbound", "southbound", "metrics", "logging", "os_ken")
 
 
 def sources(*folders: str) -> Iterator[str]:
