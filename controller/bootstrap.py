@@ -180,6 +180,7 @@ class _Controller:
             clock=self._clock,
             settings=self._control_settings(),
             push_to_ack=lambda ms: self._metrics.push_to_ack_seconds.observe(ms / 1000),
+            topology=lambda: made[0].desk.published.snapshot,
         )
         made.append(
             Writer(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from controller.domain.alarm import Alarm
 from controller.domain.snapshot import AgentRecord
@@ -26,9 +27,13 @@ class AgentConnected:
     links_down: Mapping[str, str] = field(default_factory=dict)
 
 
+DRAINING: Final = "draining"
+"""Why a session ended whose agent had said that it is being shut down on purpose."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentLost:
-    """An agent's session ended. It moves nothing."""
+    """An agent's session ended, with DRAINING or another text as the reason. It moves nothing."""
 
     node: str
     reason: str = ""
@@ -120,7 +125,7 @@ class ApplicationAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElectionAhead:
-    """An agent has seen a higher election id than this controller's: somebody else may lead.
+    """An agent has seen a higher election id than this controller's: somebody else may lead. Over with AgentConnected.
 
     Attributes:
         highest_epoch, highest_term: What it has seen.
@@ -196,6 +201,31 @@ class HoldOffEnded:
     relay: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayImpaired:
+    """Committed: something that a relay uses, or keeps as its backup, does not work. One event for each relay.
+
+    They come most important relay first, each after what was decided of the one before, so that a cut under many
+    relays is worked off over many turns and no relay counts on room that another was given.
+    """
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayWaits:
+    """The network has become better, and this relay waits for that: for a route, a detour or a backup."""
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnDue:
+    """The former routes of a relay, which stand as its backup, have worked for as long as it waits to return."""
+
+    relay: str
+
+
 AgentEvent = (
     AgentConnected
     | AgentLost
@@ -208,4 +238,14 @@ AgentEvent = (
     | ApplicationAsked
     | ElectionAhead
 )
-AppEvent = LinkWentDown | LinkWeakened | NodeUnreachable | LinkExhausted | NetworkImproved | HoldOffEnded
+AppEvent = (
+    LinkWentDown
+    | LinkWeakened
+    | NodeUnreachable
+    | LinkExhausted
+    | NetworkImproved
+    | HoldOffEnded
+    | RelayImpaired
+    | RelayWaits
+    | ReturnDue
+)

@@ -15,9 +15,10 @@ from controller.domain.log import LogRecord
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Changes, ElectionId, Snapshot
 from controller.observability.metrics import Metrics
+from controller.planning.lifetimes import seconds_left
 from controller.ports.agents import AgentPort
 from controller.ports.clock import Clock
-from controller.ports.store import OutcomeUnknown, Store
+from controller.ports.store import OutcomeUnknown, Store, Unusable
 from controller.service.app_desk import App
 from controller.service.configuration import Encode
 from controller.service.core import Core, Now
@@ -89,7 +90,7 @@ class Writer:
         self._loop = loop
         self._on_death = on_death
         loaded = store.load()
-        self._election: ElectionId = store.open_term()
+        self._election: ElectionId = _opened_term(store)
         self._core = Core(loaded.snapshot, apps, encode, check_storable)
         self._service_base_ms = loaded.snapshot.service_time_ms - clock.monotonic_ms()
         self._lost_at: dict[str, float] = {}
@@ -118,7 +119,7 @@ class Writer:
 
     def start(self) -> None:
         """Begin to decide. Call on the asyncio thread: it also gives every node its configuration."""
-        self._agents.push(self._core.configuration.take_pushes(), self._core.snapshot.revision, self._election)
+        self._push(self._core.configuration.take_pushes(), self._core.snapshot)
         self._thread.start()
 
     def stop(self) -> None:
@@ -270,13 +271,17 @@ class Writer:
             digests=configuration.digests(),
         )
 
+    def _push(self, pushes: Mapping[str, Mapping[str, bytes] | None], snapshot: Snapshot) -> None:
+        remaining_s = seconds_left(snapshot, pushes.values(), self._now().service_ms)
+        self._agents.push(pushes, snapshot.revision, self._election, remaining_s=remaining_s)
+
     def _finish(self, turn: _Turn) -> None:
         """On the asyncio thread, once per turn: show, push, answer."""
         try:
             assert turn.step is not None
             self.desk.publish(turn.step)
             for pushes in turn.pushes:
-                self._agents.push(pushes, turn.step.published.snapshot.revision, self._election)
+                self._push(pushes, turn.step.published.snapshot)
             for done in turn.done:
                 done()
         except BaseException as death:
@@ -285,6 +290,15 @@ class Writer:
             self._on_death(death)
         finally:
             _answer(turn.answers)
+
+
+def _opened_term(store: Store) -> ElectionId:
+    try:
+        return store.open_term()
+    except OutcomeUnknown as problem:
+        # Nobody waits for an answer yet, so there is nothing to settle: the start fails, and says why.
+        why = f"this start cannot be counted: {problem}. See that the disk has room and works, then start again"
+        raise Unusable("STORE_UNAVAILABLE", "the store", why) from None
 
 
 def _answer(answers: Sequence[tuple[asyncio.Future[Result], Result | BaseException]]) -> None:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 COMPACT_EVERY_RECORDS: Final = 1_000
 KEEP_RECORDS: Final = 10_000
+_SEE_TO_THE_DISK: Final = "See that the disk has room and works, then start again"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -276,7 +277,9 @@ class SqliteStore:
             else:
                 self._write_mark()
         except OutcomeUnknown as problem:
-            raise Unusable("STORE_UNAVAILABLE", str(self._path), f"it cannot be written: {problem}") from None
+            raise Unusable(
+                "STORE_UNAVAILABLE", str(self._path), f"it cannot be written: {problem}. {_SEE_TO_THE_DISK}"
+            ) from None
 
     def _write_mark(self) -> None:
         try:

@@ -2,13 +2,16 @@
 
 import math
 import re
+from contextlib import suppress
 from typing import Final
 
 from google.rpc import code_pb2
 
 from controller.domain import events
 from controller.domain.alarm import Alarm, Severity
+from controller.domain.inventory import Inventory, InventoryLink
 from controller.domain.link import LinkStatus
+from controller.domain.names import sae_id
 from controller.domain.node import Capability, Interface, Role, Technology
 from controller.domain.refusals import InvalidValue
 from controller.domain.snapshot import AgentRecord, ElectionId
@@ -17,6 +20,9 @@ from qinet.types.v1 import types_pb2
 
 MAX_TEXT: Final = 1024
 """Longest free text that is taken over from the other side; characters. What is longer is cut."""
+
+MAX_CLIENT_SAES: Final = 64
+"""Most SAEs that may ask for the same keys at once."""
 
 _KIND: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _OBJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~/-]{0,199}|")
@@ -157,6 +163,39 @@ def interface_from_pb(interface: types_pb2.Interface) -> Interface:
         device=interface.device,
         port=interface.port,
     )
+
+
+def inventory_from_pb(inventory: pb.Inventory) -> Inventory:
+    """Return what an agent claims; an interface that cannot be, and what this version does not know, is left out."""
+    interfaces = []
+    for one in inventory.interfaces:
+        with suppress(InvalidValue):
+            interfaces.append(interface_from_pb(one))
+    known = (capability_from_pb(one) for one in inventory.capabilities)
+    return Inventory(
+        capabilities=frozenset(one for one in known if one is not None),
+        interfaces=tuple(interfaces),
+        links=tuple(
+            InventoryLink(link=one.link[:80], local_interface=one.local_interface, neighbour=one.neighbour[:80])
+            for one in inventory.links
+        ),
+        location=inventory.location_id[:200],
+    )
+
+
+def application_asked_from_pb(node: str, asked: pb.ApplicationNew) -> events.ApplicationAsked:
+    """Return what an agent told of an SAE that asked for keys.
+
+    Raises:
+        InvalidValue: It names no SAE, or one whose id is out of form.
+    """
+    where = f"nodes/{node}"
+    sae_id(where, "application_new.server_sae", asked.server_sae[:80])
+    if not 1 <= len(asked.client_saes) <= MAX_CLIENT_SAES:
+        raise InvalidValue(where, ("application_new.client_saes", f"must be 1-{MAX_CLIENT_SAES} SAE ids"))
+    for one in asked.client_saes:
+        sae_id(where, "application_new.client_saes", one[:80])
+    return events.ApplicationAsked(node=node, server_sae=asked.server_sae, client_saes=tuple(asked.client_saes))
 
 
 def agent_record_from_pb(hello: pb.Hello) -> AgentRecord:

@@ -59,6 +59,10 @@ class Notices:
         for matter in [matter for matter, one in self._pending.items() if 0 < one.sequence <= sequence]:
             del self._pending[matter]
 
+    def pending(self, matter: tuple[str, ...]) -> bool:
+        """Tell whether a notice about that matter waits for its acknowledgement."""
+        return matter in self._pending
+
     @property
     def fill(self) -> float:
         """Return how full it is; ratio in [0, 1]."""

@@ -14,6 +14,8 @@ from southbound.agent.notices import Notices
 MISSED_HEARTBEATS: Final = 3
 _WELCOME_TIMEOUT_S: Final = 10.0
 _MIN_INTERVAL_S: Final = 0.01
+_PART_BYTES: Final = 1 << 20
+_HASH_OVERHEAD_BYTES: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Session:
         self._election: ElectionId | None = None
         self._heartbeat_s = 0.0
         self._report_s = 0.0
+        self._part_bytes = _PART_BYTES
         self._opened_s = self._heard_s = self._looked_s = now_s
         self._next_heartbeat_s = self._next_report_s = now_s
         notices.reopen()
@@ -103,8 +106,7 @@ class Session:
             case "config_update":
                 effects += self._update(_update_from_pb(response.config_update), configuration, service_s)
             case "entry_hashes_request":
-                hashes = (pb.EntryHash(id=name, hash=held.hash) for name, held in configuration.entries.items())
-                effects.append(self._say(pb.SessionRequest(entry_hashes=pb.EntryHashes(hashes=hashes))))
+                effects += self._hashes(configuration)
             case "notification_ack":
                 self._notices.acknowledged(response.notification_ack.sequence)
             case _:
@@ -157,9 +159,26 @@ class Session:
         self._election = election
         self._heartbeat_s = max(_MIN_INTERVAL_S, welcome.heartbeat_interval_ms / 1000)
         self._report_s = max(_MIN_INTERVAL_S, welcome.report_interval_ms / 1000)
+        if welcome.max_message_bytes:
+            self._part_bytes = min(_PART_BYTES, welcome.max_message_bytes // 2)
         self._next_heartbeat_s = now_s + self._heartbeat_s
         self._next_report_s = now_s
         return [Welcomed(election)]
+
+    def _hashes(self, configuration: Configuration) -> list[Say]:
+        parts: list[list[pb.EntryHash]] = [[]]
+        used = 0
+        for name, held in configuration.entries.items():
+            size = len(name.encode()) + _HASH_OVERHEAD_BYTES
+            if used and used + size > self._part_bytes:
+                parts.append([])
+                used = 0
+            parts[-1].append(pb.EntryHash(id=name, hash=held.hash))
+            used += size
+        return [
+            self._say(pb.SessionRequest(entry_hashes=pb.EntryHashes(hashes=hashes, part=index, parts=len(parts))))
+            for index, hashes in enumerate(parts)
+        ]
 
     def _update(self, part: Update, configuration: Configuration, service_s: float) -> list[Effect]:
         taken = self._assembly.take(part)

@@ -22,6 +22,14 @@ _FILE: Final = "agent.sqlite"
 _LOCK: Final = "agent.lock"
 _ERASURES_PER_CHECKPOINT: Final = 256
 
+_OF_THE_SYSTEM: Final = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+}
+
 T = TypeVar("T")
 
 
@@ -235,16 +243,29 @@ def _open(directory: Path, node: str | None) -> tuple[sqlite3.Connection, int, S
         except BaseException:
             db.close()
             raise
-    except sqlite3.DatabaseError as problem:
+    except (sqlite3.Error, OSError) as problem:
         os.close(lock)
-        raise StoreRefused(
-            "STORE_CORRUPT",
-            directory,
-            f"{_FILE} is damaged or no agent's store ({problem}): restore it, or remove it and lose the key in it",
-        ) from None
+        raise refused(directory, problem) from None
     except BaseException:
         os.close(lock)
         raise
+
+
+def refused(directory: Path, problem: sqlite3.Error | OSError) -> StoreRefused:
+    """Return the refusal that an error of the disk or of SQLite comes to."""
+    code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+    if code in _OF_THE_SYSTEM or isinstance(problem, OSError):
+        return StoreRefused(
+            "STORE_UNAVAILABLE",
+            directory,
+            f"{_FILE} cannot be written ({problem}): see that the disk has room and works, and that this user may "
+            "write there",
+        )
+    return StoreRefused(
+        "STORE_CORRUPT",
+        directory,
+        f"{_FILE} is damaged or no agent's store ({problem}): restore it, or remove it and lose the key in it",
+    )
 
 
 def _hold(lock: int, directory: Path) -> None:

@@ -11,9 +11,10 @@ from controller.domain.refusals import InvalidValue
 from controller.domain.snapshot import ElectionId
 from controller.ports.agents import NO_LIFETIMES, Deliver
 from controller.ports.observations import Observations
-from controller.wire.southbound import agent_record_from_pb, election_from_pb
+from controller.wire.southbound import agent_record_from_pb, election_from_pb, inventory_from_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.control.endings import Code, Ending, SessionRefused, protocol_error
+from southbound.control.inventories import Inventories, Topology
 from southbound.control.session import AGENT_FAULTY, AgentSession, ignore
 from southbound.control.settings import ControlSettings
 from southbound.control.wish import RefusedEntries, Wish
@@ -34,7 +35,7 @@ class _Place:
     session: AgentSession | None = None
     outbox: deque[tuple[events.AgentEvent, _Done | None]] = field(default_factory=deque)
     duplicate_knocked_ms: int | None = None
-    ahead: bool = False
+    ahead: ElectionId | None = None
 
 
 class Registry:
@@ -48,6 +49,7 @@ class Registry:
         settings: ControlSettings,
         jitter: Callable[[], float],
         push_to_ack: Callable[[int], None] = ignore,
+        topology: Callable[[], Topology] | None = None,
     ) -> None:
         """Start with nobody.
 
@@ -57,12 +59,14 @@ class Registry:
             settings: Of the sessions.
             jitter: Gives numbers in [0, 1).
             push_to_ack: Told the milliseconds from each push to its Ack.
+            topology: Returns what agents' inventories are compared with; None compares nothing.
         """
         self._deliver = deliver
         self._observations = observations
         self._settings = settings
         self._jitter = jitter
         self._push_to_ack = push_to_ack
+        self._inventories = Inventories(topology)
         self._election: ElectionId | None = None
         self._places: dict[str, _Place] = {}
 
@@ -174,6 +178,9 @@ class Registry:
             push_to_ack=self._push_to_ack,
         )
         place.session = session
+        place.outbox.extend(
+            (event, None) for event in self._inventories.claimed(node, inventory_from_pb(hello.inventory))
+        )
         self.collect(session)
         return session
 
@@ -199,6 +206,8 @@ class Registry:
 
     def tick(self, now_ms: int) -> None:
         """Offer again what the inbox had no room for, and end the alarms whose cause has gone; due now and then."""
+        for node, event in self._inventories.look():
+            self._place(node).outbox.append((event, None))
         for node, place in list(self._places.items()):
             knocked_ms = place.duplicate_knocked_ms
             if knocked_ms is not None and now_ms - knocked_ms >= self._settings.duplicate_quiet_ms:
@@ -237,12 +246,14 @@ class Registry:
             self.collect(session)
         for kind in _OURS:
             self._clear(node, place, kind)
+        place.outbox.extend((event, None) for event in self._inventories.forget(node))
+        self._hand_over(place)
         self._observations.forget(node)
 
     def _check_election(self, node: str, place: _Place, highest: ElectionId, ours: ElectionId) -> None:
         if highest <= ours:
-            if place.ahead:
-                place.ahead = False
+            if place.ahead is not None:
+                place.ahead = None
                 self._clear(node, place, ELECTION_ID_AHEAD)
             return
         message = (
@@ -250,9 +261,11 @@ class Registry:
             f"({ours.epoch}, {ours.term}): another controller leads, or its store was replaced; if this one is "
             "right, run `qinet-agent reset-election` at the node"
         )
-        if not place.ahead:
+        if place.ahead != highest:
             # It knocks again and again; the first time is enough.
-            place.ahead = True
+            place.ahead = highest
+            ahead = events.ElectionAhead(node=node, highest_epoch=highest.epoch, highest_term=highest.term)
+            place.outbox.append((ahead, None))
             self._raise(node, place, ELECTION_ID_AHEAD, message)
         raise SessionRefused(
             _refusal(

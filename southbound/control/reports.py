@@ -16,6 +16,7 @@ from controller.ports.observations import (
 )
 from controller.wire.southbound import (
     alarm_from_pb,
+    application_asked_from_pb,
     link_event_from_pb,
     link_status_from_pb,
     ratio,
@@ -107,7 +108,7 @@ class Reports:
     def notification(self, notification: pb.Notification, now_ms: int) -> list[events.AgentEvent]:
         """Take a notification, and return what is new in it.
 
-        Those that decide nothing here (applications, modules, clock) are in the reports' alarms as well.
+        Those that decide nothing here (modules, clock) are in the reports' alarms as well.
         """
         match notification.WhichOneof("content"):
             case "link_down" | "link_up" | "link_perf_update" | "link_overloaded" as kind:
@@ -119,6 +120,11 @@ class Reports:
                 if notification.alarm.cleared:
                     return [news for key in told for news in self._cleared(key)]
                 return [news for alarm in told.values() for news in self._raised(alarm)]
+            case "application_new":
+                try:
+                    return [application_asked_from_pb(self._node, notification.application_new)]
+                except InvalidValue as fault:
+                    self.faults.append(fault)
             case "draining":
                 self.draining = True
         return []

@@ -24,6 +24,7 @@ from controller.ports.observations import Observations
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.southbound.v1 import agent_pb2_grpc as rpc
 from southbound.control.endings import Code, Ending, SessionRefused
+from southbound.control.inventories import Topology
 from southbound.control.registry import Registry
 from southbound.control.session import AgentSession, ignore
 from southbound.control.settings import ControlSettings
@@ -56,6 +57,7 @@ class AgentServer(rpc.AgentServiceServicer):
         settings: ControlSettings | None = None,
         jitter: Callable[[], float] = random.random,
         push_to_ack: Callable[[int], None] = ignore,
+        topology: Callable[[], Topology] | None = None,
     ) -> None:
         """Prepare to serve.
 
@@ -66,6 +68,7 @@ class AgentServer(rpc.AgentServiceServicer):
             settings: Of the sessions; None takes the defaults.
             jitter: Gives numbers in [0, 1), for back-off.
             push_to_ack: Told the milliseconds from each push to its Ack.
+            topology: Returns what agents' inventories are compared with; None compares nothing.
         """
         self._clock = clock
         self._settings = settings or ControlSettings()
@@ -75,6 +78,7 @@ class AgentServer(rpc.AgentServiceServicer):
             settings=self._settings,
             jitter=jitter,
             push_to_ack=push_to_ack,
+            topology=topology,
         )
         self._server: grpc.aio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None

@@ -10,9 +10,10 @@ from controller.ports.observations import AgentObservation, Observations
 from controller.wire.southbound import election_from_pb, election_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.control.endings import Code, Ending, protocol_error
+from southbound.control.parts import OutOfStep
 from southbound.control.reports import Reports
 from southbound.control.settings import ControlSettings
-from southbound.control.updates import Confirmed, OutOfStep, Refused, Updates
+from southbound.control.updates import Confirmed, Refused, Updates
 from southbound.control.wish import RefusedEntries, Wish
 
 # More that waits for a commit, or for the agent's own answer, is a flood and no news.
@@ -251,7 +252,7 @@ class AgentSession:
                 confirmed = self._updates.hashes(request.entry_hashes, now_ms)
                 if self._connected:
                     self._confirmed(confirmed)
-                else:
+                elif confirmed is not None:
                     self._connect()
             case "report":
                 self._tell(self._reports.report(request.report, now_ms))
@@ -338,7 +339,7 @@ class AgentSession:
         self._tell([events.AlarmRaised(alarm=alarm)])
 
     def _why(self, ending: Ending) -> str:
-        return "draining" if self._reports.draining and ending.code is Code.CANCELLED else ending.message
+        return events.DRAINING if self._reports.draining and ending.code is Code.CANCELLED else ending.message
 
     def _observe(self) -> None:
         updates = self._updates

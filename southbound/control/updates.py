@@ -1,24 +1,21 @@
 """Brings one agent's configuration to what is wanted: one update in flight, each on the digest before it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from controller.domain.entries import DIGEST_BYTES, EMPTY_DIGEST, digest_of
+from controller.domain.entries import EMPTY_DIGEST, digest_of
+from controller.planning.compile import owner_of
 from controller.planning.diff import Difference, difference
 from controller.wire.southbound import MAX_TEXT, code_name
 from qinet.southbound.v1 import agent_pb2 as pb
+from southbound.control.parts import HashParts, OutOfStep, cut
 from southbound.control.settings import ControlSettings
 from southbound.control.wish import RefusedEntries, Wish
 
 Said = pb.ConfigUpdate | pb.EntryHashesRequest
 
-# Around an entry in an update: field tags, lengths, remaining_s; rounded up.
-_ENTRY_OVERHEAD_BYTES = 32
-_UPDATE_OVERHEAD_BYTES = 128
-
-
-class OutOfStep(Exception):  # noqa: N818 (named by what happened)
-    """The agent answered what it was not asked."""
+_END_TOLERANCE_MS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +72,8 @@ class Updates:
         self._told_version = 0
         self._unchanged: Confirmed | None = None
         self._nonce = 0
-        self._asked = False
+        self._asked: HashParts | None = None
+        self._told_end_ms: dict[str, int | None] = {}
         self._flight: _InFlight | None = None
         self._parts: Iterator[pb.ConfigUpdate] = iter(())
         self._parts_left = 0
@@ -108,7 +106,7 @@ class Updates:
     @property
     def look_ms(self) -> int | None:
         """Return when `next_message` may have something to say without being told anything new; None: never."""
-        return None if self._flight is not None or self._asked else self._look_ms
+        return None if self._flight is not None or self._asked is not None else self._look_ms
 
     def be_patient(self, now_ms: int) -> None:
         """Let the agent's time to answer begin anew: we did not listen."""
@@ -149,23 +147,16 @@ class Updates:
             self._parts_left -= 1
             self._answer_by_ms = now_ms + self._settings.answer_timeout_ms
             return part
-        if self._flight is not None or self._asked or self._look_ms is None or now_ms < self._look_ms:
+        if self._flight is not None or self._asked is not None or self._look_ms is None or now_ms < self._look_ms:
             return None
-        wait_until_ms = max(self._hold_until_ms, self._writer_until_ms)
-        if now_ms < wait_until_ms:
-            self._look_ms = wait_until_ms
+        if now_ms < self._hold_until_ms:
+            self._look_ms = self._hold_until_ms
             return None
         if self.in_force is None:
-            self._asked = True
+            self._asked = HashParts()
             self._answer_by_ms = now_ms + self._settings.answer_timeout_ms
             return pb.EntryHashesRequest()
-        held, self._look_ms = self._refused.held(self._wish, now_ms)
-        # What was refused goes last and alone, so that a second refusal delays nothing else.
-        wanted, hashes = self._wish.entries, self._wish.hashes
-        refused = self._refused.current(self._wish).keys()
-        step = difference(wanted, self.in_force, held=refused, hashes=hashes)
-        if not step and refused != held:
-            step = difference(wanted, self.in_force, held=held, hashes=hashes)
+        step, held = self._step(self.in_force, now_ms)
         if not step:
             if not held:
                 self.version = max(self.version, self._wish.version)
@@ -177,18 +168,18 @@ class Updates:
         self._cut(self._flight, now_ms)
         return self.next_message(now_ms)
 
-    def hashes(self, answer: pb.EntryHashes, now_ms: int) -> Confirmed:
-        """Take the answer to the question what is in force.
+    def hashes(self, answer: pb.EntryHashes, now_ms: int) -> Confirmed | None:
+        """Take the answer to the question what is in force, or one part of it; None before the last.
 
         Raises:
-            OutOfStep: It was not asked, or a hash is none.
+            OutOfStep: It was not asked, a hash is none, or a part is out of order.
         """
-        if not self._asked:
+        if self._asked is None:
             raise OutOfStep("EntryHashes that nobody asked for")
-        in_force = {item.id: item.hash for item in answer.hashes}
-        if len(in_force) != len(answer.hashes) or any(len(value) != DIGEST_BYTES for value in in_force.values()):
-            raise OutOfStep("EntryHashes names an id twice, or a hash is not 32 bytes long")
-        self._asked = False
+        if not self._asked.take(answer):
+            self._answer_by_ms = now_ms + self._settings.answer_timeout_ms
+            return None
+        in_force, self._asked = self._asked.hashes, None
         self._answered(now_ms)
         self._known(in_force)
         return self.first_word()
@@ -207,12 +198,13 @@ class Updates:
         self.version = self._told_version = flight.wish.version
         self._failed_times = 0
         self._refused.applied(flight.step.after)
+        self._told_end_ms |= {name: flight.wish.end_ms(name) for name in flight.step.upserts}
         return Confirmed(
             version=self.version, in_force=flight.step.after, push_to_ack_ms=max(0, now_ms - flight.wish.pushed_ms)
         )
 
     def nack(self, answer: pb.Nack, now_ms: int) -> Refused:
-        """Take a Nack: refused entries wait for their back-off, the rest for the writer or its patience.
+        """Take a Nack: refused entries wait for their back-off, others of their services for the writer, others not.
 
         Raises:
             OutOfStep: No such update is in flight.
@@ -264,19 +256,40 @@ class Updates:
         self._answered(now_ms)
         return flight
 
+    def _step(self, in_force: Mapping[str, bytes], now_ms: int) -> tuple[Difference, set[str]]:
+        """Return the next step, and what is held back of the wish now; notes when to look again."""
+        wish = self._wish
+        held, self._look_ms = self._refused.held(wish, now_ms)
+        refused = set(self._refused.current(wish))
+        waiting: set[str] = set()
+        if refused and now_ms < self._writer_until_ms:
+            # The writer takes their services out: what else belongs to these would be told for nothing.
+            owners = {owner_of(name) for name in refused}
+            waiting = {name for name in wish.entries if owner_of(name) in owners} - refused
+            self._look_ms = min(self._look_ms or self._writer_until_ms, self._writer_until_ms)
+        # What was refused goes last and alone, so that a second refusal delays nothing else.
+        step = difference(wish.entries, in_force, held=refused | waiting, hashes=wish.hashes)
+        step = self._with_new_ends(step, refused | waiting)
+        if not step and refused != held and not waiting:
+            step = difference(wish.entries, in_force, held=held, hashes=wish.hashes)
+        return step, held | waiting
+
+    def _with_new_ends(self, step: Difference, held: set[str]) -> Difference:
+        """Add entries whose bytes are in force, but that shall end at another time than the agent was told."""
+        wish = self._wish
+        renewed = {
+            name: wish.entries[name]
+            for name, told_ms in self._told_end_ms.items()
+            if name not in step.upserts
+            and name not in held
+            and step.after.get(name) == wish.hashes.get(name)
+            and name in wish.entries
+            and _moved(told_ms, wish.end_ms(name))
+        }
+        return replace(step, upserts={**step.upserts, **renewed}) if renewed else step
+
     def _cut(self, flight: _InFlight, now_ms: int) -> None:
-        budget = max(1, self._settings.part_bytes - _UPDATE_OVERHEAD_BYTES)
-        cuts: list[tuple[list[str], list[str]]] = [([], [])]
-        used = 0
-        sizes = [(0, name, len(name) + len(content)) for name, content in flight.step.upserts.items()]
-        sizes += [(1, name, len(name)) for name in flight.step.deletes]
-        for kind, name, size in sizes:
-            cost = size + _ENTRY_OVERHEAD_BYTES
-            if used and used + cost > budget:
-                cuts.append(([], []))
-                used = 0
-            cuts[-1][kind].append(name)
-            used += cost
+        cuts = cut(flight.step, self._settings.part_bytes)
         self._parts_left = len(cuts)
         self._parts = (
             pb.ConfigUpdate(
@@ -296,3 +309,10 @@ class Updates:
             )
             for index, (upserts, deletes) in enumerate(cuts)
         )
+
+
+def _moved(told_ms: int | None, wanted_ms: int | None) -> bool:
+    if told_ms is None or wanted_ms is None:
+        return told_ms is not wanted_ms
+    # The writer counts whole seconds, anew with every push.
+    return abs(wanted_ms - told_ms) > _END_TOLERANCE_MS

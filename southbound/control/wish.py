@@ -39,6 +39,11 @@ class Wish:
         object.__setattr__(self, "hashes", hashes)
         object.__setattr__(self, "digest", digest_of(self.hashes))
 
+    def end_ms(self, entry_id: str) -> int | None:
+        """Return when the entry is to end; monotonic, None when it stays."""
+        left = self.remaining_s.get(entry_id)
+        return None if left is None else self.pushed_ms + 1000 * left
+
     def remaining(self, entry_id: str, now_ms: int) -> int | None:
         """Return the seconds of life left, >= 0; None when the entry stays."""
         left = self.remaining_s.get(entry_id)

@@ -2,7 +2,11 @@
 
 import asyncio
 import base64
+import subprocess
+import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -37,6 +41,94 @@ async def test_an_orphan_ends_what_has_a_lifetime_and_keeps_the_rest(
         again = await line.start("a", controller.address)
         stack.push_async_callback(again.stop)
         assert again.configuration.digest == digest
+
+
+class TurnedClock:
+    """A boot clock that a test turns."""
+
+    boot_id = "one"
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def boot_s(self) -> float:
+        return self.now_s
+
+    def wall_ms(self) -> int:
+        return 0
+
+
+async def test_what_is_left_of_an_entrys_life_counts_on_over_a_restart(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_ORPHAN_CHECK_S", 0.02)
+    clock = TurnedClock()
+    async with AsyncExitStack() as stack:
+        async with Controller(line.tls("controller/c1")) as controller:
+            plan = replace(line.plan("a", controller.address), clock=clock)
+            agent = await node.Agent.start(plan)
+            stack.push_async_callback(agent.stop)
+            links = [entry for entry in line_entries("a", ADDRESSES) if isinstance(entry, LinkEntry)]
+            assert (await controller.configure("a", links)).HasField("ack")
+            assert (await controller.configure("a", [hop_entry("a", ADDRESSES)], remaining_s=100)).HasField("ack")
+        # 40 s with the controller gone, 50 s with the agent gone too
+        clock.now_s += 40
+        await agent.crash()
+        clock.now_s += 50
+        again = await node.Agent.start(plan)
+        stack.push_async_callback(again.stop)
+        await asyncio.sleep(0.1)
+        assert len(again.configuration.entries) == 2
+        clock.now_s += 10
+        await eventually(lambda: list(again.configuration.entries) == ["links/a-b"])
+
+
+async def test_an_agent_that_is_stopped_takes_its_leave_and_one_that_crashes_does_not(running: Running) -> None:
+    await running.start("a", "b")
+    sessions = {name: await running.controller.session(name) for name in ("a", "b")}
+    await running.agents["a"].stop()
+    await running.agents["b"].crash()
+    assert [said for said in sessions["a"].said if said.notification.HasField("draining")]
+    assert not [said for said in sessions["b"].said if said.notification.HasField("draining")]
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from southbound.agent.node import Agent
+from southbound.agent.storage import StoreRefused
+from tests.integration.agent.scripted import ControllerAddress, Line
+
+async def main():
+    line = Line(Path(sys.argv[1]))
+    plan = line.plan("a", ControllerAddress.parse("127.0.0.1:9"))
+    for size in (0, 8000, 40000):
+        # To SQLite, a file that may not grow is a disk that is full.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
+        try:
+            await Agent.start(plan)
+        except StoreRefused as refusal:
+            print(refusal.reason, refusal.message)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_full_disk_at_the_start_is_named_with_the_remedy(tmp_path: Path) -> None:
+    told = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert line.startswith("STORE_UNAVAILABLE")
+        assert "see that the disk has room" in line
 
 
 async def test_a_message_beyond_the_size_limit_ends_the_session_and_the_next_one_stands(running: Running) -> None:

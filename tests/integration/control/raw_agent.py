@@ -43,9 +43,7 @@ class RawAgent:
         await self._write(pb.SessionRequest(election_id=election_to_pb(ELECTION), **message))  # type: ignore[arg-type]
 
     async def hello(self, *, beating: bool = True, **more: object) -> None:
-        request = hello(self.model.node, in_force=self.model.entries)
-        for name, value in more.items():
-            setattr(request.hello, name, value)
+        request = hello(**{"node": self.model.node, "in_force": self.model.entries, **more})  # type: ignore[arg-type]
         self._beats = beating
         await self._write(request)
 

@@ -12,8 +12,10 @@ from grpc_status import rpc_status
 from controller.domain import events
 from controller.domain.entries import entry_hash
 from controller.domain.refusals import Precondition
+from controller.domain.snapshot import ElectionId
 from controller.identity.credentials import open_aio_channel
 from controller.identity.peers import Identity, Kind
+from controller.wire.southbound import election_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.southbound.v1 import agent_pb2_grpc as rpc
 from tests.integration.control.conftest import ELECTION, House
@@ -218,3 +220,103 @@ async def test_without_a_certificate_nobody_gets_in(house: House) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await call.read()
         assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_rest_of_a_refused_update_goes_out_at_once_and_changed_bytes_too(house: House) -> None:
+    house.server.push({"a": {"links/l": b"1", "keyRelays/r/routes/1/shares/0": b"bad"}}, 1, ELECTION)
+    async with RawAgent(house.tls(Kind.NODE, "a"), house.address) as agent:
+        agent.model.refuses = {b"bad"}
+        await agent.hello()
+        await agent.next("welcome")
+        await agent.take_update()
+        refused = await house.writer.until(lambda event: isinstance(event, events.ConfigRefused))
+        assert isinstance(refused, events.ConfigRefused)
+        assert set(refused.refused) == {"keyRelays/r/routes/1/shares/0"}
+
+        # when the writer says nothing, the rest comes all the same, and well within its patience
+        async with asyncio.timeout(1):
+            await agent.take_update()
+        assert agent.model.entries == {"links/l": b"1"}
+
+        # and other bytes under the refused id are not made to wait
+        house.server.push({"a": {"links/l": b"1", "keyRelays/r/routes/1/shares/0": b"good"}}, 2, ELECTION)
+        async with asyncio.timeout(1):
+            await agent.take_update()
+        assert agent.model.entries["keyRelays/r/routes/1/shares/0"] == b"good"
+
+
+async def test_what_is_in_force_is_asked_for_in_parts_and_only_the_difference_is_sent(house: House) -> None:
+    desired = {f"links/l{n}": b"%d" % n for n in range(3_000)}
+    house.server.push({"a": desired}, 1, ELECTION)
+    async with RawAgent(house.tls(Kind.NODE, "a"), house.address) as agent:
+        agent.model.entries = desired | {"links/gone": b"1"}
+        await agent.hello()
+        await agent.next("welcome")
+        await agent.next("entry_hashes_request")
+        hashes = [pb.EntryHash(id=name, hash=value) for name, value in agent.model.hashes.items()]
+        parts = [hashes[start : start + 1_000] for start in range(0, len(hashes), 1_000)]
+        for index, part in enumerate(parts):
+            await agent.say(entry_hashes=pb.EntryHashes(hashes=part, part=index, parts=len(parts)))
+        await agent.take_update()
+        assert agent.model.entries == desired
+        assert agent.model.updates == 1
+
+
+async def test_parts_of_an_update_that_a_broken_stream_cut_off_are_sent_anew(house: House) -> None:
+    desired = {f"links/l{n}": b"x" * 200 for n in range(200)}
+    house.server.push({"a": desired}, 1, ELECTION)
+    tls = house.tls(Kind.NODE, "a")
+    async with RawAgent(tls, house.address) as agent:
+        await agent.hello()
+        await agent.next("welcome")
+        assert (await agent.next("config_update")).config_update.parts > 2
+    async with RawAgent(tls, house.address) as again:
+        await again.hello()
+        await again.next("welcome")
+        await again.take_update()
+        assert again.model.entries == desired
+
+
+async def test_the_time_that_is_left_travels_with_an_entry(house: House) -> None:
+    house.server.push({"a": {"links/l": b"1", "links/m": b"2"}}, 1, ELECTION, remaining_s={"links/l": 90})
+    async with RawAgent(house.tls(Kind.NODE, "a"), house.address) as agent:
+        await agent.hello()
+        await agent.next("welcome")
+        update = (await agent.next("config_update")).config_update
+        left = {entry.id: entry.remaining_s if entry.HasField("remaining_s") else None for entry in update.upserts}
+        assert left["links/m"] is None
+        assert left["links/l"] in (89, 90)
+
+
+async def test_an_agent_that_has_seen_a_higher_election_id_is_told_of_until_it_comes_without(house: House) -> None:
+    house.server.push({"a": {}}, 1, ELECTION)
+    ahead = ElectionId(epoch=ELECTION.epoch + 1, term=1)
+    tls = house.tls(Kind.NODE, "a")
+    async with RawAgent(tls, house.address) as agent:
+        await agent.hello(beating=False, highest_election_id=election_to_pb(ahead))
+        code, details = await agent.ended()
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert "qinet-agent reset-election" in details
+    await house.writer.until(lambda event: isinstance(event, events.AlarmRaised))
+    assert events.ElectionAhead(node="a", highest_epoch=2, highest_term=1) in house.writer.events
+    async with RawAgent(tls, house.address) as agent:
+        await agent.hello(highest_election_id=election_to_pb(ELECTION))
+        await agent.next("welcome")
+    cleared = events.AlarmCleared(key=("", "nodes/a", "ELECTION_ID_AHEAD"))
+    await house.writer.until(lambda event: event == cleared)
+
+
+async def test_an_application_that_asks_and_an_agent_that_takes_its_leave_are_told(house: House) -> None:
+    house.server.push({"a": {}}, 1, ELECTION)
+    async with RawAgent(house.tls(Kind.NODE, "a"), house.address) as agent:
+        await agent.hello()
+        await agent.next("welcome")
+        asked = pb.ApplicationNew(server_sae="alice", client_saes=["bob"])
+        await agent.say(notification=pb.Notification(sequence=1, application_new=asked))
+        assert (await agent.next("notification_ack")).notification_ack.sequence == 1
+        told = events.ApplicationAsked(node="a", server_sae="alice", client_saes=("bob",))
+        assert told in house.writer.events
+        await agent.say(notification=pb.Notification(sequence=2, draining=pb.Draining()))
+        assert (await agent.next("notification_ack")).notification_ack.sequence == 2
+    lost = await house.writer.until(lambda event: isinstance(event, events.AgentLost))
+    assert lost == events.AgentLost(node="a", reason=events.DRAINING)

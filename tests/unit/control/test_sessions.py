@@ -76,9 +76,13 @@ def test_an_agent_that_has_seen_a_higher_election_id_is_refused_and_is_an_alarm_
     assert (ending.code, ending.reason) == (Code.FAILED_PRECONDITION, "ELECTION_ID_AHEAD")
     assert dict(ending.facts) == {"node": "a", "highest": "2/1", "ours": "1/1"}
     refused(stage, ahead)
-    (raised,) = stage.take()
+    ahead_event, raised = stage.take()
+    assert ahead_event == events.ElectionAhead(node="a", highest_epoch=2, highest_term=1)
     assert isinstance(raised, events.AlarmRaised)
     assert raised.alarm.key == ("", "nodes/a", "ELECTION_ID_AHEAD")
+    # another one is news, that it knocks again is none
+    refused(stage, hello(highest_election_id=election_to_pb(ElectionId(epoch=3, term=1))))
+    assert events.ElectionAhead(node="a", highest_epoch=3, highest_term=1) in stage.take()
 
     stage.open(hello(highest_election_id=election_to_pb(ELECTION)))
     assert events.AlarmCleared(key=raised.alarm.key) in stage.events
@@ -376,10 +380,54 @@ def test_commits_out_of_order_acknowledge_only_what_is_complete(stage: Stage) ->
 
 def test_a_notification_that_decides_nothing_here_is_acknowledged_at_once(stage: Stage) -> None:
     session, agent = quiet(stage), ModelAgent()
-    new = pb.ApplicationNew(server_sae="alice", client_saes=["bob"])
-    stage.hear(session, said(notification=pb.Notification(sequence=4, application_new=new)))
+    stage.hear(session, said(notification=pb.Notification(sequence=4, clock_lost=pb.ClockLost())))
     stage.tell(session, agent)
     assert agent.acknowledged == 4
+
+
+def test_an_application_that_asks_is_told_and_acknowledged_after_the_commit(stage: Stage) -> None:
+    session, agent = quiet(stage), ModelAgent()
+    new = pb.ApplicationNew(server_sae="alice", client_saes=["bob", "carol"])
+    stage.hear(session, said(notification=pb.Notification(sequence=4, application_new=new)))
+    stage.tell(session, agent)
+    assert stage.take() == [events.ApplicationAsked(node="a", server_sae="alice", client_saes=("bob", "carol"))]
+    assert agent.acknowledged == 0
+    stage.commit()
+    stage.tell(session, agent)
+    assert agent.acknowledged == 4
+
+
+@pytest.mark.parametrize(
+    "new", [pb.ApplicationNew(server_sae="a/b", client_saes=["c"]), pb.ApplicationNew(server_sae="a")]
+)
+def test_an_application_that_cannot_be_is_the_agents_fault(stage: Stage, new: pb.ApplicationNew) -> None:
+    session = quiet(stage)
+    stage.hear(session, said(notification=pb.Notification(sequence=1, application_new=new)))
+    (raised,) = stage.take()
+    assert isinstance(raised, events.AlarmRaised)
+    assert raised.alarm.kind == "AGENT_FAULTY"
+    assert "application_new" in raised.alarm.message
+
+
+def test_that_a_neighbour_is_unheard_and_what_is_drained_is_news_when_it_changes_and_only_then(stage: Stage) -> None:
+    session = quiet(stage)
+    for unreachable in (False, True, True, False):
+        link = pb.LinkReport(link="a-b", neighbour_unreachable=unreachable)
+        stage.hear(session, said(report=pb.Report(links=[link])))
+    assert [event.neighbour_unreachable for event in stage.take() if isinstance(event, events.LinkReport)] == [
+        False,
+        True,
+        False,
+    ]
+    for confirmed, undrained in (([1], []), ([1, 2], [1]), ([2, 1], [1]), ([1, 2], [])):
+        relay = pb.RelayReport(relay="r", route_version=2, confirmed_versions=confirmed, undrained_versions=undrained)
+        stage.hear(session, said(report=pb.Report(relays=[relay])))
+    told = [event for event in stage.take() if isinstance(event, events.RelayReport)]
+    assert [(set(event.confirmed_versions), set(event.undrained_versions)) for event in told] == [
+        ({1}, set()),
+        ({1, 2}, {1}),
+        ({1, 2}, set()),
+    ]
 
 
 def test_a_repeated_notification_is_acknowledged_again_and_its_old_news_is_not_taken(stage: Stage) -> None:

@@ -124,13 +124,13 @@ def test_a_wish_that_returns_while_its_opposite_is_in_flight_is_confirmed_only_a
     assert agent.entries == {"links/l": b"1"}
 
 
-def test_refused_entries_are_named_and_the_rest_goes_out_with_the_writers_next_wish() -> None:
+def test_refused_entries_are_named_and_the_rest_goes_out_at_once_but_for_what_serves_the_same() -> None:
     stage, agent = Stage(), ModelAgent()
     agent.refuses = {b"bad"}
-    stage.push({"links/l": b"1", "keyRelays/r/shares/0": b"bad", "applications/r": b"2"})
+    stage.push({"links/l": b"1", "keyRelays/r/shares/0": b"bad", "keyRelays/r/shares/1": b"2"})
     session = stage.open(agent.hello())
     stage.settle(session, agent)
-    assert agent.entries == {}
+    assert agent.entries == {"links/l": b"1"}
     assert stage.take(events.ConfigRefused) == [
         events.ConfigRefused(node="a", version=1, refused={"keyRelays/r/shares/0": ("UNIMPLEMENTED", "not served")})
     ]
@@ -143,16 +143,17 @@ def test_refused_entries_are_named_and_the_rest_goes_out_with_the_writers_next_w
     assert agent.entries == {"links/l": b"1"}
 
 
-def test_the_rest_does_not_wait_for_a_writer_that_says_nothing() -> None:
+def test_not_even_what_serves_the_same_waits_for_a_writer_that_says_nothing() -> None:
     stage, agent = Stage(), ModelAgent()
     agent.refuses = {b"bad"}
-    stage.push({"links/l": b"1", "links/m": b"bad"})
+    stage.push({"keyRelays/r/shares/0": b"bad", "keyRelays/r/shares/1": b"2"})
     session = stage.open(agent.hello())
     stage.settle(session, agent)
+    assert agent.entries == {}
 
     stage.now_ms += stage.settings.writer_patience_ms
     stage.settle(session, agent)
-    assert agent.entries["links/l"] == b"1"
+    assert agent.entries == {"keyRelays/r/shares/1": b"2"}
 
 
 def test_refused_bytes_are_not_sent_again_before_their_back_off_even_to_a_new_session() -> None:
@@ -328,6 +329,61 @@ def test_hashes_that_are_none_end_the_session(hashes: list[tuple[str, bytes]]) -
         session, said(entry_hashes=pb.EntryHashes(hashes=[pb.EntryHash(id=name, hash=value) for name, value in hashes]))
     )
     assert session.ending is not None
+
+
+def test_hashes_come_in_parts_and_count_once_they_are_complete() -> None:
+    stage, agent = Stage(), ModelAgent()
+    stage.push({"links/l": b"1"})
+    agent.entries = {"links/l": b"1", "links/gone": b"2"}
+    session = stage.open(agent.hello())
+    stage.tell(session, agent)
+    for part, (name, value) in enumerate(agent.hashes.items()):
+        assert not session.connected
+        hashes = [pb.EntryHash(id=name, hash=value)]
+        stage.hear(session, said(entry_hashes=pb.EntryHashes(hashes=hashes, part=part, parts=2)))
+    assert session.connected
+    agent.asked = False
+    stage.settle(session, agent)
+    assert agent.entries == {"links/l": b"1"}
+
+
+@pytest.mark.parametrize("parts", [[(1, 2)], [(0, 2), (0, 2)], [(0, 2), (1, 3)], [(2, 2)]])
+def test_parts_of_hashes_that_are_out_of_order_end_the_session(parts: list[tuple[int, int]]) -> None:
+    stage, agent = Stage(), ModelAgent()
+    stage.push({"links/l": b"1"})
+    agent.entries = {"links/x": b"?"}
+    session = stage.open(agent.hello())
+    stage.tell(session, agent)
+    for part, count in parts:
+        assert session.ending is None
+        stage.hear(session, said(entry_hashes=pb.EntryHashes(part=part, parts=count)))
+    assert session.ending is not None
+
+
+def test_an_entry_that_shall_end_at_another_time_is_told_again_and_only_then() -> None:
+    stage, agent = Stage(), ModelAgent()
+    stage.push({"links/l": b"1"}, remaining_s={"links/l": 100})
+    session = started(stage, agent)
+    assert agent.updates == 1
+
+    # time goes on, and what is left with it
+    stage.now_ms += 40_000
+    stage.push({"links/l": b"1"}, remaining_s={"links/l": 60})
+    stage.settle(session, agent)
+    assert agent.updates == 1
+
+    # when it shall live longer, or for ever
+    stage.push({"links/l": b"1"}, remaining_s={"links/l": 600})
+    stage.tell(session, agent)
+    (update,) = agent.pending
+    assert [(entry.id, entry.remaining_s) for entry in update.upserts] == [("links/l", 600)]
+    stage.settle(session, agent)
+    stage.push({"links/l": b"1"})
+    stage.tell(session, agent)
+    (update,) = agent.pending
+    assert not update.upserts[0].HasField("remaining_s")
+    stage.settle(session, agent)
+    assert agent.updates == 3
 
 
 steps = st.lists(
