@@ -26,7 +26,6 @@ from controller.identity.peers import parse_identity
 DEFAULT_TOPOLOGY: Final = "tokyo-2010"
 KEY_BIT: Final = 256
 KEYS: Final = 4
-_WITHIN_S: Final = 60.0
 _RATE_BIT_PER_S: Final = 1000.0
 _LOWEST_RATE_BIT_PER_S: Final = 1.0
 
@@ -156,7 +155,8 @@ def _show(daemons: Daemons, *, once: bool) -> int:
         # The fleet serves the lab under the certificate of one of its nodes.
         lab = daemons.fleet["lab"]
         lab_peer = parse_identity(lab["identity"])
-        with Network(daemons.pki, OPERATOR, daemons.addresses["northbound"], lab["address"], lab_peer) as network:
+        northbound = daemons.addresses["northbound"]
+        with Network(daemons.pki, OPERATOR, northbound, lab["address"], lab_peer, within_s=daemons.within_s) as network:
             outcome = _main_job(daemons, network, screen, source, target)
     if not once:
         _stay(daemons, source, target)
@@ -194,12 +194,12 @@ def ends_of(topology: TopologyFile) -> tuple[str, str]:
 def _main_job(daemons: Daemons, network: Network, screen: Screen, source: str, target: str) -> dict[str, Any]:
     with screen.step("sessions of all agents"):
         everybody = len(daemons.topology.nodes)
-        wait_for(lambda: network.connected() == everybody, _WITHIN_S, f"{everybody} agents to connect")
+        wait_for(lambda: network.connected() == everybody, network.within_s, f"{everybody} agents to connect")
     with screen.step("key relay") as step:
         network.register((MASTER, source), (SLAVE, target))
         network.create(source, target, _rate(network, source, target))
         relay, _ = network.follow(
-            lambda seen: seen.state == State.STATE_ACTIVE, _WITHIN_S, "the relay to become ACTIVE"
+            lambda seen: seen.state == State.STATE_ACTIVE, network.within_s, "the relay to become ACTIVE"
         )
         links = [hop.link.removeprefix("links/") for hop in relay.routes[0].hops]
         step.note("over " + ", ".join(links))
@@ -221,7 +221,7 @@ def _main_job(daemons: Daemons, network: Network, screen: Screen, source: str, t
     if after_cut == "rode_on_store":
         with screen.step(f"repair of {cut}"):
             network.repair(cut)
-            network.follow(lambda seen: not seen.riding_on_store, _WITHIN_S, "word of the repair")
+            network.follow(lambda seen: not seen.riding_on_store, network.within_s, "word of the repair")
     active = int(network.relay().state == State.STATE_ACTIVE)
     return {"relays_active": active, "keys_equal": equal, "after_cut": after_cut, "restore_s": restore_s}
 
@@ -259,16 +259,16 @@ def _use_up(network: Network, alice: KeyClient, bob: KeyClient) -> bool:
             if refused.reason != "HTTP_503":
                 raise
             # The stock is at its end, and key comes at the promised rate.
-            wait_for(lambda: alice.status(SLAVE)["stored_key_count"] > 0, _WITHIN_S, "more key")
+            wait_for(lambda: alice.status(SLAVE)["stored_key_count"] > 0, network.within_s, "more key")
             continue
         left_bit -= number * KEY_BIT
         if left_bit < KEY_BIT:
             break
-    return equal and _fetch_one_more(alice, bob)
+    return equal and _fetch_one_more(alice, bob, network.within_s)
 
 
-def _fetch_one_more(alice: KeyClient, bob: KeyClient) -> bool:
-    wait_for(lambda: alice.status(SLAVE)["stored_key_count"] > 0, _WITHIN_S, "more key")
+def _fetch_one_more(alice: KeyClient, bob: KeyClient, within_s: float) -> bool:
+    wait_for(lambda: alice.status(SLAVE)["stored_key_count"] > 0, within_s, "more key")
     return _fetch_and_compare(alice, bob, 1)
 
 
@@ -306,16 +306,18 @@ def _cut(network: Network, link: str, version: int, *, detour: bool) -> tuple[st
     ordered = network.cut(link)
     if detour:
         _, told = network.follow(
-            lambda seen: seen.state == State.STATE_ACTIVE and seen.route_version > version, _WITHIN_S, "the new route"
+            lambda seen: seen.state == State.STATE_ACTIVE and seen.route_version > version,
+            network.within_s,
+            "the new route",
         )
         return "rerouted", round(told - ordered, 3)
     relay, _ = network.follow(
-        lambda seen: seen.riding_on_store or seen.state == State.STATE_BLOCKED, _WITHIN_S, "word of the cut"
+        lambda seen: seen.riding_on_store or seen.state == State.STATE_BLOCKED, network.within_s, "word of the cut"
     )
     if relay.riding_on_store:
         return "rode_on_store", None  # the fibre stays cut until a key was fetched that was made without it
     network.repair(link)
-    _, told = network.follow(lambda seen: seen.state == State.STATE_ACTIVE, _WITHIN_S, "the relay to come back")
+    _, told = network.follow(lambda seen: seen.state == State.STATE_ACTIVE, network.within_s, "the relay to come back")
     return "blocked_and_back", round(told - ordered, 3)
 
 

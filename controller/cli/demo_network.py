@@ -30,9 +30,16 @@ State = key_relay_pb2.KeyRelay.State
 
 
 class Network:
-    """One operator's view of the controller and the lab."""
+    """One operator's view of the controller and the lab.
 
-    def __init__(self, pki: Path, operator: Identity, northbound: str, lab: str, lab_peer: Identity) -> None:
+    Attributes:
+        within_s: How long anything may take that the agents do together.
+    """
+
+    def __init__(
+        self, pki: Path, operator: Identity, northbound: str, lab: str, lab_peer: Identity, *, within_s: float
+    ) -> None:
+        self.within_s = within_s
         tls = load_tls(files_in(pki, operator))
         self._channels = [
             open_channel(tls, northbound, Identity(Kind.CONTROLLER, "controller")),
@@ -55,10 +62,14 @@ class Network:
 
     def connected(self) -> int:
         """Return how many agents hold a session."""
-        answer = self._operations.ListAgents(
-            operations_service_pb2.ListAgentsRequest(page_size=1000), timeout=DEADLINE_S
-        )
-        return sum(agent.connected for agent in answer.agents)
+        connected, token = 0, ""
+        while True:
+            request = operations_service_pb2.ListAgentsRequest(page_size=1000, page_token=token)
+            answer = self._operations.ListAgents(request, timeout=DEADLINE_S)
+            connected += sum(agent.connected for agent in answer.agents)
+            token = answer.next_page_token
+            if not token:
+                return connected
 
     def register(self, master: tuple[str, str], slave: tuple[str, str]) -> None:
         """Put two SAEs, given as (id, node), into the directory, and register the application that joins them."""

@@ -18,6 +18,20 @@ from controller.identity.lab_ca import init_ca, issue
 from controller.identity.peers import Identity, Kind
 
 START_WITHIN_S: Final = 60.0
+_PER_NODE_S: Final = 0.5
+"""What one agent more may add to any wait: all share one process, and on two cores it has half of one."""
+
+_BEAT_MS: Final = 1000
+_BEAT_PER_NODE_MS: Final = 40
+"""Agents of one process share its heartbeats too: at so many per second it has time for something else."""
+
+HISTORY_MAX_BIT: Final = 1 << 23
+"""What a simulated module keeps of its history at most; the agent's own bound, which this side may not import."""
+
+_HISTORIES_S: Final = (3600.0, 1200.0, 600.0, 300.0, 120.0, 60.0, 30.0)
+_HISTORY_BIT: Final = 250_000_000
+"""Key of the time before the start, all ends together: agents compare all of it, at about 30 Mbit/s of one core."""
+
 STOP_WITHIN_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.05
 OPERATOR: Final = Identity(Kind.USER, "operator")
@@ -66,6 +80,11 @@ class Daemons:
         """Return the folder of the certificates."""
         return self.directory / "pki"
 
+    @property
+    def within_s(self) -> float:
+        """Return how long anything may take that involves all agents."""
+        return START_WITHIN_S + _PER_NODE_S * len(self.topology.nodes)
+
     def take_directory(self) -> None:
         """Make the folder, or take an empty one.
 
@@ -102,6 +121,7 @@ class Daemons:
     def start_controller(self) -> None:
         """Start the controller and wait until it listens."""
         config = self.directory / "controller.yaml"
+        beat_ms = max(_BEAT_MS, _BEAT_PER_NODE_MS * len(self.topology.nodes))
         config.write_text(
             "schema: qinet-controller\n"
             "version: 1\n"
@@ -110,7 +130,7 @@ class Daemons:
             f"topology: {json.dumps(str(self.topology_path.resolve()))}\n"
             "store: {kind: sqlite, path: controller/controller.db}\n"
             'northbound: {listen: "127.0.0.1:0"}\n'
-            'southbound: {listen: "127.0.0.1:0", heartbeat_interval_ms: 1000, report_interval_ms: 1000}\n'
+            f'southbound: {{listen: "127.0.0.1:0", heartbeat_interval_ms: {beat_ms}, report_interval_ms: {beat_ms}}}\n'
             'metrics: {listen: "127.0.0.1:0", plaintext_on_loopback: true, relays: [demo]}\n'
             "addresses: controller.json\n"
         )
@@ -125,7 +145,7 @@ class Daemons:
             [
                 *("fleet", "--topology", str(self.topology_path), "--pki", str(self.pki)),
                 *("--controller", self.addresses["southbound"], "--state", str(self.directory / "fleet")),
-                *("--lab-listen", "127.0.0.1:0"),
+                *("--lab-listen", "127.0.0.1:0", "--history-s", f"{history_s(self.topology):g}"),
             ],
         )
         self.fleet = self._ready(daemon, self.directory / "fleet" / "fleet.json")
@@ -151,7 +171,7 @@ class Daemons:
             self.check()
             return path.exists()
 
-        wait_for(written, START_WITHIN_S, f"{daemon.name} to listen; its log is {daemon.log}")
+        wait_for(written, self.within_s, f"{daemon.name} to listen; its log is {daemon.log}")
         ready: dict[str, Any] = json.loads(path.read_text())
         return ready
 
@@ -173,6 +193,18 @@ class Daemons:
         """Stop all, the last started first."""
         while self.running:
             self.running.pop().stop()
+
+
+def history_s(topology: TopologyFile) -> float:
+    """Return for how long the modules have run already, in s: shorter where all links together make much key.
+
+    At least 30 s, so that there is key to ride on.
+    """
+    made = [(each.block_secret_bit / each.block_s) for each in topology.simulations.values()]
+    for history in _HISTORIES_S:
+        if sum(2 * min(rate * history, HISTORY_MAX_BIT) for rate in made) <= _HISTORY_BIT:
+            return history
+    return _HISTORIES_S[-1]
 
 
 def wait_for(condition: Callable[[], bool], within_s: float, what: str) -> None:

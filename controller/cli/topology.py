@@ -1,4 +1,4 @@
-"""qinetctl topology: check and apply topology files; show a network as tables and as a map."""
+"""qinetctl topology: check, apply and import topology files; show a network as tables and as a map."""
 
 import sys
 from pathlib import Path
@@ -12,6 +12,7 @@ from controller.cli.get import pages
 from controller.cli.names import short
 from controller.cli.output import Format, Output, Sheet, as_text, emit, show, tell
 from controller.cli.quantities import shown_rate
+from controller.cli.topology_import import import_
 
 if TYPE_CHECKING:
     from controller.config.topology_file import TopologyFile
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from qinet.northbound.v1.node_pb2 import Node
 
 app = typer.Typer(
-    help="Check and apply topology files, show networks. Files: docs/topologies.md.", no_args_is_help=True
+    help="Check, apply and import topology files, show networks. Files: docs/topologies.md.", no_args_is_help=True
 )
+app.command("import")(import_)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Topology file (YAML).")]
 

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from controller.domain.alarm import CONTROLLER
 from controller.domain.capacity import over_reserved, reserved_millibit_per_s
-from controller.domain.link import Link, LinkKind
+from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.node import Node
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition
 from controller.domain.snapshot import Changes, Snapshot, delete, joined, put
@@ -46,8 +46,9 @@ def create_link(snapshot: Snapshot, link: Link) -> Changes:
 def _check_links(nodes: Mapping[str, Node], links: Mapping[str, Link], *, only: Iterable[str]) -> None:
     taken: dict[tuple[str, int], list[str]] = {}
     for link in links.values():
-        for end in link.ends:
-            taken.setdefault((end.node, end.interface), []).append(link.name)
+        if link.establishment is Establishment.ESTABLISHED:
+            for end in link.ends:
+                taken.setdefault((end.node, end.interface), []).append(link.name)
     for name in only:
         link = links[name]
         if link.kind is not LinkKind.QKD:
@@ -61,8 +62,8 @@ def _check_links(nodes: Mapping[str, Node], links: Mapping[str, Link], *, only: 
                     f"links/{name}",
                     ("ends", f"nodes/{end.node} has no interface {end.interface}; add it to the node first"),
                 )
-            others = [other for other in taken[end.node, end.interface] if other != name]
-            if others:
+            others = [other for other in taken.get((end.node, end.interface), ()) if other != name]
+            if others and link.establishment is Establishment.ESTABLISHED:
                 where = f"nodes/{end.node}/interfaces/{end.interface}"
                 raise InvalidValue(f"links/{name}", ("ends", f"{where} already serves links/{others[0]}"))
 

@@ -1,0 +1,1 @@
+"""Networks out of other people's files: read, understood, made into a topology file of ours."""
