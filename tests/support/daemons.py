@@ -125,11 +125,11 @@ class World(Operator):
         path.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
         return path
 
-    def start_controller(self) -> Daemon:
-        """Start the controller and wait until it listens."""
+    def start_controller(self, **changes: str) -> Daemon:
+        """Start the controller, with changes to its configuration, and wait until it listens."""
         told = self.directory / "controller.json"
         told.unlink(missing_ok=True)
-        daemon = self.spawn("controller", "controller", "run", "--config", self.controller_config())
+        daemon = self.spawn("controller", "controller", "run", "--config", self.controller_config(**changes))
         self.addresses = self._told(daemon, told)
         return daemon
 
