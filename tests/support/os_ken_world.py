@@ -125,7 +125,7 @@ async def hosting(
             deliver=writer.deliver,
             metrics=metrics,
             listener=listener,
-            settings=settings or HostSettings(look_every_s=0.02, stuck_after_s=0.3),
+            settings=settings or HostSettings(look_every_s=0.02),
         )
         made = Hosting(writer, host, metrics)
         made.openflow = await host.start()

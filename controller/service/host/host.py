@@ -20,8 +20,6 @@ from controller.service.published import Committed
 log = logging.getLogger(__name__)
 
 QUEUE_SIZE: Final = 1024
-END_WITHIN_S: Final = 3.0
-"""How long apps may take to end when the controller does; then it ends without them."""
 
 
 class Listener(Protocol):
@@ -46,12 +44,14 @@ class HostSettings:
         openflow: Address for switches; listened at only when an app handles OpenFlow events.
         queue_size: Most events that wait for one app, beside the 128 of os-ken's own queue.
         look_every_s, stuck_after_s: How often an app is looked at, and how long it may stand still.
+        end_within_s: How long apps may take to end when the controller does; then it ends without them.
     """
 
     openflow: tuple[str, int] = ("127.0.0.1", 6653)
     queue_size: int = QUEUE_SIZE
     look_every_s: float = 1.0
     stuck_after_s: float = 10.0
+    end_within_s: float = 3.0
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ class Host:
         for each in self._watched.values():
             each.forwarder.close()
         hosted, self._hosted = self._hosted, []
-        return manager.end(self._manager, hosted, END_WITHIN_S)
+        return manager.end(self._manager, hosted, self._settings.end_within_s)
 
     def _feed(self, hosted: HostedApp) -> None:
         name = hosted.name
