@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -147,13 +147,13 @@ class World(Operator):
         self.fleet = self._told(daemon, told)
         return daemon
 
-    def spawn_agent(self, node: str, state: Path, *, pki: Path | None = None) -> Daemon:
-        """Start the agent of one node in a process of its own; do not wait."""
+    def spawn_agent(self, node: str, state: Path, *, pki: Path | None = None, more: Sequence[str] = ()) -> Daemon:
+        """Start the agent of one node in a process of its own, with more arguments; do not wait."""
         return self.spawn(
             f"agent-{node}",
             "southbound.commands.main",
             *("run", "--node", node, "--topology", self.topology, "--pki", pki or self.pki, "--state", state),
-            *("--controller", self.addresses["southbound"], "--history-s", "60"),
+            *("--controller", self.addresses["southbound"], "--history-s", "60", *more),
         )
 
     def _told(self, daemon: Daemon, path: Path) -> dict[str, Any]:

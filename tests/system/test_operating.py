@@ -12,8 +12,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from typer.testing import CliRunner
 
+from controller.__main__ import app as controller_app
 from controller.identity.lab_ca import init_ca, issue
+from controller.identity.peers import Identity, Kind
 from controller.identity.tls_files import files_in, load_tls
 from qinet.northbound.v1 import key_relay_service_pb2
 from tests.support.daemons import Daemon, World, world
@@ -160,11 +163,13 @@ def _pem(pki: Path) -> tuple[bytes, bytes, bytes]:
 def test_a_stop_tells_watchers_at_once_and_a_second_signal_ends_one_that_hangs(lone: World, manager: Managed) -> None:
     controller = lone.start_controller()
     manager.hear("READY=1")
+    health = ["check-health", "--config", str(lone.directory / "controller.yaml")]
+    assert CliRunner().invoke(controller_app, health).output == "serving\n"
     watch = lone.relays.WatchKeyRelays(key_relay_service_pb2.WatchKeyRelaysRequest())
     next(iter(watch))
     # A reload that waits for a file which never comes is what the stop will wait for, after everything else.
     certificates = lone.pki / "ca.crt"
-    certificates.unlink()
+    certificates.rename(lone.directory / "ca.crt")
     os.mkfifo(certificates)
     controller.process.send_signal(signal.SIGHUP)
     manager.hear("RELOADING=1")
@@ -176,4 +181,34 @@ def test_a_stop_tells_watchers_at_once_and_a_second_signal_ends_one_that_hangs(l
     assert controller.process.poll() is None
     controller.process.send_signal(signal.SIGTERM)
     assert controller.wait(10.0) == -signal.SIGTERM
+    certificates.unlink()
+    shutil.copy(lone.directory / "ca.crt", certificates)
+    assert CliRunner().invoke(controller_app, [*health, "--timeout-s", "1"]).exit_code == 1
     assert "Traceback" not in controller.said()
+
+
+@pytest.mark.timeout(60)
+def test_an_agent_renews_its_certificate_keeps_the_old_one_where_the_new_is_broken_and_logs_json(
+    lone: World, manager: Managed
+) -> None:
+    lone.addresses = {"southbound": "127.0.0.1:9"}  # nobody is there: an agent does not need a controller to live
+    agent = lone.spawn_agent("a", lone.directory / "state", more=("--log-format", "json"))
+    manager.hear("READY=1\nSTATUS=peer=127.0.0.1:")
+    manager.hear("WATCHDOG=1")
+    here = Identity(Kind.NODE, "a")
+
+    files_in(lone.pki, here).certificate.write_text("none")
+    reload(agent, manager)
+    issue(lone.pki, here, now=datetime.now(UTC), renew=True)
+    reload(agent, manager)
+
+    assert agent.stop() == 0
+    manager.hear("STOPPING=1")
+    lines = [json.loads(line) for line in agent.said().splitlines()]
+    told = [
+        (line["level"], line["message"].partition(" file=")[0]) for line in lines if "certificate" in line["message"]
+    ]
+    assert told[0][0] == "ERROR"
+    assert "the old one stays in force" in told[0][1]
+    assert told[1] == ("INFO", "certificate in force")
+    assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, lines))
