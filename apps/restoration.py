@@ -1,101 +1,242 @@
-"""Moves key relays off links that went down, and blocks those that can neither move nor ride on stored key."""
+"""Keeps key relays on routes that work: switches to a backup, moves, lets ride on stored key, or blocks.
+
+One relay at a time, from the present alone: it may be asked again at any moment, and decides the same.
+"""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
-from controller.domain.capacity import relay_charges
-from controller.domain.commands import BlockRelay, Command, HoldOff, MoveRelay, RideOnStore
-from controller.domain.events import AppEvent, HoldOffEnded, LinkExhausted, LinkWentDown
-from controller.domain.key_relay import KeyRelay, Protection
+from controller.domain.capacity import capacity_millibit_per_s, relay_charges, reserved_millibit_per_s
+from controller.domain.commands import (
+    BackUpRelay,
+    BlockRelay,
+    Command,
+    FallBack,
+    HoldOff,
+    MoveRelay,
+    RideOnStore,
+    SwitchRelay,
+)
+from controller.domain.events import (
+    AppEvent,
+    HoldOffEnded,
+    LinkExhausted,
+    LinkWeakened,
+    LinkWentDown,
+    RelayImpaired,
+    ReturnDue,
+)
+from controller.domain.key_relay import KeyRelay, Protection, RouteSet
+from controller.domain.reachability import unreachable
 from controller.domain.refusals import Refusal
+from controller.domain.route_sets import wanted_set
 from controller.domain.snapshot import Snapshot
+from controller.routing.disjoint import find_backup
 from controller.routing.feasible import charges_after_move, find_move
-from controller.routing.graph import graph_of
+from controller.routing.graph import Graph, graph_of
+
+_MOVED_AT_ONCE = 8
+"""How many relays leave a weakened link in one go; it is asked again while they are too many."""
 
 
 class Restoration:
-    """Restores what a link that is down carried: most important first, so that these get what room there is."""
+    """Restores what something that does not work carried: most important first, so that these get what room there is.
 
-    listens_to = (LinkWentDown, LinkExhausted, HoldOffEnded)
+    The controller hands it one relay after the other. A link or node as a whole, most important relay first, is for
+    who wants to know what would become of all of them.
+    """
+
+    listens_to = (RelayImpaired, HoldOffEnded, ReturnDue, LinkWeakened)
 
     def handle(self, event: AppEvent, snapshot: Snapshot) -> Iterator[Command]:
-        """Decide from the snapshot alone. A link that is up again moves nothing."""
+        """Decide from the snapshot alone. What works again moves nothing."""
         match event:
-            case LinkWentDown(link=link):
-                yield from self._went_down(link, snapshot)
-            case LinkExhausted(link=link):
-                affected = _riders(link, snapshot)
-                yield from _restore((relay for relay in affected if _restorable(relay)), snapshot)
-                for relay in affected:
-                    if not _restorable(relay):
-                        yield BlockRelay(relay=relay.name, because=f"{_down(relay, snapshot)}; unprotected")
+            case RelayImpaired(relay=name):
+                yield from _attend([name], snapshot)
             case HoldOffEnded(relay=name):
-                held = snapshot.relays.get(name)
-                if held is not None and not held.removed and _restorable(held) and _links_down(held, snapshot):
-                    yield from _restore([held], snapshot)
-
-    def _went_down(self, link: str, snapshot: Snapshot) -> Iterator[Command]:
-        now: list[KeyRelay] = []
-        for relay in _riders(link, snapshot):
-            if _restorable(relay) and (not relay.demand.hold_off_ms or _exhausted(relay, snapshot)):
-                now.append(relay)
-            elif _exhausted(relay, snapshot):
-                yield BlockRelay(relay=relay.name, because=f"{_down(relay, snapshot)}; unprotected")
-            elif not _restorable(relay):
-                yield RideOnStore(relay=relay.name, because=f"{_down(relay, snapshot)}; unprotected")
-            elif relay.move_at_ms is None:  # a second cut does not begin the wait anew
-                yield HoldOff(
-                    relay=relay.name,
-                    until_ms=snapshot.service_time_ms + relay.demand.hold_off_ms,
-                    because=_down(relay, snapshot),
-                )
-        yield from _restore(now, snapshot)
+                yield from _attend([name], snapshot, waited=True)
+            case LinkWentDown(link=link) | LinkExhausted(link=link):
+                yield from _attend(riders(link, snapshot), snapshot)
+            case ReturnDue(relay=name):
+                relay = snapshot.relays.get(name)
+                if relay is not None and relay.backup is not None:
+                    yield SwitchRelay(relay=name, because="its former routes work again")
+            case LinkWeakened(link=link):
+                yield from _relieve(link, snapshot)
 
 
-def _by_importance(relays: Iterable[KeyRelay]) -> list[KeyRelay]:
+def by_importance(relays: Iterable[KeyRelay]) -> list[KeyRelay]:
     """Return relays in the order in which they are served: highest priority first, then by name."""
     return sorted(relays, key=lambda relay: (-relay.demand.priority, relay.name))
 
 
-def _riders(link: str, snapshot: Snapshot) -> list[KeyRelay]:
-    if snapshot.condition(link).generating:
-        return []
-    return _by_importance(relay for relay in snapshot.relays.values() if not relay.removed and link in relay.links())
+def riders(link: str, snapshot: Snapshot) -> list[str]:
+    """Return the relays that use a link, or keep it for their backup, most important first."""
+    return [relay.name for relay in by_importance(snapshot.relays.values()) if link in relay.told_links()]
 
 
-def _restorable(relay: KeyRelay) -> bool:
-    return relay.demand.protection is not Protection.UNPROTECTED
+def _attend(names: Iterable[str], snapshot: Snapshot, *, waited: bool = False) -> Iterator[Command]:
+    graph: Graph | None = None
+    for name in names:
+        relay = snapshot.relays.get(name)
+        if relay is None or relay.removed or not relay.routes:
+            continue
+        patient = _Patient(relay, snapshot)
+        if not patient.wanted_fault and not patient.backup_fault:
+            continue
+        if graph is None:
+            graph = graph_of(snapshot)
+        free = graph.freed(relay_charges(relay))
+        command = _treatment(patient, free, waited=waited)
+        if command is None:
+            continue
+        if isinstance(command, MoveRelay):
+            # The next relay must not count on this room.
+            graph = free.charged(charges_after_move(relay, command.routes, backup=command.backup))
+        elif isinstance(command, BackUpRelay):
+            graph = graph.charged(charges_after_move(relay, relay.routes, backup=command.routes))
+        yield command
 
 
-def _links_down(relay: KeyRelay, snapshot: Snapshot) -> list[str]:
-    return sorted(link for link in relay.links() if not snapshot.condition(link).generating)
+class _Patient:
+    """A relay, and what of its routes does not work."""
+
+    def __init__(self, relay: KeyRelay, snapshot: Snapshot) -> None:
+        self.relay = relay
+        self.snapshot = snapshot
+        wanted = wanted_set(relay)
+        self.in_use: RouteSet | None = wanted
+        if wanted is not None and not wanted.in_use:
+            self.in_use = next((routes for routes in reversed(relay.retiring) if routes.in_use), None)
+        self.wanted_fault = _fault(wanted, snapshot)
+        self.use_fault = _fault(self.in_use, snapshot)
+        self.backup_fault = _fault(relay.backup, snapshot)
+
+    @property
+    def moving(self) -> bool:
+        """Tell whether other routes than the wanted are in use."""
+        return self.in_use is not None and self.in_use.version != self.relay.route_version
+
+    @property
+    def dead(self) -> bool:
+        """Tell whether nothing passes on stored key either."""
+        links = self.in_use.links() if self.in_use else frozenset()
+        down = [link for link in links if not self.snapshot.condition(link).generating]
+        return any(self.snapshot.condition(link).exhausted for link in down)
 
 
-def _exhausted(relay: KeyRelay, snapshot: Snapshot) -> bool:
-    return any(snapshot.condition(link).exhausted for link in _links_down(relay, snapshot))
+def _treatment(patient: _Patient, free: Graph, *, waited: bool) -> Command | None:
+    relay, snapshot = patient.relay, patient.snapshot
+    if not patient.wanted_fault:
+        return _another_backup(patient, free)
+    because = patient.wanted_fault
+    if not patient.moving:
+        if not waited and not relay.riding and _later(relay, snapshot):
+            return None  # an agent refused it, and it is tried again after a while
+        if relay.demand.hold_off_ms and not waited and not patient.dead:
+            if relay.move_at_ms is not None:
+                return None  # a second cut does not begin the wait anew
+            return HoldOff(
+                relay=relay.name,
+                until_ms=snapshot.service_time_ms + relay.demand.hold_off_ms,
+                because=because,
+            )
+    if relay.demand.protected and relay.backup is not None and relay.backup_installed and not patient.backup_fault:
+        return SwitchRelay(relay=relay.name, because=because)
+    refusal = "MANUAL: an operator moves it (redeploy)" if relay.demand.manual else "unprotected"
+    if relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual:
+        try:
+            return MoveRelay(relay=relay.name, routes=find_move(free, relay), because=because)
+        except Refusal as no_detour:
+            refusal = f"no detour: {no_detour.message}"
+    if patient.moving and not patient.use_fault:
+        return FallBack(relay=relay.name, because=f"{because}; it stays where it was: {refusal}")
+    if patient.dead:
+        return BlockRelay(relay=relay.name, because=f"{because}; {refusal}")
+    return RideOnStore(relay=relay.name, because=f"{because}; {refusal}")
 
 
-def _down(relay: KeyRelay, snapshot: Snapshot) -> str:
+def _another_backup(patient: _Patient, free: Graph) -> Command | None:
+    relay = patient.relay
+    former = relay.demand.revertive and relay.backup is not None and relay.backup.version < relay.route_version
+    if not patient.backup_fault or former or _later(relay, patient.snapshot):
+        return None  # to its former routes it returns
+    with suppress(Refusal):
+        routes = find_backup(free, relay.demand, relay.routes)
+        return BackUpRelay(relay=relay.name, routes=routes, because=f"its backup: {patient.backup_fault}")
+    return None
+
+
+def _later(relay: KeyRelay, snapshot: Snapshot) -> bool:
+    return relay.move_at_ms is not None and snapshot.service_time_ms < relay.move_at_ms
+
+
+def _fault(routes: RouteSet | None, snapshot: Snapshot) -> str:
+    """Return what of routes does not work, for a person; "" when all does."""
+    if routes is None:
+        return ""
     told = []
-    for link in _links_down(relay, snapshot):
+    for link in sorted(routes.links()):
         condition = snapshot.condition(link)
-        state = "down and out of stored key" if condition.exhausted else "down"
-        told.append(f"links/{link} is {state}" + (f" ({condition.down_reason})" if condition.down_reason else ""))
+        if not condition.generating:
+            state = "down and out of stored key" if condition.exhausted else "down"
+            told.append(f"links/{link} is {state}" + (f" ({condition.down_reason})" if condition.down_reason else ""))
+    for node in sorted(routes.nodes() - snapshot.connected):
+        if unreachable(snapshot, node):
+            told.append(f"nodes/{node} is unreachable")
     return ", ".join(told)
 
 
-def _restore(relays: Iterable[KeyRelay], snapshot: Snapshot) -> Iterator[Command]:
-    graph = graph_of(snapshot)
-    for relay in relays:
-        cause = _down(relay, snapshot)
-        free = graph.freed(relay_charges(relay))
-        try:
-            routes = find_move(free, relay)
-        except Refusal as refusal:
-            because = f"{cause}; no detour: {refusal.message}"
-            if _exhausted(relay, snapshot):
-                yield BlockRelay(relay=relay.name, because=because)
-            else:
-                yield RideOnStore(relay=relay.name, because=because)
+def _relieve(link: str, snapshot: Snapshot) -> Iterator[Command]:
+    """Have relays leave a link on which more is promised than it carries: least important first, until it fits.
+
+    What is on its way off counts as gone. One that fits nowhere else is taken off where that serves a more important
+    one; those of the highest priority there share what is left.
+    """
+    known = snapshot.links.get(link)
+    if known is None:
+        return
+    reserved = snapshot.reserved
+    if reserved is None:
+        reserved = reserved_millibit_per_s(snapshot.relays.values())
+    missing = reserved.get(link, 0) - capacity_millibit_per_s(known, snapshot.condition(link))
+    staying: list[KeyRelay] = []
+    for relay in by_importance(relay for relay in snapshot.relays.values() if link in relay_charges(relay)):
+        backup = relay.backup is not None and link in relay.backup.links()
+        if link in relay.links() or backup:
+            staying.append(relay)
         else:
-            graph = free.charged(charges_after_move(relay, routes))  # the next relay must not count on this room
-            yield MoveRelay(relay=relay.name, routes=routes, because=cause)
+            missing -= relay_charges(relay)[link]
+    if missing <= 0 or not staying:
+        return
+    graph = graph_of(snapshot).without_links({link}, "it carries less than is promised on it")
+    because = f"links/{link} carries less than is promised on it"
+    highest = staying[0].demand.priority
+    moved = 0
+    for relay in reversed(staying):
+        if missing <= 0 or moved == _MOVED_AT_ONCE:
+            return
+        free = graph.freed(relay_charges(relay))
+        holds = relay_charges(relay)[link]
+        command: Command | None = None
+        if link not in relay.links():
+            command = BackUpRelay(relay=relay.name, routes=(), because=f"its backup: {because}")
+            with suppress(Refusal):
+                routes = find_backup(free, relay.demand, relay.routes)
+                command = BackUpRelay(relay=relay.name, routes=routes, because=f"its backup: {because}")
+        elif relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual:
+            try:
+                routes = find_move(free, relay)
+                command = MoveRelay(relay=relay.name, routes=routes, because=because)
+            except Refusal as refusal:
+                if relay.demand.priority < highest:
+                    command = BlockRelay(relay=relay.name, because=f"{because}; no detour: {refusal.message}")
+        if command is None:
+            continue
+        if isinstance(command, MoveRelay):
+            graph = free.charged(charges_after_move(relay, command.routes))
+        elif isinstance(command, BackUpRelay):
+            graph = free.charged(charges_after_move(relay, relay.routes, backup=command.routes))
+        missing -= holds
+        moved += 1
+        yield command

@@ -8,7 +8,7 @@ and would be counted twice.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from controller.domain.key_relay import KeyRelay
+from controller.domain.key_relay import MAX_SHARES, KeyRelay
 from controller.domain.link import Establishment, Link, LinkCondition
 from controller.domain.route import Route
 
@@ -98,16 +98,25 @@ def route_charges(routes: Iterable[Route], rate_millibit_per_s: int) -> dict[str
 
 
 def relay_charges(relay: KeyRelay) -> dict[str, int]:
-    """Return what a relay holds now, by link: its routes, and what is still releasing.
+    """Return what a relay holds now, by link: wanted, retiring and backup routes, and what is still releasing.
 
-    A link common to the old and the new route of one share is charged the larger of the two, not the sum:
-    they are never used at once.
+    A link common to several sets of one share is charged the largest of them, not the sum: keys originate on one of
+    them at a time, and what is under way on the other is not more than it was. Routes that are left may have had
+    another rate. A backup is charged beside them, as its shares count on from MAX_SHARES.
     """
-    charge = link_charge_millibit_per_s(relay.demand.rate_millibit_per_s)
     by_share: dict[tuple[str, int], int] = {}
-    for share, route in enumerate(relay.routes):
-        for link in route.links:
-            by_share[link, share] = max(by_share.get((link, share), 0), charge)
+
+    def hold(routes: Iterable[Route], charge: int, first_share: int) -> None:
+        for share, route in enumerate(routes, start=first_share):
+            for link in route.links:
+                by_share[link, share] = max(by_share.get((link, share), 0), charge)
+
+    if relay.routes:
+        hold(relay.routes, link_charge_millibit_per_s(relay.demand.rate_millibit_per_s), 0)
+    for left in relay.retiring:
+        hold(left.routes, left.charge_millibit_per_s, 0)
+    if relay.backup is not None:
+        hold(relay.backup.routes, relay.backup.charge_millibit_per_s, MAX_SHARES)
     for held in relay.releasing:
         key = held.link, held.share
         by_share[key] = max(by_share.get(key, 0), held.charge_millibit_per_s)

@@ -67,7 +67,9 @@ def with_change(
         return RelayHistory(relay=after.name, changes=(change,))
     changes = history.changes
     if changes and changes[-1].revision == revision:
-        changes = changes[:-1]  # one decision, one line: what it came to in the end
+        # One decision, one line: what it came to in the end, and who caused it, not who drew the consequences.
+        change = replace(change, by=changes[-1].by, reason=change.reason or changes[-1].reason)
+        changes = changes[:-1]
     return replace(history, changes=(*changes, change)[-KEPT_CHANGES:], gone_ms=None)
 
 

@@ -141,12 +141,22 @@ class RouteSet:
         routes: One per share, source to target.
         in_use: Whether the head end is told to use them; else they only take what still comes.
         charge_millibit_per_s: What each link of them is charged for each share; the rate may have been another.
+        forward_share: Part of the rate that originates at the source on them.
     """
 
     version: int
     routes: tuple[Route, ...]
     in_use: bool = False
     charge_millibit_per_s: int
+    forward_share: float = 0.5
+
+    def nodes(self) -> frozenset[str]:
+        """Return every node of them."""
+        return frozenset(node for route in self.routes for node in route.nodes)
+
+    def links(self) -> frozenset[str]:
+        """Return every link of them."""
+        return frozenset(link for route in self.routes for link in route.links)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +251,12 @@ class KeyRelay:
     def told_nodes(self) -> frozenset[str]:
         """Return every node that is told of it: of its routes, of those that it is leaving, and of its backup."""
         beside = (*self.retiring, *((self.backup,) if self.backup else ()))
-        return self.nodes() | {node for routes in beside for route in routes.routes for node in route.nodes}
+        return self.nodes().union(*(routes.nodes() for routes in beside))
+
+    def told_links(self) -> frozenset[str]:
+        """Return every link of its routes, of those that it is leaving, and of its backup."""
+        beside = (*self.retiring, *((self.backup,) if self.backup else ()))
+        return self.links().union(*(routes.links() for routes in beside))
 
     def links(self) -> frozenset[str]:
         """Return every link of the routes that are wanted."""

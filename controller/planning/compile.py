@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from controller.domain.application import Application
-from controller.domain.capacity import chunk_bits
+from controller.domain.capacity import chunk_bits, rate_within
 from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry, HopRole, LinkEntry, RelayHopEntry
-from controller.domain.key_relay import KeyRelay, Phase
+from controller.domain.key_relay import KeyRelay, Phase, RouteSet
 from controller.domain.link import Establishment, Link
-from controller.domain.route import Route
+from controller.domain.route_sets import told_sets
 from controller.domain.snapshot import Changes, Snapshot
 
 Owner = tuple[str, str]
@@ -81,7 +81,7 @@ def _touched_with(before: KeyRelay | None, after: KeyRelay | None) -> set[Owner]
     """Return the owners whose entries differ between two versions of a relay; most changes are of its state alone."""
     versions = [relay for relay in (before, after) if relay is not None]
     touched: set[Owner] = set()
-    if len({(relay.demand, relay.routes, relay.route_version, relay.phase, relay.removed) for relay in versions}) > 1:
+    if len({_told_of(relay) for relay in versions}) > 1:
         touched |= {("relays", relay.name) for relay in versions}
     if len({(relay.applications, relay.demand, relay.removed) for relay in versions}) > 1:
         touched |= {("applications", application) for relay in versions for application in relay.applications}
@@ -89,6 +89,10 @@ def _touched_with(before: KeyRelay | None, after: KeyRelay | None) -> set[Owner]
         touched.add(("relays", versions[0].name))
         touched |= {("applications", application) for application in versions[0].applications}
     return touched
+
+
+def _told_of(relay: KeyRelay) -> tuple[object, ...]:
+    return relay.demand, relay.routes, relay.route_version, relay.phase, relay.removed, relay.retiring, relay.backup
 
 
 def _owners_at(snapshot: Snapshot, node: str) -> set[Owner]:
@@ -167,20 +171,30 @@ def _application_entries(snapshot: Snapshot, application: Application) -> Iterat
 
 
 def _relay_entries(snapshot: Snapshot, relay: KeyRelay) -> Iterator[tuple[str, Entry]]:
-    if relay.removed or relay.phase in (Phase.NONE, Phase.BREAKING):
+    """Yield the hops of every set of routes that stands: entries of one version are the same as long as it does.
+
+    The head end is told of the wanted routes last: until it is, nothing of their version is in use. Of every other
+    set it is told whether it still is, in the same update.
+    """
+    if relay.removed or relay.phase is Phase.NONE:
         return
-    for share, route in enumerate(relay.routes):
-        for node, entry in _share_entries(snapshot, relay, share, route):
-            # The head end is told last: until it is, nothing of the new version is in use.
-            if node != relay.demand.source or relay.phase is not Phase.INSTALLING:
-                yield node, entry
+    for routes in told_sets(relay):
+        untold = routes.version == relay.route_version and not routes.in_use
+        for share in range(len(routes.routes)):
+            for node, entry in _share_entries(snapshot, relay, routes, share):
+                if not (untold and node == relay.demand.source):
+                    yield node, entry
 
 
-def _share_entries(snapshot: Snapshot, relay: KeyRelay, share: int, route: Route) -> Iterator[tuple[str, Entry]]:
+def _share_entries(
+    snapshot: Snapshot, relay: KeyRelay, routes: RouteSet, share: int
+) -> Iterator[tuple[str, RelayHopEntry]]:
     demand = relay.demand
-    chunk = chunk_bits(demand.rate_millibit_per_s)
-    low = max(_LOW_WATER_CHUNKS * chunk, demand.rate_millibit_per_s * _LOW_WATER_S // 1000, _SMALLEST_LOW_WATER_BIT)
-    high = max(2 * low, demand.rate_millibit_per_s * _HIGH_WATER_S // 1000)
+    route = routes.routes[share]
+    rate = rate_within(routes.charge_millibit_per_s)  # the charge rises with the rate, so that it tells it
+    chunk = chunk_bits(rate)
+    low = max(_LOW_WATER_CHUNKS * chunk, rate * _LOW_WATER_S // 1000, _SMALLEST_LOW_WATER_BIT)
+    high = max(2 * low, rate * _HIGH_WATER_S // 1000)
     hops: list[Any] = [None, *route.hops(), None]
     for place, node in enumerate(route.nodes):
         role = HopRole.HEAD if node == demand.source else HopRole.FAR if node == demand.target else HopRole.TRANSIT
@@ -190,18 +204,19 @@ def _share_entries(snapshot: Snapshot, relay: KeyRelay, share: int, route: Route
             RelayHopEntry(
                 relay=relay.name,
                 share=share,
-                shares=len(relay.routes),
-                route_version=relay.route_version,
+                shares=len(routes.routes),
+                route_version=routes.version,
                 role=role,
                 previous=hops[place],
                 next=hops[place + 1],
                 head=demand.source,
                 far=demand.target,
                 far_address=_peer_address(snapshot, other) if other else "",
-                rate_millibit_per_s=demand.rate_millibit_per_s,
-                forward_share=demand.forward_share,
+                rate_millibit_per_s=rate,
+                forward_share=routes.forward_share,
                 chunk_bit=chunk,
                 stock_low_bit=low,
                 stock_high_bit=high,
+                passive=role is HopRole.HEAD and not routes.in_use,
             ),
         )

@@ -2,12 +2,13 @@
 
 import heapq
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.domain.capacity import link_charge_millibit_per_s
 from controller.domain.key_relay import Demand
-from controller.domain.refusals import InvalidValue, Precondition
+from controller.domain.refusals import InvalidValue, Precondition, TooHard
 from controller.domain.route import Route
 from controller.routing.explain import listed, no_capacity, no_route
 from controller.routing.flow import Flow
@@ -21,19 +22,54 @@ _SPREAD_TRIES: Final = 64
 
 
 def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
-    """Return the routes of a demand, one per share; raises as `find_route` and `find_disjoint_routes`."""
-    if demand.shares == 1:
-        return (find_route(graph, demand),)
+    """Return the routes of a demand, one per share; raises as `find_route` and `find_disjoint_routes`.
+
+    Where the demand asks for a backup, they are routes that leave room for one, if there are such; whether there are
+    is `find_backup`'s to say.
+    """
+    if demand.protected and not (demand.pass_nodes or demand.pass_links):
+        try:
+            return find_disjoint_routes(graph, demand, 2 * demand.shares)[: demand.shares]
+        except (Precondition, TooHard):
+            pass  # without a backup then, or with one that is found route by route
     return find_disjoint_routes(graph, demand, demand.shares)
 
 
-def find_disjoint_routes(graph: Graph, demand: Demand, k: int) -> tuple[Route, ...]:
+def find_backup(graph: Graph, demand: Demand, routes: Sequence[Route]) -> tuple[Route, ...]:
+    """Return backup routes for a demand that has these: one per share, disjoint from them and from each other.
+
+    What is to be passed is passed by the routes, and not asked of the backup. The routes may or may not be charged on
+    the graph already: a backup uses no link of theirs.
+
+    Raises:
+        Precondition: NO_DISJOINT_ROUTES or NO_CAPACITY: there are none beside these.
+        TooHard: The exact search is out of steps.
+    """
+    spare = replace(demand, pass_nodes=frozenset(), pass_links=frozenset())
+    try:
+        return find_disjoint_routes(graph, spare, demand.shares, beside=routes)
+    except Precondition as refusal:
+        passed = listed(sorted({f"links/{link}" for route in routes for link in route.links}))
+        raise Precondition(
+            "NO_CAPACITY" if refusal.reason == "NO_CAPACITY" else "NO_DISJOINT_ROUTES",
+            f"no backup disjoint from the route over {passed}: {refusal.message}",
+            refusal.facts(),
+        ) from refusal
+
+
+def find_disjoint_routes(graph: Graph, demand: Demand, k: int, *, beside: Sequence[Route] = ()) -> tuple[Route, ...]:
     """Return k >= 1 routes of fewest links in all that share no node, no link and no location between the ends.
 
     Locations of the two ends are exempt: there only nodes must differ. Every route keeps the demand's limits on
     its own; what is to be passed is passed by one of them. Of equal sets always the same is taken, and from b to a
     its reverse; shorter routes come first. A flow of least cost settles most cases; where shared locations, hop
     limits or passes contradict it, an exact search within a step budget.
+
+    Args:
+        graph: Where there is room.
+        demand: What is asked; its `shares` are not looked at.
+        k: How many.
+        beside: Routes between the same ends with which they share nothing either.
 
     Raises:
         NotFound: Source or target is no node of the network.
@@ -43,6 +79,8 @@ def find_disjoint_routes(graph: Graph, demand: Demand, k: int) -> tuple[Route, .
     """
     if k < 1:
         raise InvalidValue("", ("shares", f"{k} is not positive"))
+    if beside:
+        graph, demand = _apart_from(graph, demand, beside)
     if k == 1:
         return (find_route(graph, demand),)
     terrain = terrain_of(graph, demand)
@@ -52,6 +90,21 @@ def find_disjoint_routes(graph: Graph, demand: Demand, k: int) -> tuple[Route, .
     if ways is None:
         raise _why_none(terrain, demand, need, k, meter)
     return tuple(terrain.route(way) for way in sorted(ways, key=lambda way: order_of(terrain, way)))
+
+
+def _apart_from(graph: Graph, demand: Demand, beside: Sequence[Route]) -> tuple[Graph, Demand]:
+    """Return graph and demand without the links of some routes and without the nodes that share a place with them."""
+    terrain = terrain_of(graph, demand)
+    numbers = graph.wiring.node_number
+    touched = {terrain.group(numbers[node]) for route in beside for node in route.transit if node in numbers}
+    nodes = {
+        name
+        for number, name in enumerate(graph.wiring.nodes)
+        if number not in (terrain.start, terrain.goal) and terrain.group(number) in touched
+    }
+    # Its own limits come first: a node that must be passed is no node to avoid.
+    apart = replace(demand, avoid_nodes=demand.avoid_nodes | (nodes - demand.pass_nodes))
+    return graph.without_links({link for route in beside for link in route.links}, "used already"), apart
 
 
 def _shortest_set(terrain: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:

@@ -1,16 +1,21 @@
 """Whether routes that somebody proposed may be committed: checked again on the graph of the moment."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from controller.domain.capacity import link_charge_millibit_per_s, relay_charges, route_charges
 from controller.domain.key_relay import Demand, KeyRelay, Releasing
-from controller.domain.refusals import Precondition, Refusal
+from controller.domain.refusals import Precondition, Refusal, TooHard
 from controller.domain.route import Route
-from controller.routing.disjoint import find_routes
+from controller.domain.route_sets import rerouted
+from controller.routing.disjoint import find_disjoint_routes, find_routes
 from controller.routing.explain import no_capacity
 from controller.routing.graph import Graph
 from controller.routing.terrain import Terrain, terrain_of
+
+_ANY_VERSION: Final = 2**62
 
 
 def check_route(
@@ -52,57 +57,94 @@ def check_route(
         )
 
 
-def charges_after_move(relay: KeyRelay, routes: Sequence[Route]) -> dict[str, int]:
+def charges_after_move(
+    relay: KeyRelay,
+    routes: Sequence[Route],
+    *,
+    demand: Demand | None = None,
+    backup: tuple[Route, ...] | None = None,
+) -> dict[str, int]:
     """Return what a relay holds, by link in millibit/s, just after it was given these routes.
 
-    Its present routes are releasing then, and what was releasing before still is.
+    What it has in use then retires beside them, and what was releasing before still is; arguments as of `rerouted`.
     """
-    return relay_charges(replace(relay, routes=tuple(routes), releasing=relay.releasing + given_up(relay)))
+    return relay_charges(rerouted(relay, tuple(routes), version=_ANY_VERSION, demand=demand, backup=backup))
 
 
-def given_up(relay: KeyRelay) -> tuple[Releasing, ...]:
-    """Return the reservations of a relay's present routes, as they stand once the routes are given up."""
-    charge = link_charge_millibit_per_s(relay.demand.rate_millibit_per_s)
-    return tuple(
-        Releasing(
-            link=hop.link,
-            share=share,
-            charge_millibit_per_s=charge,
-            nodes=(min(hop.start, hop.end), max(hop.start, hop.end)),
-        )
-        for share, route in enumerate(relay.routes)
-        for hop in route.hops()
-    )
-
-
-def check_move(graph: Graph, relay: KeyRelay, routes: Sequence[Route]) -> None:
+def check_move(
+    graph: Graph,
+    relay: KeyRelay,
+    routes: Sequence[Route],
+    *,
+    demand: Demand | None = None,
+    backup: tuple[Route, ...] | None = None,
+) -> None:
     """Check that a relay may be given these routes now, with all that it still holds of its old ones.
 
-    The graph is one without this relay's own reservations.
+    The graph is one without this relay's own reservations; other arguments as of `rerouted`.
 
     Raises:
         NotFound, Precondition: As `check_route`.
     """
-    check_route(graph, relay.demand, routes, charges=charges_after_move(relay, routes))
+    asked = relay.demand if demand is None else demand
+    charges = charges_after_move(relay, routes, demand=demand, backup=backup)
+    check_route(graph, asked, routes, charges=charges)
+    if backup:
+        check_backup(graph, asked, routes, backup, charges=charges)
 
 
-def find_move(graph: Graph, relay: KeyRelay) -> tuple[Route, ...]:
-    """Return the best routes that a relay can be given now.
+def check_backup(
+    graph: Graph,
+    demand: Demand,
+    routes: Sequence[Route],
+    backup: Sequence[Route],
+    *,
+    charges: Mapping[str, int] | None = None,
+) -> None:
+    """Check that a demand with these routes may have this backup now.
+
+    Raises:
+        NotFound, Precondition: As `check_route`.
+    """
+    spare = replace(demand, pass_nodes=frozenset(), pass_links=frozenset())
+    check_route(graph, spare, backup, charges=charges)
+    _check_disjoint(terrain_of(graph, demand), (*routes, *backup))
+
+
+def find_move(graph: Graph, relay: KeyRelay, demand: Demand | None = None) -> tuple[Route, ...]:
+    """Return the best routes that a relay can be given now, beside what it leaves.
 
     A link that passes from one share to another is charged for both until the old one is off. So shares are matched
-    with routes such that this fits; where it can't, routes are sought beside all that the relay still holds.
+    with routes such that this fits; where it can't, routes are sought beside all that the relay still holds. A backup
+    that works is kept, and the routes are disjoint from it, where that is possible.
 
-    The graph is one without this relay's own reservations.
+    Args:
+        graph: One without this relay's own reservations.
+        relay: As it is, with the demand that its present routes serve.
+        demand: What is asked from now on; None leaves it. Links common to old and new are charged the larger rate.
 
     Raises:
         NotFound, Precondition, TooHard: As `find_routes`.
     """
-    routes = find_routes(graph, relay.demand)
-    matched = _matched(graph, relay, routes)
+    asked = relay.demand if demand is None else demand
+    backup = relay.backup
+    if backup is not None and asked == relay.demand and all(graph.room(link) is not None for link in backup.links()):
+        with suppress(Precondition, TooHard):
+            apart = find_disjoint_routes(
+                graph.charged(relay_charges(replace(relay, routes=(), retiring=(), releasing=()))),
+                asked,
+                asked.shares,
+                beside=backup.routes,
+            )
+            matched = _matched(graph, relay, asked, apart)
+            if matched is not None:
+                return matched
+    routes = find_routes(graph, asked)
+    matched = _matched(graph, relay, asked, routes)
     if matched is not None:
         return matched
     try:
-        beside = find_routes(graph.charged(charges_after_move(relay, ())), relay.demand)
+        beside = find_routes(graph.charged(charges_after_move(relay, (), demand=demand)), asked)
     except Refusal as refusal:
         raise Precondition(
             "NO_CAPACITY",
@@ -113,10 +155,27 @@ def find_move(graph: Graph, relay: KeyRelay) -> tuple[Route, ...]:
     return beside
 
 
-def _matched(graph: Graph, relay: KeyRelay, routes: tuple[Route, ...]) -> tuple[Route, ...] | None:
+def find_update(graph: Graph, relay: KeyRelay, demand: Demand) -> tuple[Route, ...]:
+    """Return the routes for a relay whose demand changes: the present ones where they will do, else as `find_move`.
+
+    The graph is one without this relay's own reservations.
+
+    Raises:
+        NotFound, Precondition, TooHard: As `find_routes`.
+    """
+    if relay.routes:
+        with suppress(Precondition):
+            check_move(graph, relay, relay.routes, demand=demand)
+            return relay.routes
+    return find_move(graph, relay, demand)
+
+
+def _matched(graph: Graph, relay: KeyRelay, demand: Demand, routes: tuple[Route, ...]) -> tuple[Route, ...] | None:
     """Return the routes in an order of shares in which all that is held fits, or None. Augmenting paths."""
-    nothing = replace(relay, routes=(), releasing=relay.releasing + given_up(relay))
-    charge = link_charge_millibit_per_s(relay.demand.rate_millibit_per_s)
+    if len(routes) == 1 and not relay.retiring and not relay.backup and not relay.releasing and not relay.routes:
+        return routes
+    nothing = rerouted(relay, (), version=_ANY_VERSION, demand=demand)
+    charge = link_charge_millibit_per_s(demand.rate_millibit_per_s)
 
     def fits(route: Route, share: int) -> bool:
         extra = tuple(

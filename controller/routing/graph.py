@@ -159,6 +159,8 @@ def why_unusable(snapshot: Snapshot, link: Link) -> str | None:
         return "in maintenance"
     if not condition.generating:
         return f"down: {condition.down_reason}" if condition.down_reason else "down"
+    if condition.damped:
+        return "it went down too often lately, and has to stay up for some minutes first"
     for name in link.nodes:
         node = snapshot.nodes.get(name)
         if node is None:
@@ -248,7 +250,7 @@ def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
         held = dict(snapshot.reserved)
         for ignored in set(ignoring) & snapshot.relays.keys():
             for taken, charge in relay_charges(snapshot.relays[ignored]).items():
-                held[taken] -= charge
+                held[taken] = held.get(taken, 0) - charge
     ground = _ground_of(snapshot)
     return Graph(
         wiring=ground.wiring,

@@ -4,21 +4,23 @@ The sender's right to say it (is it an end of the link, of the relay?) is checke
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.domain.alarm import CONTROLLER, Alarm
+from controller.domain.alarm import CONTROLLER, Alarm, Severity
 from controller.domain.capacity import promised_skr_millibit_per_s
+from controller.domain.damping import went_down
 from controller.domain.events import (
+    DRAINING,
     AgentConnected,
     AlarmCleared,
     AlarmRaised,
     AppEvent,
+    ElectionAhead,
     LinkExhausted,
     LinkReport,
     LinkWentDown,
     NetworkImproved,
-    RelayReport,
 )
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S, Link, LinkCondition
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, put, put_condition
@@ -28,41 +30,50 @@ from controller.service.alarm_desk import CONFIG_REFUSED
 PROMISE_BAND: Final = 0.1
 """A measured promise is committed when it leaves this band around the committed one."""
 
+GONE_KINDS: Final = ("AGENT_LOST", "AGENT_DRAINING")
+"""Alarms that a node is without session; the second where it said so before."""
+ELECTION_ID_AHEAD: Final = "ELECTION_ID_AHEAD"
+ELECTION_REMEDY: Final = (
+    "if another controller leads this network, stop this one; if this store was restored or replaced, stop it and run"
+    " `qinet-controller raise-epoch`; if only this agent is wrong, `qinet-agent reset-election` there"
+)
+
 Said = tuple[Changes, tuple[AppEvent, ...]]
 
 
-def agent_connected(snapshot: Snapshot, event: AgentConnected, *, wall_ms: int) -> Said:
-    """Take in what a Hello says: addresses, alarms, links that are down."""
+def agent_connected(snapshot: Snapshot, event: AgentConnected, *, now_ms: int, wall_ms: int) -> Said:
+    """Take in what a Hello says: addresses, alarms, links that are down. `now_ms` is service time."""
     node = event.record.node
     changes = NO_CHANGES if snapshot.agents.get(node) == event.record else put(event.record)
     named = {alarm.key for alarm in event.alarms}
     over = (key for key in snapshot.alarms if key[0] == node and key not in named and key[2] != CONFIG_REFUSED)
     changes += delete("alarms", *over)
     changes += put(*(alarm for alarm in event.alarms if snapshot.alarms.get(alarm.key) != alarm))
-    lost = (CONTROLLER, f"nodes/{node}", "AGENT_LOST")
-    if lost in snapshot.alarms:
-        changes += delete("alarms", lost)
+    gone = ((CONTROLLER, f"nodes/{node}", kind) for kind in (*GONE_KINDS, ELECTION_ID_AHEAD))
+    changes += delete("alarms", *(key for key in gone if key in snapshot.alarms))
     events: tuple[AppEvent, ...] = ()
     for link in snapshot.links.values():
         if node in link.nodes:
             report = LinkReport(node=node, link=link.name, down_reason=event.links_down.get(link.name, ""))
-            more, told = _link_said(snapshot, link, report, wall_ms=wall_ms, exhausted_known=False)
+            more, told = _link_said(snapshot, link, report, now_ms=now_ms, wall_ms=wall_ms, exhausted_known=False)
             changes += more
             events += told
     return changes, (*events, NetworkImproved())
 
 
 def agent_lost(node: str, reason: str, *, wall_ms: int) -> Changes:
-    """Raise the alarm; a lost session moves nothing."""
-    return put(
-        Alarm(
-            node=CONTROLLER,
-            object=f"nodes/{node}",
-            kind="AGENT_LOST",
-            message=f"its links are stale: {reason}" if reason else "its links are stale",
-            raised_ms=wall_ms,
-        )
+    """Raise the alarm; a lost session moves nothing. An agent that said that it is being shut down is no fault."""
+    lost = Alarm(
+        node=CONTROLLER,
+        object=f"nodes/{node}",
+        kind="AGENT_LOST",
+        message=f"its links are stale: {reason}" if reason else "its links are stale",
+        raised_ms=wall_ms,
     )
+    if reason != DRAINING:
+        return put(lost)
+    message = "was shut down on purpose; its links are stale until it is back"
+    return put(replace(lost, kind="AGENT_DRAINING", severity=Severity.MINOR, message=message))
 
 
 def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared, *, wall_ms: int) -> Changes:
@@ -82,23 +93,32 @@ def alarm_changed(snapshot: Snapshot, event: AlarmRaised | AlarmCleared, *, wall
     return put(replace(event.alarm, raised_ms=since_ms))
 
 
-def link_said(snapshot: Snapshot, report: LinkReport, *, wall_ms: int) -> Said:
-    """Take in one end's word on its link: down needs one end's word, up needs both."""
+def link_said(snapshot: Snapshot, report: LinkReport, *, now_ms: int, wall_ms: int) -> Said:
+    """Take in one end's word on its link: down needs one end's word, up needs both. `now_ms` is service time."""
     link = snapshot.links.get(report.link)
     if link is None or report.node not in link.nodes:
         return NO_CHANGES, ()
-    return _link_said(snapshot, link, report, wall_ms=wall_ms, exhausted_known=True)
+    return _link_said(snapshot, link, report, now_ms=now_ms, wall_ms=wall_ms, exhausted_known=True)
 
 
-def _link_said(snapshot: Snapshot, link: Link, report: LinkReport, *, wall_ms: int, exhausted_known: bool) -> Said:
+def _link_said(
+    snapshot: Snapshot, link: Link, report: LinkReport, *, now_ms: int, wall_ms: int, exhausted_known: bool
+) -> Said:
     before = snapshot.condition(link.name)
-    down_at = before.down_at | {report.node} if report.down_reason else before.down_at - {report.node}
-    after = LinkCondition(
+    end = frozenset({report.node})
+    down_at = before.down_at | end if report.down_reason else before.down_at - end
+    after = replace(
+        before,
         down_at=down_at,
         down_reason=(before.down_reason or report.down_reason) if down_at else "",
         exhausted=bool(down_at) and (before.exhausted or (exhausted_known and report.exhausted)),
         promised_skr_millibit_per_s=_promise(link, before, report.promised_skr_millibit_per_s),
+        unreachable_from=before.unreachable_from | end
+        if report.neighbour_unreachable
+        else before.unreachable_from - end,
     )
+    if before.generating and not after.generating:
+        after = went_down(after, now_ms)
     if after == before:
         return NO_CHANGES, ()
     changes = put_condition(link.name, after)
@@ -135,27 +155,51 @@ def _promise(link: Link, before: LinkCondition, measured: int | None) -> int | N
     return measured
 
 
-def relay_said(snapshot: Snapshot, report: RelayReport) -> Changes:
-    """Take in one end's word on a key relay; a word on another route version changes nothing."""
-    relay = snapshot.relays.get(report.relay)
-    if relay is None or relay.removed or report.route_version != relay.route_version or not relay.routes:
+def election_ahead(snapshot: Snapshot, event: ElectionAhead, *, wall_ms: int) -> Changes:
+    """Raise the alarm that an agent has seen a higher election id than this controller's."""
+    if event.node not in snapshot.nodes:
         return NO_CHANGES
-    if report.node not in (relay.demand.source, relay.demand.target):
-        return NO_CHANGES
-    end = frozenset({report.node})
-    after = replace(
-        relay,
-        confirmed_by=relay.confirmed_by | end if report.confirmed else relay.confirmed_by,
-        starved_at=relay.starved_at | end if report.starved else relay.starved_at - end,
+    alarm = Alarm(
+        node=CONTROLLER,
+        object=f"nodes/{event.node}",
+        kind=ELECTION_ID_AHEAD,
+        message=f"it has seen election id ({event.highest_epoch}, {event.highest_term}), higher than this controller's,"
+        f" and refuses it; {ELECTION_REMEDY}",
+        raised_ms=wall_ms,
     )
-    return NO_CHANGES if after == relay else put(after)
+    known = snapshot.alarms.get(alarm.key)
+    return NO_CHANGES if known is not None and known.message == alarm.message else put(alarm)
 
 
-def refused_services(node: str, refused: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """Return the key relays that a refusal takes out, with the reason of each."""
-    reasons: dict[str, str] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRelay:
+    """What an agent refused of a key relay.
+
+    Attributes:
+        versions: Of the routes that have an entry refused.
+        entry_id: The first of them.
+        reason: For a person.
+    """
+
+    versions: frozenset[int]
+    entry_id: str
+    reason: str
+
+
+def refused_services(node: str, refused: Mapping[str, tuple[str, str]]) -> dict[str, RefusedRelay]:
+    """Return the key relays that a refusal takes routes from, by name."""
+    relays: dict[str, RefusedRelay] = {}
     for entry_id, (code, message) in sorted(refused.items()):
         collection, name = owner_of(entry_id)
-        if collection == "relays":
-            reasons.setdefault(name, f"nodes/{node} refused it: {code}: {message}")
-    return reasons
+        if collection != "relays":
+            continue
+        versions = frozenset({int(entry_id.split("/")[3])})
+        known = relays.get(name)
+        relays[name] = (
+            replace(known, versions=known.versions | versions)
+            if known
+            else RefusedRelay(
+                versions=versions, entry_id=entry_id, reason=f"nodes/{node} refused it: {code}: {message}"
+            )
+        )
+    return relays

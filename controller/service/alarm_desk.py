@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from controller.domain.alarm import CONTROLLER, Alarm
+from controller.domain.alarm import CONTROLLER, Alarm, Severity
 from controller.domain.capacity import over_reserved
-from controller.domain.key_relay import RelayState
+from controller.domain.key_relay import Phase, RelayState
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, joined, put
+from controller.service.lifecycle import unprotected_because
 
 CONFIG_REFUSED: Final = "CONFIG_REFUSED"
 """Raised in the node's name: on the refused entry, or on the node itself when it refused a whole update."""
@@ -71,6 +72,41 @@ def blocked_alarm(snapshot: Snapshot, relay: str, *, wall_ms: int) -> Changes:
             raised_ms=wall_ms,
         ),
         lasts=known is not None and known.ever_active and known.state is RelayState.BLOCKED,
+    )
+
+
+def protection_alarm(snapshot: Snapshot, relay: str, *, wall_ms: int) -> Changes:
+    """Raise or clear the alarm that a relay which asks for a backup has none that it could switch to."""
+    known = snapshot.relays.get(relay)
+    settled = known is not None and known.phase is Phase.SETTLED
+    why = unprotected_because(known, snapshot) if known is not None and settled else ""
+    installing = known is not None and known.backup is not None and not known.backup_installed
+    return _set(
+        snapshot,
+        Alarm(
+            node=CONTROLLER,
+            object=f"keyRelays/{relay}",
+            kind="PROTECTION_LOST",
+            severity=Severity.MINOR,
+            message=why,
+            raised_ms=wall_ms,
+        ),
+        lasts=bool(why) and not installing,
+    )
+
+
+def unreachable_alarm(snapshot: Snapshot, node: str, *, lasts: bool, wall_ms: int) -> Changes:
+    """Raise or clear the alarm that a node is down for relaying."""
+    return _set(
+        snapshot,
+        Alarm(
+            node=CONTROLLER,
+            object=f"nodes/{node}",
+            kind="NODE_UNREACHABLE",
+            message="no session, and no neighbour hears it: services that pass it move",
+            raised_ms=wall_ms,
+        ),
+        lasts=lasts,
     )
 
 

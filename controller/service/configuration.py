@@ -146,6 +146,10 @@ class Configuration:
                 return True
         return False
 
+    def entry_ids(self, owner: Owner) -> set[str]:
+        """Return the ids of the entries of this owner that are wanted anywhere."""
+        return {entry_id for told in self._owned.get(owner, {}).values() for entry_id in told}
+
     def digests(self) -> dict[str, bytes]:
         """Return the digest of what is wanted, by node."""
         return {name: node.digest for name, node in self._nodes.items()}

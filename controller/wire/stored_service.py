@@ -238,6 +238,7 @@ def _route_set_to_pb(routes: RouteSet) -> pb.RouteSet:
         routes=_routes_to_pb(routes.routes),
         in_use=routes.in_use,
         charge_millibit_per_s=routes.charge_millibit_per_s,
+        forward_share=routes.forward_share,
     )
 
 
@@ -247,4 +248,5 @@ def _route_set_from_pb(stored: pb.RouteSet) -> RouteSet:
         routes=_routes_from_pb(stored.routes),
         in_use=stored.in_use,
         charge_millibit_per_s=stored.charge_millibit_per_s,
+        forward_share=stored.forward_share,
     )

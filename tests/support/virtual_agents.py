@@ -12,7 +12,7 @@ from functools import lru_cache
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
 from controller.domain.capacity import capacity_millibit_per_s, link_charge_millibit_per_s
-from controller.domain.entries import Entry, LinkEntry, RelayHopEntry, entry_hash
+from controller.domain.entries import Entry, HopRole, LinkEntry, RelayHopEntry, entry_hash
 from controller.domain.events import (
     AgentConnected,
     AgentEvent,
@@ -27,7 +27,7 @@ from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.log import LogRecord
 from controller.domain.snapshot import COLLECTIONS, AgentRecord, Changes, ElectionId, Snapshot
 from controller.service.app_desk import App
-from controller.service.core import Core, Now
+from controller.service.core import Core, Enough, Now, never
 from controller.service.requests import Create, Delete, Request, Result
 from controller.service.writer import check_storable
 from controller.store.memory import MemoryStore
@@ -47,7 +47,7 @@ class VirtualAgent:
     """What one agent has in force, and what its session wants of it.
 
     Attributes:
-        refuses: Entry ids that it refuses, whatever their bytes.
+        refuses: Beginnings of the ids of entries that it refuses, whatever their bytes.
         held: Bytes that were refused, by entry id: not sent again while they are refused.
         let_in: Whether its node is in the topology.
     """
@@ -62,11 +62,15 @@ class VirtualAgent:
     refuses: Collection[str] = ()
     held: dict[str, bytes] = field(default_factory=dict)
 
+    def refused(self, entry_id: str) -> bool:
+        """Tell whether it refuses an entry."""
+        return any(entry_id.startswith(beginning) for beginning in self.refuses)
+
     def target(self) -> dict[str, bytes]:
         """Return what the next update brings: what is wanted, but for entries that are held back."""
         target = dict(self.wanted)
         for entry_id, content in self.held.items():
-            if entry_id in self.refuses and target.get(entry_id) == content:
+            if self.refused(entry_id) and target.get(entry_id) == content:
                 del target[entry_id]
                 if entry_id in self.in_force:
                     target[entry_id] = self.in_force[entry_id]
@@ -90,6 +94,12 @@ class VirtualNetwork:
         self.core = self._core_on(snapshot)
         self.agents = {node: VirtualAgent() for node in snapshot.nodes}
         self.down: set[tuple[str, str]] = set()
+        self.orphans: set[str] = set()
+        """Nodes that go on relaying though they have no session."""
+        self.enough: Enough = never
+        self._confirmed: dict[tuple[str, str], set[int]] = {}
+        self._under_way: dict[tuple[str, str], set[int]] = {}
+        self._reported: dict[tuple[str, str], RelayReport] = {}
         self.now_ms = 0
         self.commit()
 
@@ -119,7 +129,7 @@ class VirtualNetwork:
         agent.wanted_version = self.core.snapshot.revision
         if wanted is None and agent.connected:
             agent.connected, agent.in_flight = False, None
-            self.core.take(AgentLost(node=node), self.now)
+            self.core.take(AgentLost(node=node), self.now, self.enough)
 
     def restart(self, *, applied: bool = False) -> None:
         """Begin again with what the store kept; all sessions are lost."""
@@ -127,6 +137,7 @@ class VirtualNetwork:
             if applied and agent.in_flight and agent.connected and not self._refused(agent):
                 agent.in_force = dict(agent.in_flight[0])
             agent.connected, agent.in_flight = False, None
+        self._reported.clear()
         store = MemoryStore()
         for revision, changes in enumerate(self._log, start=1):
             store.commit(LogRecord(revision=revision, election=_ELECTION, changes=changes), revision - 1)
@@ -140,21 +151,31 @@ class VirtualNetwork:
 
     def ask(self, request: Request) -> Result:
         try:
-            return self.core.decide(request, self.now)
+            return self.core.decide(request, self.now, self.enough)
         finally:
             self.commit()
 
     def take(self, event: AgentEvent | TimePassed) -> None:
-        self.core.take(event, self.now)
+        self.core.take(event, self.now, self.enough)
         self.commit()
+
+    def work(self) -> bool:
+        """Let the core go on with what it left for later turns; False when there is nothing."""
+        if not self.core.busy:
+            return False
+        self.core.work(self.now, self.enough)
+        self.commit()
+        return True
 
     def create(self, name: str, source: str, target: str, bit_per_s: int = 1000, **more: object) -> KeyRelay:
         demand = replace(Demand(source=source, target=target, rate_millibit_per_s=bit_per_s * 1000), **more)  # type: ignore[arg-type]
         return self._create(KeyRelay(name=name, demand=demand))
 
-    def create_blocked(self, name: str, source: str, target: str, bit_per_s: int = 1000) -> KeyRelay:
+    def create_blocked(
+        self, name: str, source: str, target: str, bit_per_s: int = 1000, **more: object
+    ) -> KeyRelay:
         """Create a relay that may be kept waiting for a route."""
-        demand = Demand(source=source, target=target, rate_millibit_per_s=bit_per_s * 1000)
+        demand = replace(Demand(source=source, target=target, rate_millibit_per_s=bit_per_s * 1000), **more)  # type: ignore[arg-type]
         return self._create(KeyRelay(name=name, demand=demand, accept_blocked=True))
 
     def _create(self, relay: KeyRelay) -> KeyRelay:
@@ -170,6 +191,7 @@ class VirtualNetwork:
         if not agent.let_in:
             return
         agent.connected, agent.in_flight, agent.announced = True, None, agent.wanted_version
+        self._reported = {key: report for key, report in self._reported.items() if key[1] != node}
         self.take(
             AgentConnected(
                 record=AgentRecord(node=node, store_id=node, peer_address=f"{node}:1", delivery_address=f"{node}:2"),
@@ -228,27 +250,79 @@ class VirtualNetwork:
     def _refused_of(self, agent: VirtualAgent, wanted: Mapping[str, bytes]) -> list[str]:
         return sorted(
             entry_id
-            for entry_id in agent.refuses
-            if entry_id in wanted and wanted[entry_id] != agent.in_force.get(entry_id)
+            for entry_id in wanted
+            if agent.refused(entry_id) and wanted[entry_id] != agent.in_force.get(entry_id)
         )
 
-    def confirm_keys(self) -> bool:
-        """Let the ends of every relay whose whole route is in force confirm a first key; False when none is new."""
+    def confirm_keys(self, *, drain: bool = True) -> bool:
+        """Let the ends of every relay make keys and report on them; False when there is nothing new to report.
+
+        A key is confirmed on a version that the head end has in use, all of whose hops are in force, over nodes that
+        run. What was under way on a version that is in use no more stays so until it may drain.
+        """
         moved = False
         for relay in list(self.snapshot.relays.values()):
-            if relay.routes and not relay.confirmed_by >= relay.origins and self._complete(relay):
-                for end in sorted(relay.origins):
-                    self.core.take(
-                        RelayReport(node=end, relay=relay.name, route_version=relay.route_version, confirmed=True),
-                        self.now,
-                    )
-                moved = True
+            ends = (relay.demand.source, relay.demand.target)
+            in_use = self.versions_in_use(relay)
+            for version in in_use:
+                if self._complete(relay, version):
+                    for end in ends:
+                        self._confirmed.setdefault((relay.name, end), set()).add(version)
+                        self._under_way.setdefault((relay.name, end), set()).add(version)
+            for end in ends:
+                key = relay.name, end
+                here = {version for version, _ in self.versions(end, relay.name)}
+                self._confirmed[key] = self._confirmed.get(key, set()) & here
+                under_way = self._under_way.get(key, set()) & here
+                self._under_way[key] = under_way & in_use if drain else under_way
+                if not self.agents[end].connected:
+                    continue
+                report = RelayReport(
+                    node=end,
+                    relay=relay.name,
+                    route_version=max(in_use, default=0),
+                    confirmed=max(in_use, default=0) in self._confirmed[key],
+                    confirmed_versions=frozenset(self._confirmed[key]),
+                    undrained_versions=frozenset(self._under_way[key] - in_use),
+                )
+                if self._reported.get(key) != report:
+                    self._reported[key] = report
+                    self.core.take(report, self.now, self.enough)
+                    moved = True
         self.commit()
         return moved
 
-    def _complete(self, relay: KeyRelay) -> bool:
-        hops = [self.hop(node, relay.name) for route in relay.routes for node in route.nodes]
-        return all(hop is not None and hop.route_version == relay.route_version for hop in hops)
+    def versions(self, node: str, relay: str) -> dict[tuple[int, int], RelayHopEntry]:
+        """Return the hops of a relay in force at a node, by (version, share)."""
+        found = {}
+        for entry_id, content in self.agents[node].in_force.items():
+            if entry_id.startswith(f"keyRelays/{relay}/"):
+                entry = _decoded(entry_id, content)
+                assert isinstance(entry, RelayHopEntry)
+                found[entry.route_version, entry.share] = entry
+        return found
+
+    def versions_in_use(self, relay: KeyRelay) -> set[int]:
+        """Return the versions on which the head end originates, by what is in force there."""
+        head = self.versions(relay.demand.source, relay.name)
+        return {version for (version, _), entry in head.items() if not entry.passive and entry.role is HopRole.HEAD}
+
+    def _complete(self, relay: KeyRelay, version: int) -> bool:
+        head = self.versions(relay.demand.source, relay.name)
+        shares = [entry for (at, _), entry in head.items() if at == version]
+        if not shares or len(shares) < shares[0].shares:
+            return False
+        for entry in shares:
+            node, hop = relay.demand.source, entry
+            while hop.next is not None:
+                node = hop.next.end
+                if not self.agents[node].connected and node not in self.orphans:
+                    return False
+                following = self.versions(node, relay.name).get((version, entry.share))
+                if following is None or following.previous != hop.next:
+                    return False
+                hop = following
+        return True
 
     def cut(self, link: str, *, at: str | None = None) -> None:
         for node in (at,) if at else self.snapshot.links[link].nodes:
@@ -281,7 +355,7 @@ class VirtualNetwork:
         moved = True
         while moved:
             steps = [self.step(node) for node in sorted(self.agents)]
-            moved = any(steps) or self.confirm_keys()
+            moved = any(steps) or self.confirm_keys() or self.work()
 
     def connect_all(self) -> None:
         for node in sorted(self.agents):
@@ -292,17 +366,18 @@ class VirtualNetwork:
     def _hashes(self, node: str) -> dict[str, bytes]:
         return {entry_id: _hash(entry_id, content) for entry_id, content in self.agents[node].in_force.items()}
 
-    def hop(self, node: str, relay: str) -> RelayHopEntry | None:
-        """Return the hop of a relay's first share that is in force at a node."""
-        entry_id = f"keyRelays/{relay}/shares/0"
-        content = self.agents[node].in_force.get(entry_id)
-        entry = _decoded(entry_id, content) if content is not None else None
-        return entry if isinstance(entry, RelayHopEntry) else None
-
-    def hops(self, node: str) -> dict[tuple[str, int], RelayHopEntry]:
-        """Return the relay hops in force at a node, by (relay, share)."""
+    def hops(self, node: str) -> dict[tuple[str, int, int], RelayHopEntry]:
+        """Return the relay hops in force at a node, by (relay, version, share)."""
         decoded = (_decoded(entry_id, content) for entry_id, content in self.agents[node].in_force.items())
-        return {(entry.relay, entry.share): entry for entry in decoded if isinstance(entry, RelayHopEntry)}
+        return {
+            (entry.relay, entry.route_version, entry.share): entry
+            for entry in decoded
+            if isinstance(entry, RelayHopEntry)
+        }
+
+    def told(self, node: str) -> set[str]:
+        """Return the relays of which a node has hops in force."""
+        return {relay for relay, _, _ in self.hops(node)}
 
     def link_entry(self, node: str, link: str) -> LinkEntry:
         """Return the setting of a link that is in force at a node."""
@@ -311,18 +386,38 @@ class VirtualNetwork:
         return entry
 
     def carried_millibit_per_s(self) -> dict[str, int]:
-        """Return what relays can really draw on each link: both ends hold the same version of a hop over it."""
+        """Return what relays can really draw on each link, on the versions that their head ends have in use.
+
+        Both ends of a link hold the same hop over it. The head end alone decides which versions are in use.
+        """
         use: dict[str, int] = {}
         hops = {node: self.hops(node) for node in self.agents}
+        in_use = {
+            (relay, version)
+            for node in self.agents
+            for (relay, version, _), entry in hops[node].items()
+            if entry.role is HopRole.HEAD and not entry.passive
+        }
         for node in self.agents:
-            for key, entry in hops[node].items():
-                if entry.next is None:
+            for (relay, version, share), entry in hops[node].items():
+                if entry.next is None or (relay, version) not in in_use:
                     continue
-                other = hops[entry.next.end].get(key) if entry.next.end in hops else None
-                if other and other.route_version == entry.route_version and other.previous == entry.next:
+                other = hops.get(entry.next.end, {}).get((relay, version, share))
+                if other and other.previous == entry.next:
                     charge = link_charge_millibit_per_s(entry.rate_millibit_per_s)
                     use[entry.next.link] = use.get(entry.next.link, 0) + charge
         return use
+
+    def check_heads(self) -> None:
+        """Assert that every head end has all shares of a version or none, and all of them in use or none."""
+        for node in self.agents:
+            by_version: dict[tuple[str, int], list[RelayHopEntry]] = {}
+            for (relay, version, _), entry in self.hops(node).items():
+                if entry.role is HopRole.HEAD:
+                    by_version.setdefault((relay, version), []).append(entry)
+            for key, entries in by_version.items():
+                assert len(entries) == entries[0].shares, (node, key)
+                assert len({entry.passive for entry in entries}) == 1, (node, key)
 
     def check_promises(self, weakened: Collection[str] = ()) -> None:
         """Assert what must hold at every moment; links that weakened below what was promised then are named."""

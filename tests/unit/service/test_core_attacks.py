@@ -41,7 +41,7 @@ def test_a_slow_node_that_must_be_passed_is_waited_for() -> None:
     assert world.snapshot.relays["r"].state is RelayState.ACTIVE
 
 
-def test_a_break_waits_for_the_end_whose_agent_is_away_and_goes_on_when_it_is_back() -> None:
+def test_a_move_waits_for_the_end_whose_agent_is_away_and_goes_on_when_it_is_back() -> None:
     world = up(ring(4))
     world.create("r", "n00", "n02")
     world.quiet()
@@ -49,7 +49,7 @@ def test_a_break_waits_for_the_end_whose_agent_is_away_and_goes_on_when_it_is_ba
     world.lose("n02", applied=True)
     world.pass_time(40_000)
     world.quiet()
-    assert world.snapshot.relays["r"].phase is Phase.BREAKING
+    assert world.snapshot.relays["r"].phase is Phase.INSTALLING
     world.connect_all()
     assert world.snapshot.relays["r"].state is RelayState.ACTIVE
 
@@ -73,11 +73,12 @@ def test_an_entry_refused_of_a_route_that_was_left_blocks_nothing() -> None:
     world = up(ring(4))
     world.create("r", "n00", "n02")
     old = world.snapshot.relays["r"].routes[0]
+    first = world.snapshot.relays["r"].route_version
     version = world.snapshot.revision
     world.cut(old.links[0])
     assert world.snapshot.relays["r"].routes[0] != old
     world.take(
-        ConfigRefused(node=old.nodes[1], version=version, refused={"keyRelays/r/shares/0": ("UNAVAILABLE", "no")})
+        ConfigRefused(node=old.nodes[1], version=version, refused={f"keyRelays/r/routes/{first}/shares/0": ("UNAVAILABLE", "no")})
     )
     assert world.snapshot.relays["r"].routes
     world.quiet()
@@ -86,7 +87,7 @@ def test_an_entry_refused_of_a_route_that_was_left_blocks_nothing() -> None:
 
 def test_a_refused_service_is_taken_out_tried_again_after_a_while_and_its_alarm_ends() -> None:
     world = up(line(2))
-    world.agents["n01"].refuses = {"keyRelays/r/shares/0"}
+    world.agents["n01"].refuses = {"keyRelays/r/"}
     world.create("r", "n00", "n02")
     world.quiet()
     relay = world.snapshot.relays["r"]

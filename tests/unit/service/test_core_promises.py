@@ -130,7 +130,7 @@ class Promises(RuleBasedStateMachine):
     @rule(data=st.data(), relays=st.sets(st.sampled_from(RELAYS), max_size=2))
     def begin_to_refuse(self, data: st.DataObject, relays: set[str]) -> None:
         node = data.draw(st.sampled_from(self.nodes))
-        self.world.agents[node].refuses = {f"keyRelays/{relay}/shares/0" for relay in relays}
+        self.world.agents[node].refuses = {f"keyRelays/{relay}/" for relay in relays}
 
     @rule(order=st.lists(st.sampled_from(NODES), max_size=8))
     def let_agents_work(self, order: list[str]) -> None:

@@ -39,7 +39,8 @@ def asked(snapshot: Snapshot, request: Request) -> Decision:
     [
         (replace(APPLICATION, client_saes=("carol",)), "UNKNOWN_SAE"),
         (replace(APPLICATION, client_saes=("near",)), "SAME_NODE"),
-        (replace(APPLICATION, client_saes=("bob", "near")), "NOT_SERVED"),
+        (replace(APPLICATION, client_saes=("bob", "near")), "SAME_NODE"),
+        (replace(APPLICATION, client_saes=tuple(f"c{number}" for number in range(33))), "INVALID_VALUE"),
     ],
 )
 def test_an_application_that_cannot_be_served_is_refused(application: Application, reason: str) -> None:
@@ -127,6 +128,15 @@ def test_a_topology_is_applied_as_a_difference_and_leaves_administration_alone()
     assert apply_topology(after, again) == (Changes(), ())
 
 
+def test_an_applied_topology_ends_what_old_request_ids_answer_with() -> None:
+    old = RequestRecord(caller="u", request_id="1", body_sha256="x", resource="nodes/n03", used_ms=0)
+    other = replace(old, request_id="2", resource="nodes/n00")
+    before = line(2).applying(put(old, other))
+    wanted = line(3)
+    after = before.applying(asked(before, ApplyTopology(nodes=wanted.nodes, links=wanted.links)).changes)
+    assert {key[1]: record.deleted for key, record in after.requests.items()} == {"1": True, "2": False}
+
+
 def test_a_topology_that_takes_away_what_is_used_changes_nothing() -> None:
     decision = asked(line(2), Create(document=KeyRelay(name="r", demand=DEMAND)))
     snapshot = line(2).applying(decision.changes)
@@ -183,8 +193,12 @@ def test_a_relay_serves_an_application_whose_saes_are_at_its_ends_and_alone() ->
     after = snapshot.applying(asked(snapshot, Create(document=wanted)).changes)
     with pytest.raises(Precondition, match="keyRelays/r between these nodes already"):
         asked(after, Create(document=replace(wanted, name="s")))
-    with pytest.raises(InvalidValue, match="no SAE of applications/app is at nodes/n01"):
-        asked(snapshot, Create(document=replace(wanted, demand=replace(DEMAND, target="n01"))))
+    elsewhere = replace(wanted, demand=replace(DEMAND, target="n01"))
+    with pytest.raises(InvalidValue, match=r"keyRelays/r: .* no SAE of applications/app is at nodes/n01"):
+        asked(snapshot, Create(document=elsewhere))
+    with pytest.raises(InvalidValue) as refusal:
+        asked(snapshot, Create(document=elsewhere, named=False))
+    assert "keyRelays" not in refusal.value.message
     with pytest.raises(NotFound):
         asked(snapshot, Create(document=replace(wanted, applications=("none",))))
 

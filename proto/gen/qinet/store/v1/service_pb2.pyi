@@ -587,12 +587,15 @@ class RouteSet(_message.Message):
     ROUTES_FIELD_NUMBER: _builtins.int
     IN_USE_FIELD_NUMBER: _builtins.int
     CHARGE_MILLIBIT_PER_S_FIELD_NUMBER: _builtins.int
+    FORWARD_SHARE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version."""
     in_use: _builtins.bool
     """Whether the head end is told to use it."""
     charge_millibit_per_s: _builtins.int
     """What each link of it is charged, millibit/s: routes that are left may have had another rate."""
+    forward_share: _builtins.float
+    """Part of the rate that originates at the source on them; in [0, 1]."""
     @_builtins.property
     def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Route]:
         """One per share, source to target."""
@@ -604,10 +607,11 @@ class RouteSet(_message.Message):
         routes: _abc.Iterable[Global___Route] | None = ...,
         in_use: _builtins.bool = ...,
         charge_millibit_per_s: _builtins.int = ...,
+        forward_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_millibit_per_s", b"charge_millibit_per_s", "in_use", b"in_use", "routes", b"routes", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_millibit_per_s", b"charge_millibit_per_s", "forward_share", b"forward_share", "in_use", b"in_use", "routes", b"routes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
