@@ -246,6 +246,7 @@ class _Controller:
                 start_ms=self._clock.wall_ms(),
             ),
             settings=NorthboundSettings(address=f"{host}:{port}"),
+            metrics=self._metrics,
         )
         addresses["northbound"] = f"{host}:{await northbound.start()}"
         stack.push_async_callback(northbound.stop)

@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator
 
 from controller.domain.application import Application, Sae
-from controller.domain.refusals import NotServed
-from controller.northbound.asking import Context, create, delete, found, new_id
+from controller.northbound.asking import Context, caller_of, changed, create, delete, found, id_in, new_id
 from controller.northbound.listing import Fields, either, page_of
 from controller.northbound.views import Views, relays_of
 from controller.northbound.watch import Note, NoteKind, wanted, watch
 from controller.service.desk import Desk
 from controller.service.published import Published
-from controller.wire.northbound_application import application_from_pb, sae_from_pb
+from controller.service.requests import UpdateApplication
+from controller.wire.northbound_application import application_from_pb, change_from_pb, sae_from_pb
+from controller.wire.northbound_values import Mistakes
 from qinet.northbound.v1 import application_service_pb2 as pb
 from qinet.northbound.v1 import application_service_pb2_grpc as rpc
 
@@ -60,8 +61,25 @@ class ApplicationService(rpc.ApplicationServiceServicer):
     async def UpdateApplication(
         self, request: pb.UpdateApplicationRequest, context: Context
     ) -> pb.UpdateApplicationResponse:
-        """Not served."""
-        raise NotServed("qinet.northbound.v1.ApplicationService/UpdateApplication")
+        """Change an application in place."""
+        name = id_in("applications", request.application.name)
+        change = change_from_pb(request.application, request.update_mask.paths, Mistakes(f"applications/{name}"))
+        result = await changed(
+            self._desk,
+            UpdateApplication(
+                application=name,
+                qos=change.qos,
+                key_size_bit=change.key_size_bit,
+                client_saes=change.client_saes,
+                etag=request.application.etag,
+                caller=caller_of(context),
+                validate_only=request.validate_only,
+            ),
+        )
+        assert isinstance(result.document, Application)
+        return pb.UpdateApplicationResponse(
+            application=self._views.application(self._desk.published, result.document), revision=result.revision
+        )
 
     async def DeleteApplication(
         self, request: pb.DeleteApplicationRequest, context: Context

@@ -1,6 +1,7 @@
 """What servicers share: who asks, and how creations, updates and deletions become requests of the writer."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import grpc.aio
@@ -15,7 +16,7 @@ from controller.identity.peers import peer_identity
 from controller.northbound.status import cut
 from controller.service.desk import Desk
 from controller.service.published import Published
-from controller.service.requests import Create, Delete, Result, UpdateAdministration
+from controller.service.requests import Create, Delete, Request, Result, UpdateAdministration
 from controller.wire.northbound_values import MAX_REQUEST_ID, Mistakes, body_sha256
 from qinet.northbound.v1 import link_pb2, node_pb2
 
@@ -68,7 +69,7 @@ def new_id(text: str, field: str) -> str:
     return label
 
 
-async def create(desk: Desk, document: Document, request: Any, context: Context) -> Result:
+async def create(desk: Desk, document: Document, request: Any, context: Context, *, named: bool = True) -> Result:
     """Have the writer create a document; the revision is 0 when nothing was to change.
 
     Args:
@@ -76,6 +77,7 @@ async def create(desk: Desk, document: Document, request: Any, context: Context)
         document: What to create.
         request: The Create...Request, with request_id and validate_only.
         context: Of the call.
+        named: Whether the client chose the id.
 
     Raises:
         Refusal: The writer's answer is no, or the request_id is too long.
@@ -88,8 +90,19 @@ async def create(desk: Desk, document: Document, request: Any, context: Context)
         validate_only=request.validate_only,
         request_id=request.request_id,
         body_sha256=body_sha256(request) if request.request_id else "",
+        named=named,
     )
-    return _settled(await desk.submit(asked), validate_only=request.validate_only)
+    return await changed(desk, asked)
+
+
+async def changed(desk: Desk, asked: Request) -> Result:
+    """Have the writer decide; the revision is 0 when nothing was to change.
+
+    Raises:
+        Refusal: The writer's answer is no.
+    """
+    result = await desk.submit(asked)
+    return replace(result, revision=0) if asked.validate_only else result
 
 
 async def delete(desk: Desk, collection: str, request: Any, context: Context) -> Result:
@@ -117,17 +130,17 @@ async def administer(
         Refusal: The writer's answer is no, or the mask names something else.
     """
     mask: FieldMask = request.update_mask
-    changed = _masked(resource, mask.paths if request.HasField("update_mask") else None)
+    values = _masked(resource, mask.paths if request.HasField("update_mask") else None)
     asked = UpdateAdministration(
         collection=collection,
         key=id_in(collection, resource.name),
-        admin_enabled=changed.get("admin_enabled"),
-        maintenance=changed.get("maintenance"),
+        admin_enabled=values.get("admin_enabled"),
+        maintenance=values.get("maintenance"),
         etag=resource.etag,
         caller=caller_of(context),
         validate_only=request.validate_only,
     )
-    return _settled(await desk.submit(asked), validate_only=request.validate_only)
+    return await changed(desk, asked)
 
 
 def _masked(resource: Message, paths: Iterable[str] | None) -> dict[str, bool]:
@@ -147,10 +160,6 @@ def _masked(resource: Message, paths: Iterable[str] | None) -> dict[str, bool]:
             changed[path] = getattr(resource, path)
     mistakes.settle()
     return changed
-
-
-def _settled(result: Result, *, validate_only: bool) -> Result:
-    return Result(document=result.document, revision=0 if validate_only else result.revision, actions=result.actions)
 
 
 def as_node(result: Result) -> Node:

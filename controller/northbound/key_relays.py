@@ -5,20 +5,21 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from controller.domain.key_relay import KeyRelay
-from controller.domain.refusals import NotServed
-from controller.northbound.asking import Context, create, delete, found, new_id
+from controller.domain.refusals import NotFound
+from controller.northbound.asking import Context, caller_of, changed, create, delete, found, id_in, new_id
 from controller.northbound.listing import Fields, either, page_of, truth
 from controller.northbound.route_search import RouteSearch
 from controller.northbound.views import Views
 from controller.northbound.watch import Note, NoteKind, wanted, watch
 from controller.service.desk import Desk
 from controller.service.published import Published
-from controller.wire.northbound_key_relay import demand_from_pb, relay_from_pb
+from controller.service.requests import RedeployRelay, UpdateRelay
+from controller.wire.northbound_key_relay import history_to_pb, move_to_pb
+from controller.wire.northbound_relay_wishes import change_from_pb, demand_from_pb, relay_from_pb
 from controller.wire.northbound_values import Mistakes
 from qinet.northbound.v1 import key_relay_service_pb2 as pb
 from qinet.northbound.v1 import key_relay_service_pb2_grpc as rpc
 
-_SERVICE: Final = "qinet.northbound.v1.KeyRelayService"
 _MOST_CANDIDATES: Final = 32
 
 
@@ -37,10 +38,12 @@ class KeyRelayService(rpc.KeyRelayServiceServicer):
         relay_id = request.key_relay_id or f"r-{uuid.uuid4().hex[:12]}"
         named = bool(request.key_relay_id)
         relay = relay_from_pb(new_id(relay_id, "key_relay_id"), request.key_relay, named=named)
-        result = await create(self._desk, relay, request, context)
+        result = await create(self._desk, relay, request, context, named=named)
         assert isinstance(result.document, KeyRelay)
         return pb.CreateKeyRelayResponse(
-            key_relay=self._views.relay(self._desk.published, result.document), revision=result.revision
+            key_relay=self._views.relay(self._desk.published, result.document),
+            revision=result.revision,
+            displaced=[move_to_pb(move) for move in result.displaced],
         )
 
     async def GetKeyRelay(self, request: pb.GetKeyRelayRequest, context: Context) -> pb.GetKeyRelayResponse:
@@ -64,8 +67,26 @@ class KeyRelayService(rpc.KeyRelayServiceServicer):
         )
 
     async def UpdateKeyRelay(self, request: pb.UpdateKeyRelayRequest, context: Context) -> pb.UpdateKeyRelayResponse:
-        """Not served."""
-        raise NotServed(f"{_SERVICE}/UpdateKeyRelay")
+        """Change a key relay in place."""
+        name = id_in("keyRelays", request.key_relay.name)
+        change = change_from_pb(request.key_relay, request.update_mask.paths, Mistakes(f"keyRelays/{name}"))
+        result = await changed(
+            self._desk,
+            UpdateRelay(
+                relay=name,
+                demand=change.demand,
+                applications=change.applications,
+                admin_enabled=change.admin_enabled,
+                accept_blocked=change.accept_blocked,
+                etag=request.key_relay.etag,
+                caller=caller_of(context),
+                validate_only=request.validate_only,
+            ),
+        )
+        assert isinstance(result.document, KeyRelay)
+        return pb.UpdateKeyRelayResponse(
+            key_relay=self._views.relay(self._desk.published, result.document), revision=result.revision
+        )
 
     async def DeleteKeyRelay(self, request: pb.DeleteKeyRelayRequest, context: Context) -> pb.DeleteKeyRelayResponse:
         """Remove a key relay."""
@@ -79,14 +100,33 @@ class KeyRelayService(rpc.KeyRelayServiceServicer):
     async def RedeployKeyRelay(
         self, request: pb.RedeployKeyRelayRequest, context: Context
     ) -> pb.RedeployKeyRelayResponse:
-        """Not served."""
-        raise NotServed(f"{_SERVICE}/RedeployKeyRelay")
+        """Compute a relay's routes anew, and move it there."""
+        asked = RedeployRelay(
+            relay=id_in("keyRelays", request.name),
+            etag=request.etag,
+            caller=caller_of(context),
+            validate_only=request.validate_only,
+        )
+        result = await changed(self._desk, asked)
+        assert isinstance(result.document, KeyRelay)
+        return pb.RedeployKeyRelayResponse(
+            key_relay=self._views.relay(self._desk.published, result.document), revision=result.revision
+        )
 
     async def GetKeyRelayHistory(
         self, request: pb.GetKeyRelayHistoryRequest, context: Context
     ) -> pb.GetKeyRelayHistoryResponse:
-        """Not served."""
-        raise NotServed(f"{_SERVICE}/GetKeyRelayHistory")
+        """Tell what became of a relay, newest first."""
+        name = id_in("keyRelays", request.name)
+        snapshot = self._desk.published.snapshot
+        history = snapshot.histories.get(name)
+        if history is None and name not in snapshot.relays:
+            raise NotFound(f"keyRelays/{name}")
+        lines = {f"{change.revision:020}": change for change in (history.changes if history else ())}
+        page = page_of(lines, {}, page_size=request.page_size, page_token=request.page_token, descending=True)
+        return pb.GetKeyRelayHistoryResponse(
+            entries=[history_to_pb(change) for change in page.items], next_page_token=page.next_token
+        )
 
     async def WatchKeyRelays(
         self, request: pb.WatchKeyRelaysRequest, context: Context
@@ -129,6 +169,6 @@ def _relay_fields(published: Published, views: Views) -> Fields[KeyRelay]:
         "created_by": lambda relay: (relay.created_by.removeprefix("qinet://"),),
         "admin_enabled": lambda relay: truth(relay.admin_enabled),
         "link_status": lambda relay: (views.relay_status(published, relay).name,),
-        "link": lambda relay: {text for link in relay.links() for text in either("links", link)},
-        "node": lambda relay: {text for node in relay.nodes() for text in either("nodes", node)},
+        "link": lambda relay: {text for link in relay.told_links() for text in either("links", link)},
+        "node": lambda relay: {text for node in relay.told_nodes() for text in either("nodes", node)},
     }

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -70,8 +70,16 @@ class Page(Generic[T]):
     next_token: str
 
 
-def page_of(items: Mapping[str, T], fields: Fields[T], *, page_size: int, page_token: str, filter_text: str) -> Page[T]:
-    """Return the page that a request asks for, in the order of the keys.
+def page_of(
+    items: Mapping[str, T],
+    fields: Fields[T],
+    *,
+    page_size: int,
+    page_token: str,
+    filter_text: str = "",
+    descending: bool = False,
+) -> Page[T]:
+    """Return the page that a request asks for, in the order of the keys, or against it.
 
     A page goes on behind the last key of the one before, so that what is created or deleted in between moves nothing.
 
@@ -83,7 +91,12 @@ def page_of(items: Mapping[str, T], fields: Fields[T], *, page_size: int, page_t
     equalities = parse_filter(filter_text, fields)
     size = min(page_size or DEFAULT_PAGE, LARGEST_PAGE)
     keys: Sequence[str] = sorted(items)
-    place = bisect_right(keys, _key_of(page_token, filter_text)) if page_token else 0
+    seen = _key_of(page_token, filter_text) if page_token else None
+    if descending:
+        keys = keys[: None if seen is None else bisect_left(keys, seen)][::-1]
+        place = 0
+    else:
+        place = 0 if seen is None else bisect_right(keys, seen)
     taken: list[str] = []
     more = False
     for key in keys[place:]:

@@ -1,25 +1,30 @@
 """OperationsService: what an operator looks at."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.domain.alarm import CONTROLLER, Alarm
-from controller.domain.refusals import NotFound, NotServed
-from controller.northbound.asking import Context
+from controller.domain.refusals import NotFound
+from controller.domain.snapshot import Freeze
+from controller.northbound.asking import Context, caller_of, changed
 from controller.northbound.listing import Fields, either, page_of, truth
+from controller.northbound.route_search import RouteSearch
 from controller.northbound.views import Views, alarm_name
 from controller.ports.clock import Clock
 from controller.service.desk import Desk
+from controller.service.maintenance_desk import Leaving
 from controller.service.published import Published
-from controller.wire.northbound_key_relay import STATE
+from controller.service.requests import Drain, SetFreeze
+from controller.service.what_if import Failure
+from controller.wire.northbound_key_relay import STATE, move_to_pb
 from controller.wire.northbound_values import Mistakes, duration_ms, timestamp_ms
 from qinet.northbound.v1 import operations_service_pb2 as pb
 from qinet.northbound.v1 import operations_service_pb2_grpc as rpc
 from qinet.types.v1 import types_pb2
 
-_SERVICE: Final = "qinet.northbound.v1.OperationsService"
+_MOST_FAILED: Final = 256
 _DEFAULT_INTERVAL_NS: Final = 10**9
 _INTERVAL_NS: Final = (10**8, 3600 * 10**9)
 
@@ -46,8 +51,9 @@ class ControllerFacts:
 class OperationsService(rpc.OperationsServiceServicer):
     """Alarms, agents, status, measurements. Refusals are raised; the guard makes statuses of them."""
 
-    def __init__(self, desk: Desk, views: Views, clock: Clock, facts: ControllerFacts) -> None:
+    def __init__(self, desk: Desk, views: Views, search: RouteSearch, clock: Clock, facts: ControllerFacts) -> None:
         self._desk = desk
+        self._search = search
         self._views = views
         self._clock = clock
         self._facts = facts
@@ -96,7 +102,7 @@ class OperationsService(rpc.OperationsServiceServicer):
         """Tell who leads, and how far it is."""
         published = self._desk.published
         snapshot = published.snapshot
-        return pb.GetClusterStatusResponse(
+        told = pb.GetClusterStatusResponse(
             controller=self._facts.name,
             leader=True,
             leader_address=self._facts.address,
@@ -110,6 +116,9 @@ class OperationsService(rpc.OperationsServiceServicer):
             agents_connected=len(snapshot.connected),
             nodes=len(snapshot.nodes),
         )
+        if snapshot.frozen is not None:
+            told.frozen.CopyFrom(_frozen(snapshot.frozen))
+        return told
 
     async def StreamMeasurements(
         self, request: pb.StreamMeasurementsRequest, context: Context
@@ -157,16 +166,57 @@ class OperationsService(rpc.OperationsServiceServicer):
         return told
 
     async def Drain(self, request: pb.DrainRequest, context: Context) -> pb.DrainResponse:
-        """Not served."""
-        raise NotServed(f"{_SERVICE}/Drain")
+        """Put a node or link into maintenance, and move key relays off it."""
+        mistakes = Mistakes()
+        nodes, links = _places([request.name], "name", mistakes)
+        mistakes.settle()
+        collection, key = ("nodes", *nodes) if nodes else ("links", *links)
+        asked = Drain(collection=collection, key=key, caller=caller_of(context))
+        # Told before it is done, on the network of now: the writer moves some in every turn, and waits for nobody.
+        moves = await self._search.drained(self._desk.published, Leaving.of(collection, key))
+        revision = 0 if request.validate_only else (await changed(self._desk, asked)).revision
+        return pb.DrainResponse(moves=[move_to_pb(move) for move in moves], revision=revision)
 
     async def Freeze(self, request: pb.FreezeRequest, context: Context) -> pb.FreezeResponse:
-        """Not served."""
-        raise NotServed(f"{_SERVICE}/Freeze")
+        """Stop or resume automatic moves."""
+        asked = SetFreeze(frozen=request.frozen, reason=request.reason, caller=caller_of(context))
+        result = await changed(self._desk, asked)
+        told = pb.FreezeResponse(revision=result.revision)
+        if isinstance(result.document, Freeze):
+            told.frozen.CopyFrom(_frozen(result.document))
+        return told
 
     async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:
-        """Not served."""
-        raise NotServed(f"{_SERVICE}/WhatIf")
+        """Tell what would become of key relays if something failed."""
+        mistakes = Mistakes()
+        if not request.failed:
+            mistakes.add("failed", "is required: what fails, as nodes/{node} or links/{link}")
+        elif len(request.failed) > _MOST_FAILED:
+            mistakes.add("failed", f"names {len(request.failed)}; at most {_MOST_FAILED} are taken")
+        nodes, links = _places(request.failed[:_MOST_FAILED], "failed", mistakes)
+        mistakes.settle()
+        published = self._desk.published
+        moves = await self._search.failed(published, Failure(nodes=nodes, links=links))
+        return pb.WhatIfResponse(moves=[move_to_pb(move) for move in moves], revision=published.snapshot.revision)
+
+
+def _places(names: Iterable[str], field: str, mistakes: Mistakes) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the ids of nodes and of links that are named, each in either form."""
+    nodes: set[str] = set()
+    links: set[str] = set()
+    for name in names:
+        if name.startswith("links/"):
+            links.add(mistakes.id("links", name, field))
+        elif name.startswith("nodes/"):
+            nodes.add(mistakes.id("nodes", name, field))
+        else:
+            shown = f"{name[:80]!r} is neither" if name else "is required:"
+            mistakes.add(field, f"{shown} nodes/{{node}} nor links/{{link}}" if name else f"{shown} nodes/… or links/…")
+    return frozenset(nodes - {""}), frozenset(links - {""})
+
+
+def _frozen(freeze: Freeze) -> pb.Frozen:
+    return pb.Frozen(reason=freeze.reason, by=freeze.by, since=timestamp_ms(freeze.since_ms))
 
 
 _ALARM_FIELDS: Fields[Alarm] = {

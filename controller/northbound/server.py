@@ -22,6 +22,7 @@ from controller.northbound.operations import ControllerFacts, OperationsService
 from controller.northbound.route_search import RouteSearch
 from controller.northbound.topology import TopologyService
 from controller.northbound.views import Views
+from controller.observability.metrics import Metrics
 from controller.ports.clock import Clock
 from controller.ports.observations import Observations
 from controller.service.desk import Desk
@@ -84,10 +85,11 @@ class NorthboundServer:
         clock: Clock,
         facts: ControllerFacts,
         settings: NorthboundSettings,
+        metrics: Metrics | None = None,
     ) -> None:
         self._address = settings.address
         self._credentials = grpc_server_credentials(tls)
-        self._search = RouteSearch()
+        self._search = RouteSearch(metrics)
         self._health = HealthServicer()
         self.guard = GuardInterceptor(settings.limits)
         self._server = grpc.aio.server(
@@ -114,7 +116,7 @@ class NorthboundServer:
         application_service_pb2_grpc.add_ApplicationServiceServicer_to_server(
             ApplicationService(desk, views, heartbeat_s=beat), self._server
         )
-        self._operations = OperationsService(desk, views, clock, facts)
+        self._operations = OperationsService(desk, views, self._search, clock, facts)
         operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(self._operations, self._server)
         entanglement_service_pb2_grpc.add_EntanglementServiceServicer_to_server(EntanglementService(), self._server)
         add_HealthServicer_to_server(self._health, self._server)

@@ -7,6 +7,7 @@ from controller.domain.application import Application, Sae
 from controller.domain.key_relay import KeyRelay, RelayState
 from controller.domain.link import Link, LinkStatus
 from controller.domain.node import Node
+from controller.domain.snapshot import Snapshot
 from controller.northbound.measurements import Measurements
 from controller.ports.clock import Clock
 from controller.ports.observations import Observations
@@ -72,6 +73,7 @@ class Views:
             unconfirmed=published.unconfirmed.get(relay.name, ()),
             status=self.relay_status(published, relay),
             ends=self.measurements.relay(relay),
+            backup_ready=backup_ready(snapshot, relay),
         )
 
     def application(self, published: Published, application: Application) -> application_pb2.Application:
@@ -137,6 +139,16 @@ class Views:
 def alarm_name(alarm: Alarm) -> str:
     """Return the name of an alarm: the same for the same key."""
     return f"alarms/{hashlib.sha256(chr(0).join(alarm.key).encode()).hexdigest()[:16]}"
+
+
+def backup_ready(snapshot: Snapshot, relay: KeyRelay) -> bool:
+    """Tell whether the backup of a relay could take over now."""
+    return (
+        relay.backup is not None
+        and relay.backup_installed
+        and all(snapshot.condition(link).generating for link in relay.backup.links())
+        and relay.backup.nodes() <= snapshot.connected
+    )
 
 
 def relays_of(published: Published, application: Application) -> list[str]:

@@ -2,29 +2,40 @@
 
 import math
 from dataclasses import replace
+from typing import Final
 
 from controller.domain.application import Application
-from controller.domain.key_relay import Demand, KeyRelay, Protection, RelayState
-from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition, Refusal
-from controller.domain.route import Route
+from controller.domain.key_relay import Demand, KeyRelay, RelayState
+from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.snapshot import Snapshot
-from controller.routing.disjoint import find_routes
 from controller.routing.graph import graph_of
-from controller.service.lifecycle import blocked, routed
+from controller.service.deployment import deployed, find_deployment
+from controller.service.lifecycle import blocked
+
+DISABLED: Final = "disabled by"
+"""Why a relay that is not wanted now has no route."""
 
 
 def create_relay(
-    snapshot: Snapshot, wanted: KeyRelay, *, version: int, caller: str, now_ms: int, wall_ms: int
+    snapshot: Snapshot,
+    wanted: KeyRelay,
+    *,
+    version: int,
+    caller: str,
+    now_ms: int,
+    wall_ms: int,
+    named: bool = True,
 ) -> KeyRelay:
     """Return the relay as it begins: routed, or BLOCKED where that is accepted.
 
-    `version` is the route version to give; `now_ms` is service time, `wall_ms` milliseconds since 1970.
+    `version` is the route version to give; `now_ms` is service time, `wall_ms` milliseconds since 1970; `named` tells
+    whether the client chose the name, so that messages may say it.
 
     Raises:
         AlreadyExists: A relay of that name exists, or is still being removed.
         NotFound: A node, link or application that it names does not exist.
-        NotServed: It asks for what comes with a later version.
-        Precondition: NO_ROUTE, NO_CAPACITY or NO_DISJOINT_ROUTES, and `accept_blocked` is not set.
+        Precondition: NO_ROUTE, NO_CAPACITY or NO_DISJOINT_ROUTES, and `accept_blocked` is not set; APPLICATION_TAKEN.
+        TooHard: The search is out of steps.
     """
     known = snapshot.relays.get(wanted.name)
     if known is not None:
@@ -34,9 +45,7 @@ def create_relay(
         )
     check_names(snapshot, wanted.demand)
     for application in wanted.applications:
-        _check_application(snapshot, wanted, application)
-    if wanted.demand.protection not in (Protection.UNPROTECTED, Protection.RESTORE):
-        raise NotServed(f"protection {wanted.demand.protection.value}")
+        check_application(snapshot, wanted, application, named=named)
     relay = KeyRelay(
         name=wanted.name,
         demand=wanted.demand,
@@ -48,49 +57,43 @@ def create_relay(
         expires_at_ms=None if wanted.demand.lifetime_s is None else now_ms + 1000 * wanted.demand.lifetime_s,
     )
     if not relay.admin_enabled:
-        return blocked(relay, "disabled by the operator")
+        return blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}")
     try:
-        routes = served_routes(snapshot, relay.demand)
-    except NotServed:
-        raise
+        place = find_deployment(graph_of(snapshot), relay)
     except Refusal as refusal:
-        # A relay of several shares is not kept waiting for routes that could not be used.
-        if not relay.accept_blocked or relay.demand.shares > 1:
+        if not relay.accept_blocked:
             raise
         return blocked(relay, str(refusal))
-    return replace(routed(relay, routes, version=version, now_ms=now_ms, because="created"), state=RelayState.PENDING)
+    created = deployed(relay, place, version=version, now_ms=now_ms, because="created")
+    return replace(created, state=RelayState.PENDING)
 
 
-def served_routes(snapshot: Snapshot, demand: Demand) -> tuple[Route, ...]:
-    """Return the routes for a demand, one per share.
-
-    Raises:
-        Precondition: There are none; names the bottleneck.
-        NotServed: There are, but for several shares.
-    """
-    routes = find_routes(graph_of(snapshot), demand)
-    if len(routes) > 1:
-        raise NotServed(f"relaying over {len(routes)} shares (disjoint routes exist)")
-    return routes
-
-
-def check_names(snapshot: Snapshot, demand: Demand) -> None:
-    """Check that every node and link that a demand names exists.
+def check_names(snapshot: Snapshot, demand: Demand, *, known: Demand | None = None) -> None:
+    """Check that every node and link that a demand names exists; what it named before, as `known`, may be gone.
 
     Raises:
         NotFound: Some do not; names all of them.
     """
     nodes = (demand.source, demand.target, *sorted(demand.avoid_nodes | demand.pass_nodes))
     links = sorted(demand.avoid_links | demand.pass_links)
+    before_nodes = known.avoid_nodes | known.pass_nodes if known else frozenset()
+    before_links = known.avoid_links | known.pass_links if known else frozenset()
     unknown = [
-        *(f"nodes/{node}" for node in nodes if node not in snapshot.nodes),
-        *(f"links/{link}" for link in links if link not in snapshot.links),
+        *(f"nodes/{node}" for node in nodes if node not in snapshot.nodes and node not in before_nodes),
+        *(f"links/{link}" for link in links if link not in snapshot.links and link not in before_links),
     ]
     if unknown:
         raise NotFound(*dict.fromkeys(unknown))
 
 
-def _check_application(snapshot: Snapshot, wanted: KeyRelay, application: str) -> None:
+def check_application(snapshot: Snapshot, wanted: KeyRelay, application: str, *, named: bool = True) -> None:
+    """Check that a relay may serve an application.
+
+    Raises:
+        NotFound: There is no such application.
+        Precondition: APPLICATION_TAKEN: another relay serves it between these nodes.
+        InvalidValue: It has no SAE at an end of the relay.
+    """
     name = f"applications/{application}"
     known: Application | None = snapshot.applications.get(application)
     if known is None:
@@ -103,10 +106,11 @@ def _check_application(snapshot: Snapshot, wanted: KeyRelay, application: str) -
             raise Precondition(
                 "APPLICATION_TAKEN", f"{name} is served by {user} between these nodes already", {"used_by": user}
             )
-    for end in sorted(ends - {snapshot.saes[sae].node for sae in known.saes}):
-        raise InvalidValue(
-            f"keyRelays/{wanted.name}", ("applications", f"no SAE of {name} is at nodes/{end}, an end of the relay")
-        )
+    missing = sorted(f"nodes/{end}" for end in ends - {snapshot.saes[sae].node for sae in known.saes})
+    if missing:
+        where = f"keyRelays/{wanted.name}" if named else ""
+        ends_told = f"{' and '.join(missing)}, which the relay ends at"
+        raise InvalidValue(where, ("key_relay.applications", f"no SAE of {name} is at {ends_told}"))
 
 
 def check_etag(resource: str, given: str, current: str) -> None:

@@ -1,5 +1,6 @@
 """Decides an operator's request: finds its desk, and keeps request ids and etags."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +11,30 @@ from controller.domain.link import Link
 from controller.domain.node import Node
 from controller.domain.refusals import AlreadyExists, NotFound, Precondition
 from controller.domain.snapshot import NO_CHANGES, Changes, RequestRecord, Snapshot, document_key, put
-from controller.service.application_desk import add_sae, create_application, delete_application, delete_sae
+from controller.service.application_desk import (
+    add_sae,
+    create_application,
+    delete_application,
+    delete_sae,
+    update_application,
+)
 from controller.service.lifecycle import removed
+from controller.service.maintenance_desk import drain, drained, set_freeze
 from controller.service.relay_desk import check_etag, create_relay
-from controller.service.requests import ApplyTopology, Create, Delete, Request, Result, UpdateAdministration
+from controller.service.relay_update import redeploy_relay, update_relay
+from controller.service.requests import (
+    ApplyTopology,
+    Create,
+    Delete,
+    Drain,
+    RedeployRelay,
+    Request,
+    Result,
+    SetFreeze,
+    UpdateAdministration,
+    UpdateApplication,
+    UpdateRelay,
+)
 from controller.service.topology_desk import (
     apply_topology,
     create_link,
@@ -58,9 +79,29 @@ def decide(snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, v
         case UpdateAdministration(collection=collection, key=key):
             _check_current_etag(snapshot, collection, key, request.etag)
             changes = update_administration(snapshot, request)
-            return _answer(changes, changes.folded[collection, key])
+            document = changes.folded[collection, key]
+            if not document.maintenance:
+                changes += drained(snapshot, resource_name(collection, key))
+            return _answer(changes, document)
+        case UpdateRelay(relay=name):
+            relay = update_relay(snapshot, request, version=version, now_ms=now_ms)
+            return _answer(NO_CHANGES if relay == snapshot.relays[name] else put(relay), relay)
+        case RedeployRelay():
+            relay = redeploy_relay(snapshot, request, version=version, now_ms=now_ms)
+            return _answer(put(relay), relay)
+        case UpdateApplication(application=name):
+            changes = update_application(snapshot, request)
+            return _answer(changes, changes.folded.get(("applications", name), snapshot.applications.get(name)))
+        case Drain(collection=collection, key=key):
+            changes = drain(snapshot, request, wall_ms=wall_ms)
+            return _answer(changes, changes.folded.get((collection, key), getattr(snapshot, collection)[key]))
+        case SetFreeze():
+            changes = set_freeze(snapshot, request, wall_ms=wall_ms)
+            return _answer(changes, changes.folded.get(("freezes", ""), snapshot.frozen))
         case ApplyTopology():
             changes, actions = apply_topology(snapshot, request)
+            made = [name for name, action in actions if action == "create"]
+            changes += _bygone(snapshot, made)
             return Decision(changes=changes, result=Result(document=None, revision=0, actions=actions))
     raise TypeError(f"no desk for {type(request).__name__}")
 
@@ -87,14 +128,18 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
             changes = create_application(snapshot, document)
         case KeyRelay():
             relay = create_relay(
-                snapshot, document, version=version, caller=request.caller, now_ms=now_ms, wall_ms=wall_ms
+                snapshot,
+                document,
+                version=version,
+                caller=request.caller,
+                now_ms=now_ms,
+                wall_ms=wall_ms,
+                named=request.named,
             )
             changes = put(relay)
     created = changes.folded[collection, document_key(document)]
     resource = resource_name(collection, document_key(document))
-    # What an earlier request created under this name is gone, and its id must not answer with this one.
-    bygone = [record for record in snapshot.requests.values() if record.resource == resource and not record.deleted]
-    changes += put(*(replace(record, deleted=True) for record in bygone))
+    changes += _bygone(snapshot, [resource])
     if request.request_id:
         changes += put(
             RequestRecord(
@@ -106,6 +151,16 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
             )
         )
     return _answer(changes, created)
+
+
+def _bygone(snapshot: Snapshot, created: Iterable[str]) -> Changes:
+    """Return the changes that say of earlier requests that what they created under these names is gone.
+
+    Their ids must not answer with what bears the names now.
+    """
+    names = set(created)
+    bygone = (record for record in snapshot.requests.values() if record.resource in names and not record.deleted)
+    return put(*(replace(record, deleted=True) for record in bygone)) if names else NO_CHANGES
 
 
 def _repeated(snapshot: Snapshot, request: Create, now_ms: int) -> Decision | None:

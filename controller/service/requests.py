@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from controller.domain.application import Application, Sae
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import Link
 from controller.domain.node import Node
+from controller.domain.prediction import PredictedMove
 from controller.domain.snapshot import Document
 
 
@@ -31,10 +33,14 @@ class Request:
 class Create(Request):
     """Create a node, link, application, SAE entry or key relay.
 
-    Of a KeyRelay only what clients set counts: name, application, demand, admin_enabled, accept_blocked.
+    Of a KeyRelay only what clients set counts: name, applications, demand, admin_enabled, accept_blocked.
+
+    Attributes:
+        named: Whether the client chose the id; messages are silent about one that it never saw.
     """
 
     document: Node | Link | Application | Sae | KeyRelay
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,80 @@ class UpdateAdministration(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRelay(Request):
+    """Change a key relay in place.
+
+    Attributes:
+        relay: Its id.
+        demand: New values by field of Demand; never source and target.
+        applications, admin_enabled, accept_blocked: New values; None leaves them.
+        etag: "" for any; else it must be the document's.
+    """
+
+    relay: str
+    demand: Mapping[str, Any] = field(default_factory=dict)
+    applications: tuple[str, ...] | None = None
+    admin_enabled: bool | None = None
+    accept_blocked: bool | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedeployRelay(Request):
+    """Compute a relay's routes anew, and move it there whoever moves it otherwise.
+
+    Attributes:
+        relay: Its id.
+        etag: "" for any; else it must be the document's.
+    """
+
+    relay: str
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateApplication(Request):
+    """Change an application in place.
+
+    Attributes:
+        application: Its id.
+        qos: New values by field of Qos.
+        key_size_bit, client_saes: New values; None leaves them.
+        etag: "" for any; else it must be the document's.
+    """
+
+    application: str
+    qos: Mapping[str, int] = field(default_factory=dict)
+    key_size_bit: int | None = None
+    client_saes: tuple[str, ...] | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain(Request):
+    """Put a node or link into maintenance, and have its key relays moved off it, some in every turn.
+
+    Attributes:
+        collection, key: nodes or links, and its id.
+    """
+
+    collection: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFreeze(Request):
+    """Stop or resume automatic moves; `reason` is for a person, and needed to stop them."""
+
+    frozen: bool
+    reason: str = ""
+
+
+CHANGES_IN_PLACE: Final = (UpdateRelay, RedeployRelay, UpdateApplication, Drain, SetFreeze)
+"""Requests whose answer has revision 0 where everything is as wanted already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyTopology(Request):
     """Make nodes and links what is given, as a difference: others are deleted, administrative states stay."""
 
@@ -80,8 +160,10 @@ class Result:
         document: The resource as it is (or, deleted, last was); None for ApplyTopology.
         revision: At which it is so; for validate_only, the one it was decided on.
         actions: For ApplyTopology: (resource name, "create" | "update" | "delete"), sorted.
+        displaced: What becomes of relays that make room for one that was created.
     """
 
     document: Document | None
     revision: int
     actions: tuple[tuple[str, str], ...] = ()
+    displaced: tuple[PredictedMove, ...] = ()

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from controller.domain.application import Application, Qos, Sae
@@ -12,7 +13,7 @@ from controller.wire.northbound_values import Mistakes, ceil_to, duration_ms, ne
 from qinet.northbound.v1 import application_pb2 as pb
 
 _DEFAULT_KEY_SIZE_BIT: Final = 256
-_MAX_CLIENTS: Final = 1024
+_MAX_CLIENTS: Final = 32
 
 
 def application_from_pb(application_id: str, application: pb.Application, *, field: str = "application") -> Application:
@@ -28,16 +29,11 @@ def application_from_pb(application_id: str, application: pb.Application, *, fie
     """
     mistakes = Mistakes(f"applications/{application_id}")
     server = mistakes.id("saes", application.server_sae, f"{field}.server_sae")
-    if len(application.client_saes) > _MAX_CLIENTS:
-        mistakes.add(f"{field}.client_saes", f"names {len(application.client_saes)}; at most {_MAX_CLIENTS} are taken")
-    clients = tuple(
-        mistakes.id("saes", client, f"{field}.client_saes[{index}]")
-        for index, client in enumerate(application.client_saes[:_MAX_CLIENTS])
-    )
+    clients = _clients(application, field, mistakes)
     qos = Qos()
     if application.HasField("qos"):
         with mistakes.under(field):
-            qos = _qos(application.qos, f"{field}.qos", mistakes)
+            qos = Qos(**_qos(application.qos, f"{field}.qos", mistakes))
     built = None
     if server and all(clients):
         with mistakes.under(field):
@@ -51,16 +47,62 @@ def application_from_pb(application_id: str, application: pb.Application, *, fie
     return mistakes.built(built)
 
 
-def _qos(qos: pb.Qos, field: str, mistakes: Mistakes) -> Qos:
+_FIGURES: Final = ("max_bandwidth_bit_per_s", "min_bandwidth_bit_per_s", "jitter_ms", "priority")
+
+
+def _qos(qos: pb.Qos, field: str, mistakes: Mistakes) -> dict[str, int]:
+    """Return what is asked of keys, by field of Qos."""
     ttl_s = Qos().ttl_s
     if qos.HasField("ttl"):
         ttl_s = ceil_to(mistakes.duration_ns(qos.ttl, f"{field}.ttl"), 10**9)
-    return Qos(
-        max_bandwidth_bit_per_s=qos.max_bandwidth_bit_per_s,
-        min_bandwidth_bit_per_s=qos.min_bandwidth_bit_per_s,
-        jitter_ms=qos.jitter_ms,
-        ttl_s=ttl_s,
-        priority=qos.priority,
+    return {**{name: int(getattr(qos, name)) for name in _FIGURES}, "ttl_s": ttl_s}
+
+
+_QOS_PATHS: Final = {**{f"qos.{name}": name for name in _FIGURES}, "qos.ttl": "ttl_s"}
+UPDATABLE: Final = ("qos", *_QOS_PATHS, "key_size_bit", "client_saes")
+"""What an update mask may name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationChange:
+    """What a client wants changed of an application; what it does not name is None, or absent."""
+
+    qos: dict[str, int]
+    key_size_bit: int | None = None
+    client_saes: tuple[str, ...] | None = None
+
+
+def change_from_pb(
+    application: pb.Application, paths: Iterable[str], mistakes: Mistakes, *, field: str = "application"
+) -> ApplicationChange:
+    """Return what an update mask changes: a field that it names and that is not set gets its default.
+
+    Raises:
+        InvalidValue: With every mistake.
+    """
+    named = list(dict.fromkeys(paths))
+    for path in named:
+        if path not in UPDATABLE:
+            mistakes.add("update_mask", f"{path[:80]!r} cannot be changed; these can: {', '.join(UPDATABLE)}")
+    if not named:
+        mistakes.add("update_mask", f"names nothing to change; these can be: {', '.join(UPDATABLE)}")
+    wanted = set(_QOS_PATHS.values() if "qos" in named else (_QOS_PATHS[path] for path in named if path in _QOS_PATHS))
+    asked = _qos(application.qos, f"{field}.qos", mistakes) if wanted else {}
+    qos = {name: asked[name] for name in sorted(wanted)}
+    clients = None
+    if "client_saes" in named:
+        clients = _clients(application, field, mistakes)
+    mistakes.settle()
+    size = (application.key_size_bit or _DEFAULT_KEY_SIZE_BIT) if "key_size_bit" in named else None
+    return ApplicationChange(qos=qos, key_size_bit=size, client_saes=clients)
+
+
+def _clients(application: pb.Application, field: str, mistakes: Mistakes) -> tuple[str, ...]:
+    if len(application.client_saes) > _MAX_CLIENTS:
+        mistakes.add(f"{field}.client_saes", f"names {len(application.client_saes)}; at most {_MAX_CLIENTS} are served")
+    return tuple(
+        mistakes.id("saes", client, f"{field}.client_saes[{index}]")
+        for index, client in enumerate(application.client_saes[:_MAX_CLIENTS])
     )
 
 

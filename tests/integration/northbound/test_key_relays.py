@@ -106,8 +106,11 @@ async def test_a_stale_etag_deletes_nothing(operator: Client) -> None:
         ({"rate_bit_per_s": 1e6}, grpc.StatusCode.FAILED_PRECONDITION, "NO_CAPACITY"),
         ({"max_hops": 1}, grpc.StatusCode.FAILED_PRECONDITION, "NO_ROUTE"),
         ({"shares": 3}, grpc.StatusCode.FAILED_PRECONDITION, "NO_DISJOINT_ROUTES"),
-        ({"shares": 2}, grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
-        ({"protection": key_relay_pb2.KeyRelay.PROTECTION_ONE_PLUS_ONE}, grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
+        (
+            {"shares": 2, "protection": key_relay_pb2.KeyRelay.PROTECTION_ONE_PLUS_ONE},
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "NO_DISJOINT_ROUTES",
+        ),
     ],
 )
 async def test_a_relay_that_cannot_be_is_refused_with_its_reason(
@@ -124,6 +127,27 @@ async def test_the_bottleneck_of_what_does_not_fit_is_in_the_metadata(operator: 
     facts = reason_of(error).metadata
     assert facts["bottleneck_links"]
     assert float(facts["possible_bit_per_s"]) > 0
+
+
+async def test_shares_protection_and_mode_are_taken_and_told(operator: Client, world: Controller) -> None:
+    wanted: dict[str, Any] = {
+        "shares": 2,
+        "restoration_mode": key_relay_pb2.KeyRelay.RESTORATION_MODE_MANUAL,
+        "wait_to_restore": Duration(seconds=7),
+    }
+    told = (await operator.relays.CreateKeyRelay(asked("k", **wanted))).key_relay
+    assert (told.shares, len(told.routes)) == (2, 2)
+    assert told.restoration_mode == key_relay_pb2.KeyRelay.RESTORATION_MODE_MANUAL
+    assert told.wait_to_restore.seconds == 7
+    double = asked("p", protection=key_relay_pb2.KeyRelay.PROTECTION_ONE_PLUS_ONE, revertive=True)
+    told = (await operator.relays.CreateKeyRelay(double)).key_relay
+    assert (len(told.routes), len(told.backup_routes), told.revertive) == (1, 1, True)
+    assert told.backup_route_version > told.route_version
+    await world.confirm_keys("p")
+    assert (await operator.relays.GetKeyRelay(pb.GetKeyRelayRequest(name="keyRelays/p"))).key_relay.backup_ready
+    await world.cut("l00")
+    after = (await operator.relays.GetKeyRelay(pb.GetKeyRelayRequest(name="keyRelays/p"))).key_relay
+    assert not after.backup_ready
 
 
 async def test_accept_blocked_stores_what_does_not_fit(operator: Client) -> None:
@@ -183,7 +207,8 @@ async def test_a_cut_is_told_to_a_watcher_with_the_new_route(operator: Client, w
     async for told in watching:
         if told.key_relay.state == State.STATE_RESTORING:
             assert [hop.link for hop in told.key_relay.routes[0].hops] == ["links/l03", "links/l02"]
-            assert any(held.releasing for held in told.key_relay.reservations)
+            assert [hop.link for hop in told.key_relay.retiring_routes[0].hops] == ["links/l00", "links/l01"]
+            assert len(told.key_relay.reservations) == 4
             break
 
 
@@ -197,6 +222,9 @@ async def test_routes_are_computed_without_creating(operator: Client, world: Con
 
     two = await operator.relays.ComputeRoutes(pb.ComputeRoutesRequest(key_relay=relay(shares=2)))
     assert len(two.candidates[0].routes) == 2
+    protected = relay(protection=key_relay_pb2.KeyRelay.PROTECTION_ONE_FOR_ONE)
+    (spare,) = (await operator.relays.ComputeRoutes(pb.ComputeRoutesRequest(key_relay=protected))).candidates
+    assert (len(spare.routes), len(spare.reservations)) == (1, 4)
     far = await refused(operator.relays.ComputeRoutes(pb.ComputeRoutesRequest(key_relay=relay(max_hops=1))))
     assert reason_of(far).reason == "NO_ROUTE"
     nowhere = await refused(

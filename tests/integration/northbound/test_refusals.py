@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -42,15 +43,7 @@ SERVICES: list[ServiceDescriptor] = [
     )
 ]
 METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
-UNSERVED = {
-    "UpdateKeyRelay",
-    "RedeployKeyRelay",
-    "GetKeyRelayHistory",
-    "DrainNode",
-    "Freeze",
-    "WhatIf",
-    *(method.name for method in SERVICES[-1].methods),
-}
+UNSERVED = {method.name for method in SERVICES[-1].methods}
 RELAY = key_relay_pb2.KeyRelay(source="nodes/a", target="nodes/b", rate_bit_per_s=1)
 BODIES: dict[str, dict[str, object]] = {
     "CreateNode": {"node_id": "a"},
@@ -62,6 +55,19 @@ BODIES: dict[str, dict[str, object]] = {
     "UpdateLink": {"link": {"name": "links/a"}},
     "CreateKeyRelay": {"key_relay_id": "r", "key_relay": RELAY},
     "ComputeRoutes": {"key_relay": RELAY},
+    "UpdateKeyRelay": {
+        "key_relay": key_relay_pb2.KeyRelay(name="keyRelays/a"),
+        "update_mask": FieldMask(paths=["priority"]),
+    },
+    "RedeployKeyRelay": {"name": "keyRelays/a"},
+    "GetKeyRelayHistory": {"name": "keyRelays/a"},
+    "UpdateApplication": {
+        "application": application_pb2.Application(name="applications/a"),
+        "update_mask": FieldMask(paths=["qos"]),
+    },
+    "Drain": {"name": "nodes/a"},
+    "Freeze": {"frozen": True, "reason": "storm"},
+    "WhatIf": {"failed": ["nodes/a"]},
     "CreateApplication": {
         "application_id": "x",
         "application": application_pb2.Application(server_sae="saes/a", client_saes=["saes/b"]),

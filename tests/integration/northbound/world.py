@@ -77,8 +77,18 @@ class ObedientAgents:
 class Controller:
     """One controller; `client` makes callers of it."""
 
-    def __init__(self, writer: Writer, agents: ObedientAgents, observations: Observations, port: int) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        agents: ObedientAgents,
+        observations: Observations,
+        port: int,
+        party: Party,
+        registry: CollectorRegistry,
+    ) -> None:
         self.writer = writer
+        self.party = party
+        self.registry = registry
         self.desk = writer.desk
         self.observations = observations
         self.port = port
@@ -99,7 +109,7 @@ class Controller:
             )
 
     async def confirm_keys(self, relay: str) -> None:
-        """Have both ends say that a first key was confirmed on the route in force."""
+        """Have both ends say that a first key was confirmed on the route in force, and the others are empty."""
         document = self.desk.published.snapshot.relays[relay]
         for node in (document.demand.source, document.demand.target):
             await self.tell(RelayReport(node=node, relay=relay, route_version=document.route_version, confirmed=True))
@@ -118,6 +128,7 @@ async def controller(
 ) -> AsyncIterator[Controller]:
     """Run a controller on a free port."""
     agents, clock, observations = ObedientAgents(), SystemClock(), Observations()
+    metrics = Metrics(CollectorRegistry())
     deaths: list[BaseException] = []
     running: list[Any] = [Restoration(), RetryBlocked()]
     writer = Writer(
@@ -126,7 +137,7 @@ async def controller(
         encode=entry_to_bytes,
         agents=agents,
         clock=clock,
-        metrics=Metrics(CollectorRegistry()),
+        metrics=metrics,
         loop=asyncio.get_running_loop(),
         on_death=deaths.append,
     )
@@ -138,9 +149,9 @@ async def controller(
         max_message_bytes=max_message_bytes,
         limits=limits or Limits(),
     )
-    async with serving(party, writer.desk, settings, observations) as port:
+    async with serving(party, writer.desk, settings, observations, metrics) as port:
         try:
-            yield Controller(writer, agents, observations, port)
+            yield Controller(writer, agents, observations, port, party, metrics.registry)
         finally:
             await asyncio.to_thread(writer.stop)
     assert not deaths
@@ -148,7 +159,11 @@ async def controller(
 
 @asynccontextmanager
 async def serving(
-    party: Party, desk: Desk, settings: NorthboundSettings, observations: Observations | None = None
+    party: Party,
+    desk: Desk,
+    settings: NorthboundSettings,
+    observations: Observations | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[int]:
     """Serve a desk; yield the port."""
     server = NorthboundServer(
@@ -158,6 +173,7 @@ async def serving(
         clock=SystemClock(),
         facts=ControllerFacts(name="c1", address="c1:7000", version="1.2.3", config_hash="ab12", start_ms=1000),
         settings=settings,
+        metrics=metrics,
     )
     port = await server.start()
     try:

@@ -14,9 +14,10 @@ from controller.domain.link import Basis, Link, LinkEnd, LinkStatus, Provenance
 from controller.domain.node import Capability, Interface, Node, Role, Technology
 from controller.domain.refusals import InvalidValue
 from controller.wire.northbound_application import application_from_pb, application_to_pb, sae_from_pb, sae_to_pb
-from controller.wire.northbound_key_relay import relay_from_pb, relay_to_pb, virtual_status
+from controller.wire.northbound_key_relay import relay_to_pb, virtual_status
 from controller.wire.northbound_link import link_from_pb, link_to_pb
 from controller.wire.northbound_node import node_from_pb, node_to_pb
+from controller.wire.northbound_relay_wishes import relay_from_pb
 from controller.wire.northbound_values import body_sha256, key_rate_millibit, millibit
 from qinet.northbound.v1 import application_pb2, key_relay_pb2, key_relay_service_pb2, link_pb2, node_pb2
 

@@ -1,0 +1,58 @@
+"""Which drains are under way, and which key relays each still has to try: some in every turn of the writer."""
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Final
+
+from controller.domain.alarm import CONTROLLER, Alarm
+from controller.domain.key_relay import KeyRelay
+from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete
+from controller.service.maintenance_desk import DRAINING, Leaving, to_drain
+
+RELAYS_A_STEP: Final = 4
+"""Relays that are tried in one step: each costs one search for routes, and a turn of the writer has 10 ms."""
+
+
+class Drains:
+    """Derived from the alarms, which are stored: whoever leads after a crash tries all that is still there again."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._left: dict[str, deque[str] | None] = {}
+        for key in sorted(snapshot.alarms):
+            self.written(key, snapshot.alarms[key])
+
+    @property
+    def under_way(self) -> bool:
+        """Tell whether there is something to do."""
+        return bool(self._left)
+
+    def written(self, key: tuple[str, str, str], alarm: Alarm | None) -> None:
+        """Take in that an alarm was raised anew, or cleared."""
+        node, resource, kind = key
+        if (node, kind) != (CONTROLLER, DRAINING):
+            return
+        if alarm is None:
+            self._left.pop(resource, None)
+        else:
+            self._left[resource] = None
+
+    def step(self, snapshot: Snapshot, move: Callable[[KeyRelay, Leaving], Any]) -> Changes:
+        """Hand over the next few relays, most important first; return what ends the drain when there are no more.
+
+        `move` decides on one relay, and what it decides counts for the next.
+        """
+        resource = next(iter(self._left), None)
+        if resource is None:
+            return NO_CHANGES
+        collection, _, key = resource.partition("/")
+        what = Leaving.of(collection, key)
+        names = self._left[resource]
+        if names is None:
+            names = self._left[resource] = deque(relay.name for relay in to_drain(snapshot, what))
+        for name in list(islice(names, RELAYS_A_STEP)):
+            names.popleft()
+            relay = snapshot.relays.get(name)
+            if relay is not None:
+                move(relay, what)
+        return NO_CHANGES if names else delete("alarms", (CONTROLLER, resource, DRAINING))
