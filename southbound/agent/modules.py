@@ -3,16 +3,29 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, cast
 
 from controller.domain.entries import LinkEntry
 from southbound.agent.alarms import LINK_DOWN, Alarms
 from southbound.agent.clock import Clock
-from southbound.agent.drivers.module import ChannelDown, ChannelUp, Module, ModuleBlock
-from southbound.agent.key_room import KeyRoom
-from southbound.agent.keyplane.events import BlockFinished
+from southbound.agent.drivers.module import (
+    ChannelDown,
+    ChannelUp,
+    Fault,
+    Module,
+    ModuleBlock,
+    ModuleEvent,
+    ModuleFault,
+    ModuleSound,
+    PairedModule,
+)
+from southbound.agent.far_end import FarModule
+from southbound.agent.key_room import KeyRoom, RoomClosed
+from southbound.agent.keyplane.events import BlockFinished, Event, PeerDown, PeerUp, Received
+from southbound.agent.keyplane.messages import ModuleKeys
 from southbound.agent.reports import LinkState
 from southbound.agent.storage import PutValue
 
@@ -31,6 +44,7 @@ _COUNTER: Final = "block/"
 class _Running:
     entry: LinkEntry
     task: "asyncio.Task[None]"
+    far: FarModule
 
 
 @dataclass(slots=True)
@@ -53,6 +67,7 @@ class Modules:
         clock: Clock,
         values: Mapping[str, str],
         on_change: Callable[[str], None],
+        tell: Callable[[str, ModuleKeys], None],
         spawn: "Callable[[Awaitable[None], str], asyncio.Task[None]]",
     ) -> None:
         """Prepare.
@@ -65,6 +80,7 @@ class Modules:
             clock: For the times of alarms.
             values: What was kept: the number of each link's last block.
             on_change: Called with a link that stopped or began to make key.
+            tell: Sends a word to the modules of a neighbour.
             spawn: Runs a task whose failure is the agent's.
         """
         self._node = node
@@ -72,7 +88,10 @@ class Modules:
         self._alarms = alarms
         self._clock = clock
         self._on_change = on_change
+        self._tell = tell
         self._spawn = spawn
+        self._streams: dict[str, int] = {}
+        self._streams_ever = 0
         self._running: dict[str, _Running] = {}
         self._own: dict[str, _Own] = {}
         self._find_module = find_module
@@ -85,14 +104,43 @@ class Modules:
 
     def configure(self, entries: Mapping[str, LinkEntry]) -> None:
         """Run the modules of these links, as far as they are enabled, and no others."""
-        for link in [link for link in self._running if not (link in entries and entries[link].enabled)]:
-            self._running.pop(link).task.cancel()
+        for link, running in list(self._running.items()):
+            wanted = entries.get(link)
+            if wanted is None or not wanted.enabled or wanted.neighbour != running.far.neighbour:
+                self._running.pop(link).task.cancel()
         for link, entry in entries.items():
             if link in self._running:
                 self._running[link].entry = entry
             elif entry.enabled and self._has_module(link):
-                task = self._spawn(self._run(link), f"module-{link}")
-                self._running[link] = _Running(entry, task)
+                far = FarModule(
+                    self._node,
+                    entry.neighbour,
+                    stream=self._streams.get(entry.neighbour, 0),
+                    stored_bit=partial(self._stored_bit, link),
+                    send=self._tell,
+                )
+                task = self._spawn(self._run(link, far), f"module-{link}")
+                self._running[link] = _Running(entry, task, far)
+
+    def from_peer(self, event: Event) -> bool:
+        """Take what comes of a neighbour; tell whether it was for a module, and so is not for the key plane."""
+        match event:
+            case Received(node=node, message=ModuleKeys() as word):
+                running = self._running.get(word.link)
+                if running is not None and running.entry.neighbour == node:
+                    running.far.hear(word)
+                return True
+            case PeerUp(node=node):
+                self._streams_ever += 1
+                self._streams[node] = self._streams_ever
+            case PeerDown(node=node):
+                self._streams.pop(node, None)
+            case _:
+                return False
+        for running in self._running.values():
+            if running.entry.neighbour == node:
+                running.far.streams(self._streams.get(node, 0))
+        return False
 
     def _has_module(self, link: str) -> bool:
         if link not in self._own:
@@ -110,37 +158,68 @@ class Modules:
         """Return what runs."""
         return [running.task for running in self._running.values()]
 
-    async def _run(self, link: str) -> None:
+    async def _run(self, link: str, far: FarModule) -> None:
         own = self._own[link]
         driver = type(own.module).__name__
         log.info("module starts node=%s link=%s driver=%s after_block=%s", self._node, link, driver, own.after_block)
+        if isinstance(own.module, PairedModule):
+            own.module.meet(far)
+        if own.state.channel_down:
+            # Disabled while it was down: it says anew how it is.
+            self._note(link, own, ChannelUp())
+            self._on_change(link)
+        self._clear_faults(f"links/{link}")
         # Every driver is an async generator; closing it at once lets it go of what it watches.
-        async with aclosing(cast("Any", own.module.events(own.after_block))) as events:
-            async for event in events:
-                down = own.state.down_reason
-                match event:
-                    case ModuleBlock():
+        # A room that is closed takes no more blocks: the agent ends.
+        with suppress(RoomClosed):
+            async with aclosing(cast("Any", own.module.events(own.after_block))) as events:
+                async for event in events:
+                    down = own.state.down_reason
+                    if isinstance(event, ModuleBlock):
                         await self._take(link, own, event)
-                    case ChannelDown(reason=reason):
-                        own.state.channel_down = reason
-                        self._alarms.raised(f"links/{link}", LINK_DOWN, reason, self._clock.wall_ms())
-                        log.warning("link down node=%s link=%s reason=%s", self._node, link, reason)
-                    case ChannelUp():
-                        own.state.channel_down = ""
-                        self._alarms.cleared(f"links/{link}", LINK_DOWN)
-                        log.info("link up node=%s link=%s", self._node, link)
-                if bool(own.state.down_reason) is not bool(down):
-                    self._on_change(link)
+                    else:
+                        self._note(link, own, event)
+                    if bool(own.state.down_reason) is not bool(down):
+                        self._on_change(link)
+
+    def _note(self, link: str, own: _Own, event: ModuleEvent) -> None:
+        place = f"links/{link}"
+        match event:
+            case ChannelDown(reason=reason):
+                own.state.channel_down = reason
+                self._alarms.raised(place, LINK_DOWN, reason, self._clock.wall_ms())
+                log.warning("link down node=%s link=%s reason=%s", self._node, link, reason)
+            case ChannelUp():
+                own.state.channel_down = ""
+                self._alarms.cleared(place, LINK_DOWN)
+                log.info("link up node=%s link=%s", self._node, link)
+            case ModuleFault(kind=kind, reason=reason):
+                self._clear_faults(place, but=kind)
+                self._alarms.raised(place, kind, reason, self._clock.wall_ms())
+                log.warning("module fault node=%s link=%s kind=%s reason=%s", self._node, link, kind, reason)
+            case ModuleSound():
+                self._clear_faults(place)
+                log.info("module serves again node=%s link=%s", self._node, link)
+
+    def _clear_faults(self, place: str, *, but: Fault | None = None) -> None:
+        for kind in Fault:
+            if kind is not but:
+                self._alarms.cleared(place, kind)
 
     async def _take(self, link: str, own: _Own, block: ModuleBlock) -> None:
         own.state.take(block, self._running[link].entry.qber_limit)
-        key = block.key
-        if not block.history and not has_room(self._stored_bit(link), 8 * len(key)):
+        key, paired = block.key, isinstance(own.module, PairedModule)
+        if (paired or not block.history) and not has_room(self._stored_bit(link), 8 * len(key)):
             key = b""
         event = BlockFinished(now_s=0.0, link=link, block=block.block, key=key, measured=block.qber)
         # The number is kept together with what the plane makes of the block: it is never handed over again.
-        await self._room.post(event, writes=(PutValue(_COUNTER + link, str(block.block)),))
+        writes = (PutValue(_COUNTER + link, str(block.block)),)
         own.after_block = block.block
+        if paired:
+            # Its other end is told of it next.
+            await self._room.settle(event, writes=writes)
+        else:
+            await self._room.post(event, writes=writes)
 
     def _stored_bit(self, link: str) -> int:
         return next((one.stored_bit for one in self._room.figures().links if one.link == link), 0)

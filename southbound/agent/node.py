@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Final
 from controller.domain.link import Link
 from controller.domain.node import Node
 from controller.domain.snapshot import ElectionId
-from controller.identity.credentials import Tls, https_server_context
+from controller.identity.credentials import AnyTls, https_server_context
 from controller.wire.southbound import capability_to_pb, election_to_pb, interface_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent import configuration as rules
@@ -27,6 +28,7 @@ from southbound.agent.keyplane.events import (
     Answer,
     ClearAlarm,
     Configure,
+    Event,
     Figures,
     GetKeys,
     GetKeysById,
@@ -37,9 +39,9 @@ from southbound.agent.keyplane.plane import KeyPlane
 from southbound.agent.listening import ListenRefused, require_free, why_not
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
-from southbound.agent.peers import Peers
+from southbound.agent.peers import Peers, PeerStream
 from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_reports
-from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write
+from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write, refused
 from southbound.agent.uplink import ControllerAddress, Uplink
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class AgentPlan:
     node: Node
     links: Sequence[Link]
     find_module: Callable[[str], Module | None]
-    tls: Tls
+    tls: AnyTls
     controllers: Sequence[ControllerAddress]
     state_dir: Path
     peer_listen: tuple[str, int] = ("127.0.0.1", 0)
@@ -105,7 +107,7 @@ class Agent:
         self._room = KeyRoom(KeyPlane(self._name), storage, self._service_time, self._on_plane)
         self.desk = NodeDesk(self._room, self._notices, self._tell)
         self._delivery: DeliveryServer | None = None
-        self._peers = Peers(node=self._name, tls=plan.tls, post=self._room.post, on_change=self._on_peers)
+        self._peers = Peers(node=self._name, tls=plan.tls, post=self._from_peer, on_change=self._on_peers)
         self._modules = Modules(
             self._name,
             plan.find_module,
@@ -114,6 +116,7 @@ class Agent:
             clock=plan.clock,
             values=stored.values,
             on_change=self._on_link,
+            tell=self._peers.send,
             spawn=self._spawn,
         )
         self._uplink = Uplink(
@@ -138,10 +141,12 @@ class Agent:
             configuration = rules.restored(kept, int(stored.values.get("version", "0")), plan.node.name)
             agent = cls(plan, storage, configuration)
             await agent._begin()
-        except BaseException:
+        except BaseException as problem:
             if agent is not None:
                 await agent.crash()
             await storage.close()
+            if isinstance(problem, sqlite3.Error):
+                raise refused(plan.state_dir, problem) from None
             raise
         return agent
 
@@ -161,6 +166,7 @@ class Agent:
         """Stop in good order: requests in flight end, counters are kept. Safe to repeat."""
         if self._ended:
             return
+        await self._uplink.farewell()
         if self._delivery is not None:
             await self._delivery.stop()
         await self._end(keep_totals=not self.failed.is_set())
@@ -281,7 +287,7 @@ class Agent:
         self._spawn(self._uplink.run(), "uplink")
         self._spawn(self._end_orphans(), "orphans")
         log.info(
-            "agent runs node=%s peers=%s delivery=%s entries=%d links=%d (simulated modules)",
+            "agent runs node=%s peers=%s delivery=%s entries=%d links=%d",
             self._name,
             self.peer_address,
             self.delivery_address,
@@ -416,6 +422,10 @@ class Agent:
                 notice = pb.Notification(link_down=report) if down else pb.Notification(link_up=report)
                 self._notices.add(("link", link), notice)
         self._tell()
+
+    async def _from_peer(self, event: Event, *, stream: PeerStream | None = None) -> None:
+        if not self._modules.from_peer(event):
+            await self._room.post(event, stream=stream)
 
     def _on_peers(self) -> None:
         self._uplink.nudge(report=True)

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from controller.domain.names import is_label
-from controller.identity.credentials import Tls, grpc_server_credentials, open_aio_channel
+from controller.identity.credentials import AnyTls, grpc_server_credentials, open_aio_channel
 from controller.identity.interceptor import IdentityInterceptor
 from controller.identity.peers import Identity, Kind, peer_identity
 from qinet.peer.v1 import peer_pb2 as pb
@@ -106,7 +106,7 @@ class Peers:
     counts; the older has ended for the key plane before the newer one begins.
     """
 
-    def __init__(self, *, node: str, tls: Tls, post: Post, on_change: Callable[[], None]) -> None:
+    def __init__(self, *, node: str, tls: AnyTls, post: Post, on_change: Callable[[], None]) -> None:
         """Prepare; `on_change` is called when a stream begins or ends."""
         self._node = node
         self._tls = tls
@@ -165,6 +165,11 @@ class Peers:
             return False
         gone_s = self._gone_since_s.get(node)
         return gone_s is not None and time.monotonic() - gone_s > MISSED_HEARTBEATS * HEARTBEAT_S
+
+    def send(self, node: str, message: Message) -> None:
+        """Send a message that is not the key plane's; it is lost where no stream stands."""
+        if (stream := self._streams.get(node)) is not None:
+            stream.send(message)
 
     def connected(self) -> frozenset[str]:
         """Return the nodes that a stream stands to."""

@@ -11,10 +11,12 @@ from controller.domain.link import Establishment, Link
 from controller.domain.node import Node
 from controller.domain.refusals import NotFound
 from controller.identity.peers import Identity, Kind
+from controller.identity.rotation import RotatingTls
 from controller.identity.tls_files import Tls, files_in, load_tls
 from southbound.agent.clock import SystemClock
 from southbound.agent.drivers.module import Module
-from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedLink, SimulatedModule
+from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedLink
+from southbound.agent.module_settings import Gs014Settings, SimulatedSettings, load_module_settings, make_module
 from southbound.agent.node import AgentPlan
 from southbound.agent.uplink import ControllerAddress
 
@@ -113,25 +115,33 @@ def agent_plan(
     delivery_listen: tuple[str, int] = ("127.0.0.1", 0),
     advertised_host: str = "",
     history_s: float = HISTORY_S,
+    config: Path | None = None,
 ) -> AgentPlan:
     """Return what the agent of a node is started with; see `AgentPlan` and `SimulatedModule`.
 
+    `config` is the agent's own configuration file: what it does not name has a simulated module.
+
     Raises:
+        Mistakes: The configuration file cannot be used.
         NotFound: The topology has no such node.
-        TlsRefused: Its certificate cannot be used.
+        TlsRefused: Its certificate, or a file for a module's key source, cannot be used.
     """
     node = network.node(name)
     clock = SystemClock()
+    drivers = {} if config is None else load_module_settings(config, name, network.links_of(name))
+    for settings in drivers.values():
+        if isinstance(settings, Gs014Settings):
+            settings.access.context()  # what is wrong is found now, and not when the first key is fetched
 
     def find_module(link: str) -> Module | None:
-        channel = network.channel(link)
-        return None if channel is None else SimulatedModule(channel, clock, history_s=history_s)
+        settings = drivers.get(link, SimulatedSettings())
+        return make_module(link, settings, clock, channel=network.channel, history_s=history_s)
 
     return AgentPlan(
         node=node,
         links=network.links_of(name),
         find_module=find_module,
-        tls=node_tls(pki, name),
+        tls=RotatingTls(node_tls(pki, name)),
         controllers=controllers,
         state_dir=state_dir,
         peer_listen=peer_listen,

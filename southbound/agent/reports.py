@@ -50,7 +50,7 @@ class LinkState:
         """Take a finished block; one that is history was not measured by this agent."""
         if block.history:
             return
-        refused = block.qber > qber_limit
+        refused = block.qber is not None and block.qber > qber_limit
         secret_bit = 0 if refused else 8 * len(block.key)
         self.meter.add(end_time_ms=block.end_time_ms, duration_ms=block.duration_ms, secret_bit=secret_bit)
         self.qber_high = f"QBER {block.qber:.4f} is above the limit {qber_limit:g}" if refused else ""
@@ -60,8 +60,10 @@ class LinkState:
                 end_time_ms=block.end_time_ms,
                 duration_ms=block.duration_ms,
                 secret_bit=secret_bit,
-                performance_kind=types_pb2.PERFORMANCE_KIND_QBER,
-                performance=block.qber,
+                performance_kind=(
+                    types_pb2.PERFORMANCE_KIND_UNSPECIFIED if block.qber is None else types_pb2.PERFORMANCE_KIND_QBER
+                ),
+                performance=block.qber or 0.0,
             )
         )
 

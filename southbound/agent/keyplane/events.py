@@ -89,14 +89,14 @@ class BlockFinished:
     Attributes:
         block: Its number; rises on a link and never repeats.
         key: The secret bits; empty if the module distilled none.
-        measured: Disturbance of the block in the link's measure.
+        measured: Disturbance of the block in the link's measure; None where its module does not tell.
     """
 
     now_s: float
     link: str
     block: int
     key: bytes = field(repr=False)
-    measured: float
+    measured: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

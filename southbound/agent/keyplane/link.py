@@ -184,7 +184,11 @@ class QkdLink:
         self.measured = event.measured
         subject = f"links/{self.name}"
         early = self._early.pop(event.block, None)
-        if not self.setting.yields_key(event.measured):
+        for passed in sorted(number for number in self._early if number < event.block):
+            # Numbers rise: a block that was passed over never comes.
+            del self._early[passed]
+            box.send(self.neighbour, BlockGone(self.name, passed))
+        if event.measured is not None and not self.setting.yields_key(event.measured):
             box.alarm(
                 AlarmKind.BLOCK_DISTURBED,
                 subject,
@@ -196,6 +200,8 @@ class QkdLink:
             return
         box.effects.append(ClearAlarm(AlarmKind.BLOCK_DISTURBED, subject))
         if 8 * len(event.key) <= COMPARE_BIT:
+            if early is not None:
+                box.send(self.neighbour, BlockGone(self.name, event.block))
             return
         block = pools.add(event.block, event.key, box)
         pools.note_compare(block, box, sent=True)

@@ -221,6 +221,20 @@ class KeyVoided:
     key_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ModuleKeys:
+    """Which keys of an upstream source make a block, or the answer. For the link's modules: the key plane ignores it.
+
+    An answer has no `key_ids`; its `key_size_bit` is 0 where the keys could not be fetched.
+    """
+
+    link: str
+    block: int
+    key_ids: tuple[str, ...] = field(repr=False)
+    key_size_bit: int
+    end_time_ms: int
+
+
 Message = (
     LinkState
     | BlockCompare
@@ -237,4 +251,5 @@ Message = (
     | Assigned
     | KeyVoid
     | KeyVoided
+    | ModuleKeys
 )
