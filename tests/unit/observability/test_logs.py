@@ -57,7 +57,7 @@ def test_a_line_without_fields_has_none() -> None:
 
 def test_an_exception_is_told_with_type_message_and_traceback() -> None:
     try:
-        {}["gone"]
+        dict[str, int]()["gone"]
     except KeyError:
         told = as_json(record("app failed app=%s", "Mine", level=logging.ERROR, failed=True))
     assert told["exception"]["type"] == "builtins.KeyError"
