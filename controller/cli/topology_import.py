@@ -2,14 +2,14 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from controller.cli.exits import Exit, Stop
 from controller.cli.output import tell
-from controller.cli.topology_sources import SourceFormat, read_source
 from controller.config.mistakes import Mistake, Mistakes
 
 if TYPE_CHECKING:
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from controller.config.foreign.plan import Plan
     from controller.config.profiles import Profile
 
-DEFAULT_PROFILE = "decoy-bb84-sspd-1ghz"
+DEFAULT_PROFILE: Final = "decoy-bb84-sspd-1ghz"
+
+
+class SourceFormat(StrEnum):
+    """What a source is."""
+
+    TOPOHUB = "topohub"
+    GRAPHML = "graphml"
+    NODE_LINK = "node-link"
 
 
 def import_(
@@ -72,6 +80,7 @@ def import_(
 
     Example: qinetctl topology import sndlib/germany50 -o germany50.yaml --demands germany50.sh
     """
+    from controller.cli.topology_sources import read_source
     from controller.config.foreign.demands import demands_script
     from controller.config.foreign.graph import understand
     from controller.config.foreign.labels import label_of

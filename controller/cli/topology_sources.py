@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
 from controller.cli.exits import Exit, Stop
+from controller.cli.topology_import import SourceFormat
 from controller.config.foreign.node_link import parse_node_link
 from controller.config.mistakes import Mistake, Mistakes
 
@@ -21,14 +21,6 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 _KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 # Networks that were generated on a plane: their positions are kilometres.
 _PLANAR: Final = ("gabriel/",)
-
-
-class SourceFormat(StrEnum):
-    """What a source is."""
-
-    TOPOHUB = "topohub"
-    GRAPHML = "graphml"
-    NODE_LINK = "node-link"
 
 
 def read_source(source: str, form: SourceFormat | None) -> "RawGraph":

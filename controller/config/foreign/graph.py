@@ -134,8 +134,8 @@ class _Reading:
             raise Mistakes(self._mistakes)
         self._warn_of_parts(nodes, edges)
         return ForeignGraph(
-            source=raw.source,
-            name=raw.name,
+            source=_one_line(raw.source) or "a file without a name",
+            name=_one_line(raw.name),
             nodes=tuple(nodes),
             edges=tuple(edges),
             demands=demands,
@@ -296,12 +296,13 @@ def components(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[l
 
 
 def _label(node: RawNode) -> str:
-    for name in _LABELS:
-        text = str(node.attributes.get(name) or "")
-        printable = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-        if printable:
-            return printable[:200]
-    return node.key[:200]
+    texts = [*(str(node.attributes.get(name) or "") for name in _LABELS), node.key]
+    return next((shown for text in texts if (shown := _one_line(text))), "?")
+
+
+def _one_line(text: str) -> str:
+    """Return the text as it may stand in a comment or a title: printable, on one line, of 200 characters at most."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:200].rstrip()
 
 
 def _first(attributes: Mapping[str, object], names: Sequence[str]) -> object:

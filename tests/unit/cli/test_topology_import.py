@@ -240,7 +240,7 @@ def test_node_link_json_needs_nothing_that_the_base_install_lacks_and_qinetctl_s
     code = (
         "import sys; from controller.cli.main import main; "
         "main(['topology', 'import', '--help']); "
-        "assert not {'networkx', 'topohub', 'controller.config.profiles'} & set(sys.modules)"
+        "assert not {'networkx', 'topohub', 'xml.etree', 'controller.cli.topology_sources'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

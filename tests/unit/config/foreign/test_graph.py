@@ -96,5 +96,13 @@ def test_demands_of_both_directions_are_one() -> None:
 
 
 def test_names_are_shown_on_one_line() -> None:
-    graph = understand(raw([("7", {"label": "New\n York\x1b"}), ("8", {"name": ""})], []))
-    assert [node.label for node in graph.nodes] == ["New York", "8"]
+    nodes = [
+        ("7", {"label": "New\n York\x1b"}),
+        ("8\n; rm", {"name": ""}),
+        ("\x00", {}),
+        ("x" * 999, {"label": "\ud800"}),
+    ]
+    graph = understand(raw(nodes, [], name="a\nb" * 999))
+    assert [node.label for node in graph.nodes] == ["New York", "8 ; rm", "?", "x" * 200]
+    assert graph.name.isprintable()
+    assert len(graph.name) <= 200
