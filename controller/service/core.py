@@ -432,7 +432,7 @@ class Core:
     def _lost(self, node: str, reason: str, now: Now) -> None:
         if node not in self._snapshot.nodes:
             return
-        if node in self._snapshot.connected | self._awaited and reason != DRAINING:
+        if node in self._snapshot.connected and reason != DRAINING:
             self._losses.agent_lost(node, now.service_ms)
         self._snapshot = replace(self._snapshot, connected=self._snapshot.connected - {node})
         self._awaited -= {node}
@@ -623,6 +623,7 @@ class Core:
     def _move_off(self, relay: KeyRelay, what: Leaving, now: Now) -> None:
         after = moved_off(self._at(now), relay, what, version=self._revision, now_ms=now.service_ms)
         if after != relay:
+            self._by = what.by
             self._write(self._storable(put(after)))
 
     def _improved(self) -> None:

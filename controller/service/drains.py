@@ -8,7 +8,7 @@ from typing import Any, Final
 from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.key_relay import KeyRelay
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete
-from controller.service.maintenance_desk import DRAINING, Leaving, to_drain
+from controller.service.maintenance_desk import DRAINING, Leaving, asked_by, to_drain
 
 RELAYS_A_STEP: Final = 4
 """Relays that are tried in one step: each costs one search for routes, and a turn of the writer has 10 ms."""
@@ -19,6 +19,7 @@ class Drains:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._left: dict[str, deque[str] | None] = {}
+        self._by: dict[str, str] = {}
         for key in sorted(snapshot.alarms):
             self.written(key, snapshot.alarms[key])
 
@@ -34,8 +35,10 @@ class Drains:
             return
         if alarm is None:
             self._left.pop(resource, None)
+            self._by.pop(resource, None)
         else:
             self._left[resource] = None
+            self._by[resource] = asked_by(alarm)
 
     def step(self, snapshot: Snapshot, move: Callable[[KeyRelay, Leaving], Any]) -> Changes:
         """Hand over the next few relays, most important first; return what ends the drain when there are no more.
@@ -46,7 +49,7 @@ class Drains:
         if resource is None:
             return NO_CHANGES
         collection, _, key = resource.partition("/")
-        what = Leaving.of(collection, key)
+        what = Leaving.of(collection, key, self._by[resource])
         names = self._left[resource]
         if names is None:
             names = self._left[resource] = deque(relay.name for relay in to_drain(snapshot, what))

@@ -20,6 +20,7 @@ DRAINING: Final = "DRAINING"
 FROZEN: Final = "FROZEN"
 """Alarm kind: automatic moves are stopped."""
 MAX_REASON: Final = 256
+_ASKED_BY: Final = "key relays are being moved off it, asked by "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +30,22 @@ class Leaving:
     Attributes:
         nodes, links: By id.
         why: For the reasons of moves.
+        by: Who asked for it, as `user/alice`.
     """
 
     nodes: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
     why: str = ""
+    by: str = "controller"
 
     @staticmethod
-    def of(collection: str, key: str) -> "Leaving":
+    def of(collection: str, key: str, by: str = "controller") -> "Leaving":
         """Return what a drain of a node or link empties."""
         why = f"drain of {collection}/{key}"
         only = frozenset({key})
-        return Leaving(nodes=only, why=why) if collection == "nodes" else Leaving(links=only, why=why)
+        if collection == "nodes":
+            return Leaving(nodes=only, why=why, by=by)
+        return Leaving(links=only, why=why, by=by)
 
     def touched(self, relay: KeyRelay) -> bool:
         """Tell whether a relay is to leave, if it can."""
@@ -68,10 +73,15 @@ def drain(snapshot: Snapshot, request: Drain, *, wall_ms: int) -> Changes:
             object=resource,
             kind=DRAINING,
             severity=Severity.MINOR,
-            message=f"key relays are being moved off it, asked by {request.caller.removeprefix('qinet://')}",
+            message=_ASKED_BY + request.caller.removeprefix("qinet://"),
             raised_ms=wall_ms,
         )
     )
+
+
+def asked_by(alarm: Alarm) -> str:
+    """Return who asked for the drain that an alarm tells of: whoever goes on with it after a crash knows no more."""
+    return alarm.message.removeprefix(_ASKED_BY)
 
 
 def drained(snapshot: Snapshot, resource: str) -> Changes:

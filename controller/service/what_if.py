@@ -1,6 +1,6 @@
 """What would become of key relays if nodes or links failed: on the network as it is, and nothing is changed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -8,9 +8,12 @@ from controller.domain.capacity import relay_charges
 from controller.domain.key_relay import KeyRelay, Protection
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import NotFound, Refusal
+from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
+from controller.routing.feasible import charges_after_move, find_move
 from controller.routing.graph import Graph, graph_of
-from controller.service.deployment import by_importance, charges_deployed, fits, routed_relays
+from controller.service.deployment import by_importance, routed_relays
+from controller.service.lifecycle import carries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,28 +66,21 @@ def what_if(snapshot: Snapshot, failure: Failure, spend: Callable[[], None]) -> 
     failed = after_failure(snapshot, failure)
     hit = by_importance(relay for relay in routed_relays(snapshot) if failure.hits(relay) or failure.hits_backup(relay))
     graph = graph_of(failed)
-    # Those with a backup switch at once; those that ride out their hold-off move when the others have.
-    for relay in sorted(hit, key=lambda relay: (not _switches(relay, failed, failure), _waits(relay, failure))):
+    # Those that ride out their hold-off move when the others have.
+    for relay in sorted(hit, key=lambda relay: relay.demand.hold_off_ms):
         spend()
         move, graph = _predicted(graph, relay, failed, failure)
         yield move
 
 
-def _switches(relay: KeyRelay, failed: Snapshot, failure: Failure) -> bool:
+def _backup_stands(relay: KeyRelay, failed: Snapshot, failure: Failure) -> bool:
     return (
-        failure.hits(relay)
-        and relay.demand.protected
+        relay.demand.protected
         and relay.backup is not None
         and relay.backup_installed
         and not failure.hits_backup(relay)
-        and all(failed.condition(link).generating for route in relay.backup.routes for link in route.links)
-        and not _stopped(relay, failed)
-        and not _ends(relay, failure)
+        and carries(relay.backup, failed)
     )
-
-
-def _waits(relay: KeyRelay, failure: Failure) -> bool:
-    return relay.demand.hold_off_ms > 0 and not any(failure.nodes & set(route.nodes) for route in relay.routes)
 
 
 def _ends(relay: KeyRelay, failure: Failure) -> list[str]:
@@ -110,35 +106,41 @@ def _predicted(graph: Graph, relay: KeyRelay, failed: Snapshot, failure: Failure
         return told(Outcome.BLOCKED, f"ends at {' and '.join(ends)}"), graph
     if not failure.hits(relay):
         return told(Outcome.STAYS, "only its backup fails: unprotected until another is found"), graph
-    if _switches(relay, failed, failure):
-        assert relay.backup is not None
-        switched = PredictedMove(
-            relay=relay.name, outcome=Outcome.SWITCHES, routes=relay.backup.routes, reason="its backup stands ready"
-        )
-        return switched, graph
     if stopped := _stopped(relay, failed):
         return told(Outcome.STAYS, stopped), graph
     if relay.demand.protection is Protection.UNPROTECTED:
         return told(Outcome.BLOCKED, "unprotected: it waits for its route to come back"), graph
-    return _moved(graph, relay, failure)
-
-
-def _moved(graph: Graph, relay: KeyRelay, failure: Failure) -> tuple[PredictedMove, Graph]:
+    if _backup_stands(relay, failed, failure):
+        assert relay.backup is not None
+        reason = "its backup stands ready"
+        return _after_hold_off(relay, failure, Outcome.SWITCHES, relay.backup.routes, reason), graph
     free = graph.freed(relay_charges(relay))
-    place = fits(free, relay)
-    riding = ""
-    if _waits(relay, failure):
-        riding = f"rides on stored key for about {relay.demand.hold_off_ms / 1000:g} s, its hold-off; then "
-    if isinstance(place, Refusal):
-        reason = f"{riding}fits nowhere: {place.message}"
-        if riding:
-            return PredictedMove(relay=relay.name, outcome=Outcome.STAYS, routes=relay.routes, reason=reason), graph
-        return PredictedMove(relay=relay.name, outcome=Outcome.BLOCKED, reason=reason), graph
-    graph = free.charged(charges_deployed(relay, place))
-    lacking = f"; without a backup: {place.lacks}" if place.lacks else ""
-    if riding:
-        over = ", ".join(f"links/{link}" for route in place.routes for link in route.links)
-        reason = f"{riding}moves to {over}{lacking}"
-        return PredictedMove(relay=relay.name, outcome=Outcome.STAYS, routes=relay.routes, reason=reason), graph
-    reason = f"its route fails{lacking}"
-    return PredictedMove(relay=relay.name, outcome=Outcome.MOVES, routes=place.routes, reason=reason), graph
+    try:
+        routes = find_move(free, relay)
+    except Refusal as refusal:
+        return _after_hold_off(relay, failure, Outcome.BLOCKED, (), f"fits nowhere: {refusal.message}"), graph
+    # As restoration does: a relay that has lost its route gets another first, and a backup when there is time.
+    graph = free.charged(charges_after_move(relay, routes))
+    reason = "its route fails" + ("; another backup is sought then" if relay.demand.protected else "")
+    return _after_hold_off(relay, failure, Outcome.MOVES, routes, reason), graph
+
+
+def _after_hold_off(
+    relay: KeyRelay, failure: Failure, outcome: Outcome, routes: tuple[Route, ...], reason: str
+) -> PredictedMove:
+    """Return what becomes of a relay: at once, or when it has held off; a node that is gone passes on no stored key."""
+    hold_off_ms = relay.demand.hold_off_ms
+    if not hold_off_ms:
+        return PredictedMove(relay=relay.name, outcome=outcome, routes=routes, reason=reason)
+    wait = f"{hold_off_ms / 1000:g} s, its hold-off"
+    if any(failure.nodes & set(route.nodes) for route in relay.routes):
+        return PredictedMove(relay=relay.name, outcome=outcome, routes=routes, reason=f"{reason}; after {wait}")
+    told = {Outcome.MOVES: "moves to", Outcome.SWITCHES: "switches to"}.get(outcome, "")
+    then = f"{told} {over(routes)}" if told else reason
+    because = f"rides on stored key for about {wait}; then {then}"
+    return PredictedMove(relay=relay.name, outcome=Outcome.STAYS, routes=relay.routes, reason=because)
+
+
+def over(routes: Iterable[Route]) -> str:
+    """Return the links of routes, for a person."""
+    return ", ".join(f"links/{link}" for route in routes for link in route.links)

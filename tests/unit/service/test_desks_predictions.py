@@ -249,6 +249,7 @@ def test_what_ends_at_a_failed_node_is_blocked_and_what_passes_it_moves() -> Non
         ({"max_hops": 2}, Outcome.BLOCKED, "fits nowhere"),
         ({"protection": Protection.ONE_FOR_ONE}, Outcome.SWITCHES, "backup"),
         ({"protection": Protection.ONE_PLUS_ONE}, Outcome.SWITCHES, "backup"),
+        ({"protection": Protection.ONE_FOR_ONE, "hold_off_ms": 2000}, Outcome.STAYS, "then switches to links/l03"),
     ],
 )
 def test_what_becomes_of_a_relay_is_as_it_asked_for(more: dict[str, Any], outcome: Outcome, reason: str) -> None:
