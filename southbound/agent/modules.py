@@ -93,6 +93,7 @@ class Modules:
         self._streams: dict[str, int] = {}
         self._streams_ever = 0
         self._running: dict[str, _Running] = {}
+        self._missing: set[str] = set()
         self._own: dict[str, _Own] = {}
         self._find_module = find_module
         self._values = values
@@ -108,6 +109,9 @@ class Modules:
             wanted = entries.get(link)
             if wanted is None or not wanted.enabled or wanted.neighbour != running.far.neighbour:
                 self._running.pop(link).task.cancel()
+        for link in self._missing - entries.keys():
+            self._missing.discard(link)
+            self._alarms.cleared(f"links/{link}", MODULE_MISSING)
         for link, entry in entries.items():
             if link in self._running:
                 self._running[link].entry = entry
@@ -146,6 +150,7 @@ class Modules:
         if link not in self._own:
             module = self._find_module(link)
             if module is None:
+                self._missing.add(link)
                 problem = "this node has no module for the link: is it in the agent's topology file?"
                 self._alarms.raised(f"links/{link}", MODULE_MISSING, problem, self._clock.wall_ms())
                 return False

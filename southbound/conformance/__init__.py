@@ -1,0 +1,1 @@
+"""Checks of any agent against the protocol, from outside: `qinet-agent conformance`."""

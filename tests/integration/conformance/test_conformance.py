@@ -1,0 +1,127 @@
+"""The conformance suite passes on our agent, and fails in its place on every agent that was made wrong."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from controller.domain.refusals import InvalidValue
+from controller.identity import lab_ca
+from controller.identity.peers import parse_identity
+from controller.identity.tls_files import Tls, load_tls
+from southbound.agent import node
+from southbound.agent.uplink import ControllerAddress
+from southbound.conformance.run import CHECKS, chosen, run
+from southbound.conformance.settings import Settings
+from southbound.conformance.verdict import Status, Verdict
+from tests.integration.agent.scripted import Line
+from tests.integration.conformance.bad_agents import BAD, Forgetful
+from tests.integration.conformance.between import Between, Vice
+
+# Slow enough that a machine that is busy with all of them at once does not miss three in a row.
+HEARTBEAT_MS = 400
+REPORT_MS = 500
+
+
+class Trial:
+    """One agent with one vice, before the suite."""
+
+    def __init__(self, directory: Path, vice: Vice | None) -> None:
+        self._line = Line(directory, block_s=2.0, block_secret_bit=2_000)
+        self._vice = vice
+        self._agent: node.Agent | None = None
+        self._address = ""
+        self._pki = directory / "pki"
+
+    def _tls(self, who: str) -> Tls:
+        return load_tls(lab_ca.issue(self._pki, parse_identity(who), now=datetime.now(UTC), renew=True))
+
+    async def run(self) -> dict[str, Verdict]:
+        controller, agent = self._tls("controller/controller"), self._tls("node/a")
+        listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        settings = Settings(
+            node="a", heartbeat_ms=HEARTBEAT_MS, report_ms=REPORT_MS, answer_s=5.0, restart=self._restart
+        )
+        suite = asyncio.create_task(
+            run(controller, "127.0.0.1:0", settings, listening=listening.set_result, judged=lambda _: None)
+        )
+        address = f"127.0.0.1:{await listening}"
+        between = None
+        if self._vice is not None:
+            between = Between(self._vice, controller=controller, node=agent, suite=address)
+            address = await between.start()
+        self._address = address
+        try:
+            await self._start()
+            return {verdict.check.id: verdict for verdict in await suite}
+        finally:
+            if self._agent is not None:
+                await self._agent.crash()
+            if between is not None:
+                await between.stop()
+
+    async def _start(self) -> None:
+        plan = self._line.plan("a", ControllerAddress.parse(self._address))
+        modules = plan.find_module
+        has = self._line.channels
+        self._agent = await node.Agent.start(
+            replace(plan, find_module=lambda link: modules(link) if link in has else None)
+        )
+
+    async def _restart(self) -> None:
+        assert self._agent is not None
+        await self._agent.crash()
+        if isinstance(self._vice, Forgetful):
+            self._vice.killed(self._line.directory / "state" / "a")
+        await self._start()
+
+
+def shown(verdicts: dict[str, Verdict], *statuses: Status) -> str:
+    return "\n".join(f"{one.check.id}: {one.observed}" for one in verdicts.values() if one.status in statuses)
+
+
+async def test_our_agent_passes_and_each_bad_one_fails_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_ORPHAN_CHECK_S", 0.1)
+    vices: list[Vice | None] = [None, *(kind() for kind in BAD)]
+    trials = [Trial(tmp_path / ("good" if vice is None else type(vice).__name__), vice) for vice in vices]
+    good, *bad = await asyncio.gather(*(trial.run() for trial in trials))
+
+    assert {one.status for one in good.values()} == {Status.PASS}, shown(good, Status.FAIL, Status.SKIP)
+    assert set(good) == {check.id for check in CHECKS}
+    assert len(BAD) >= 10
+    wrong = {
+        kind.__name__: shown(verdicts, Status.FAIL)
+        for (kind, expected), verdicts in zip(BAD.items(), bad, strict=True)
+        if {one.check.id for one in verdicts.values() if one.status is Status.FAIL} != expected
+    }
+    assert not wrong, "\n\n".join(f"{name}:\n{told}" for name, told in wrong.items())
+
+
+def test_checks_are_chosen_by_id_or_group() -> None:
+    assert [check.id for check in chosen(["update.kept"])] == ["update.kept"]
+    assert {check.id.partition(".")[0] for check in chosen(["election"])} == {"election"}
+    assert chosen([]) == CHECKS
+    with pytest.raises(InvalidValue, match=r"no check; there are hello\.first"):
+        chosen(["updates"])
+
+
+def test_every_check_has_an_id_of_its_own_a_demand_and_a_remedy() -> None:
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+    for check in CHECKS:
+        assert check.section
+        assert check.demand.endswith(".")
+        assert check.remedy.endswith(".")
+
+
+async def test_without_an_agent_the_run_fails_at_once_and_says_so(tmp_path: Path) -> None:
+    lab_ca.init_ca(tmp_path, now=datetime.now(UTC))
+    tls = load_tls(lab_ca.issue(tmp_path, parse_identity("controller/controller"), now=datetime.now(UTC)))
+    verdicts = await run(tls, "127.0.0.1:0", Settings(patience_s=0.1), listening=lambda _: None, judged=lambda _: None)
+    first, *others = verdicts
+    assert first.status is Status.FAIL
+    assert first.observed == "the agent did not dial in within 0.1 s"
+    assert {one.status for one in others} == {Status.SKIP}
