@@ -25,8 +25,10 @@ def demands_script(graph: ForeignGraph, names: Mapping[str, str], *, network: st
         f"# {len(largest_first)} demands of {graph.source}, the largest first.",
         f"# One unit is {_rate(bit_per_s)} bit/s of key, both directions together.",
         "# Safe to repeat: each line has its request id.",
+        "# Options given to this script go to every line, as --accept-blocked.",
         "refused=0",
-        'create() { qinetctl relay create "$@" >/dev/null || refused=$((refused + 1)); }',
+        "options=$*",
+        'create() { qinetctl relay create "$@" $options >/dev/null || refused=$((refused + 1)); }',
         "",
     ]
     for number, (pair, amount) in enumerate(largest_first, 1):

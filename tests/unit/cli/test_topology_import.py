@@ -92,10 +92,14 @@ def test_demands_become_a_script_that_a_shell_reads_and_that_names_nodes_of_the_
 def test_the_script_of_demands_tells_how_many_were_refused(run: Run, tmp_path: Path) -> None:
     run("topology", "import", "sndlib/polska", "-o", "p.yaml", "--profiles", PROFILES, "--demands", "p.sh")
     fake = tmp_path / "qinetctl"
-    fake.write_text('#!/bin/sh\ncase "$*" in *"--name demand-00003 "*) exit 3;; esac\n')
+    fake.write_text('#!/bin/sh\ncase "$*" in *"--name demand-00003 "*--accept-blocked) exit 3;; esac\n')
     fake.chmod(0o755)
     done = subprocess.run(
-        ["/bin/sh", "p.sh"], capture_output=True, text=True, check=False, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        ["/bin/sh", "p.sh", "--accept-blocked"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
     )
     assert (done.returncode, done.stderr) == (3, "1 of 66 demands were refused\n")
 
