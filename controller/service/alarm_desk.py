@@ -60,7 +60,7 @@ def refusals_over(snapshot: Snapshot, node: str, settled: Callable[[str], bool])
 
 
 def blocked_alarm(snapshot: Snapshot, relay: str, *, wall_ms: int) -> Changes:
-    """Raise or clear the alarm that a relay which once ran is BLOCKED."""
+    """Raise or clear the alarm that a relay which once ran, and is wanted, is BLOCKED."""
     known = snapshot.relays.get(relay)
     return _set(
         snapshot,
@@ -71,7 +71,7 @@ def blocked_alarm(snapshot: Snapshot, relay: str, *, wall_ms: int) -> Changes:
             message=known.state_reason if known else "",
             raised_ms=wall_ms,
         ),
-        lasts=known is not None and known.ever_active and known.state is RelayState.BLOCKED,
+        lasts=known is not None and known.ever_active and known.admin_enabled and known.state is RelayState.BLOCKED,
     )
 
 

@@ -67,16 +67,16 @@ def drain(snapshot: Snapshot, request: Drain, *, wall_ms: int) -> Changes:
     changes = NO_CHANGES if document.maintenance else put(replace(document, maintenance=True))
     if not to_drain(snapshot, Leaving.of(request.collection, request.key)):
         return changes
-    return changes + put(
-        Alarm(
-            node=CONTROLLER,
-            object=resource,
-            kind=DRAINING,
-            severity=Severity.MINOR,
-            message=_ASKED_BY + request.caller.removeprefix("qinet://"),
-            raised_ms=wall_ms,
-        )
+    alarm = Alarm(
+        node=CONTROLLER,
+        object=resource,
+        kind=DRAINING,
+        severity=Severity.MINOR,
+        message=_ASKED_BY + request.caller.removeprefix("qinet://"),
+        raised_ms=wall_ms,
     )
+    known = snapshot.alarms.get(alarm.key)
+    return changes + put(replace(alarm, raised_ms=known.raised_ms if known else wall_ms))
 
 
 def asked_by(alarm: Alarm) -> str:

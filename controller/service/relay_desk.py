@@ -59,7 +59,8 @@ def create_relay(
     if not relay.admin_enabled:
         return blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}")
     try:
-        place = find_deployment(graph_of(snapshot), relay)
+        # One that would be kept waiting may as well run without its backup.
+        place = find_deployment(graph_of(snapshot), relay, unprotected=relay.accept_blocked)
     except Refusal as refusal:
         if not relay.accept_blocked:
             raise

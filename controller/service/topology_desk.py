@@ -120,7 +120,7 @@ def _relays_on(snapshot: Snapshot, link: str) -> list[str]:
     return [
         f"keyRelays/{relay.name}"
         for relay in snapshot.relays.values()
-        if link in relay.links() or any(held.link == link for held in relay.releasing)
+        if link in relay.told_links() or any(held.link == link for held in relay.releasing)
     ]
 
 

@@ -25,7 +25,7 @@ from controller.service.core import Core, Now
 from controller.service.desk import Desk
 from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published
-from controller.service.requests import Create, Request, Result
+from controller.service.requests import Create, RedeployRelay, Request, Result
 from controller.wire.documents import document_to_pb, key_to_pb
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class Writer:
         took_s = time.perf_counter() - began
         refused = isinstance(result, Refusal)
         self._metrics.decision_seconds.labels(type(item).__name__, "refused" if refused else "decided").observe(took_s)
-        if isinstance(item, Create) and isinstance(item.document, KeyRelay):
+        if isinstance(item, RedeployRelay) or (isinstance(item, Create) and isinstance(item.document, KeyRelay)):
             self._metrics.route_seconds.labels("refused" if refused else "found").observe(took_s)
         turn.answers.append((answer, result))
 

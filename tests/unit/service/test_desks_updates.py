@@ -17,6 +17,7 @@ from controller.service.application_desk import create_application, update_appli
 from controller.service.relay_desk import create_relay
 from controller.service.relay_update import redeploy_relay, update_relay
 from controller.service.requests import RedeployRelay, UpdateApplication, UpdateRelay
+from controller.service.topology_desk import delete_link
 from tests.support.networks import network, ring
 
 CALLER = "qinet://user/alice"
@@ -351,3 +352,19 @@ def test_a_relay_takes_on_applications_and_lets_them_go() -> None:
     assert updated(more, applications=("app", "more")).applications == ("app", "more")
     with pytest.raises(NotFound):
         updated(snapshot, applications=("app", "none"))
+
+
+def test_links_that_a_relay_is_leaving_or_keeps_as_its_backup_are_in_use() -> None:
+    snapshot = settled(ring(4), replace(RELAY, demand=replace(DEMAND, protection=Protection.ONE_FOR_ONE)))
+    with pytest.raises(Precondition, match="keyRelays/r"):
+        delete_link(snapshot, "l03")
+    plain = settled(ring(4))
+    moving = plain.applying(put(updated(plain, demand={"avoid_links": frozenset({"l00"})})))
+    with pytest.raises(Precondition, match="keyRelays/r"):
+        delete_link(moving, "l00")
+
+
+def test_a_protected_relay_that_may_wait_runs_without_its_backup_meanwhile() -> None:
+    wanted = replace(RELAY, demand=replace(DEMAND, shares=2, protection=Protection.ONE_FOR_ONE), accept_blocked=True)
+    relay = create_relay(ring(4), wanted, version=7, caller=CALLER, now_ms=0, wall_ms=0)
+    assert (len(relay.routes), relay.backup, relay.state) == (2, None, RelayState.PENDING)
