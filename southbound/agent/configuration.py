@@ -262,14 +262,14 @@ def link_entries(configuration: Configuration) -> dict[str, LinkEntry]:
     return {entry.link: entry for entry in entries if isinstance(entry, LinkEntry)}
 
 
-def end_hops(configuration: Configuration) -> dict[str, RelayHopEntry]:
-    """Return the relays that end at this node, by relay."""
-    entries = (held.entry for held in configuration.entries.values())
-    return {
-        entry.relay: entry
-        for entry in entries
-        if isinstance(entry, RelayHopEntry) and (entry.previous is None or entry.next is None)
-    }
+def end_hops(configuration: Configuration) -> dict[str, dict[int, RelayHopEntry]]:
+    """Return the relays that end at this node: by relay and version of its routes, the entry of one share."""
+    found: dict[str, dict[int, RelayHopEntry]] = {}
+    for held in configuration.entries.values():
+        entry = held.entry
+        if isinstance(entry, RelayHopEntry) and (entry.previous is None or entry.next is None):
+            found.setdefault(entry.relay, {}).setdefault(entry.route_version, entry)
+    return found
 
 
 def link_setting(entry: LinkEntry) -> plane.LinkSetting:
@@ -299,6 +299,7 @@ def relay_hop(entry: RelayHopEntry) -> plane.RelayHop:
         chunk_bit=entry.chunk_bit,
         stock_low_bit=entry.stock_low_bit,
         stock_high_bit=entry.stock_high_bit,
+        passive=entry.passive,
     )
 
 

@@ -29,6 +29,7 @@ from southbound.agent.keyplane.events import (
     RaiseAlarm,
     Record,
     RouteConfirmed,
+    RoutesChanged,
     Send,
     Tick,
     WakeAt,
@@ -58,7 +59,7 @@ class RoomClosed(Exception):  # noqa: N818 (what happened)
     """The key room was closed before an event became durable."""
 
 
-Notice = RaiseAlarm | ClearAlarm | RouteConfirmed
+Notice = RaiseAlarm | ClearAlarm | RouteConfirmed | RoutesChanged
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class _Batch:
 class KeyRoom:
     """The key plane of a node, on its event loop.
 
-    `on_notice` is called, once it is durable, with what others must know: alarms and confirmed routes.
+    `on_notice` is called, once it is durable, with what others must know: alarms, and what changed of relays' routes.
     """
 
     def __init__(
@@ -227,7 +228,7 @@ class KeyRoom:
                     # To the stream that the plane knows of now, not to the one that may stand when this is durable.
                     if (stream := self._streams.get(node)) is not None:
                         batch.out.append((stream, message))
-                case Answer() | RaiseAlarm() | ClearAlarm() | RouteConfirmed():
+                case Answer() | RaiseAlarm() | ClearAlarm() | RouteConfirmed() | RoutesChanged():
                     batch.out.append(effect)
                 case WakeAt(at_s=at_s):
                     self._wake_at(at_s)

@@ -189,7 +189,7 @@ def _status(state: LinkState, entry: LinkEntry | None, usable_bit: int) -> LinkS
 def relay_reports(
     figures: Figures,
     *,
-    hops: Mapping[str, RelayHopEntry],
+    hops: Mapping[str, Mapping[int, RelayHopEntry]],
     node: str,
     totals: Totals,
     watch: StarvationWatch,
@@ -199,7 +199,7 @@ def relay_reports(
 
     Args:
         figures: The key plane's.
-        hops: The relays that end here, as configured, by relay.
+        hops: The relays that end here, as configured, by relay and version of the routes.
         node: This node.
         totals: What was counted before this process.
         watch: Remembers how each fared.
@@ -208,9 +208,10 @@ def relay_reports(
     reports = []
     watch.forget(hops)
     for relay in figures.relays:
-        hop = hops.get(relay.relay)
-        if hop is None:
+        versions = hops.get(relay.relay)
+        if not versions:
             continue
+        hop = versions.get(relay.route_version) or versions[max(versions)]
         # An end that no key originates at has nothing to confirm.
         silent = relay_hop(hop).direction_rate_millibit_per_s(forward=hop.head == node) == 0
         name = f"keyRelays/{relay.relay}"
@@ -219,7 +220,9 @@ def relay_reports(
             pb.RelayReport(
                 relay=relay.relay,
                 route_version=relay.route_version,
-                confirmed=silent or relay.confirmed_version == relay.route_version,
+                confirmed=silent or relay.route_version in relay.confirmed_versions,
+                confirmed_versions=relay.versions if silent else relay.confirmed_versions,
+                undrained_versions=relay.undrained_versions,
                 stock_bit=relay.available_bit,
                 confirmed_bit_total=totals.of(name, "confirmed_bit", relay.confirmed_bit),
                 delivered_bit_total=totals.of(name, "delivered_bit", relay.delivered_bit),

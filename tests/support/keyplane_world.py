@@ -30,6 +30,7 @@ from southbound.agent.keyplane.events import (
     Received,
     Record,
     RouteConfirmed,
+    RoutesChanged,
     Send,
     Tick,
     WakeAt,
@@ -54,6 +55,8 @@ class Site:
     wake_s: float = float("inf")
     alarms: dict[tuple[AlarmKind, str], str] = field(default_factory=dict)
     confirmed: list[RouteConfirmed] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    """Relays of which it was told that what it says of their routes has changed."""
 
     @property
     def running(self) -> KeyPlane:
@@ -211,6 +214,8 @@ class World:
                     site.alarms.pop((effect.kind, effect.object), None)
                 case RouteConfirmed():
                     site.confirmed.append(effect)
+                case RoutesChanged():
+                    site.changed.append(effect.relay)
                 case WakeAt():
                     site.wake_s = effect.at_s
                 case NeedEntropy():
@@ -281,12 +286,17 @@ class Wire:
 
 @dataclass(frozen=True)
 class Relay:
-    """A key relay as the controller would compile it: one application of the same name, one SAE at each end."""
+    """One version of a key relay as the controller would compile it: one application of its name, one SAE an end.
+
+    `wires` are the way of share 0, `more` those of the others.
+    """
 
     name: str
     head: str
     wires: tuple[Wire, ...]
+    more: tuple[tuple[Wire, ...], ...] = ()
     version: int = 1
+    passive: bool = False
     chunk_bit: int = 1024
     low_bit: int = 4096
     high_bit: int = 8192
@@ -295,8 +305,15 @@ class Relay:
 
     @property
     def nodes(self) -> list[str]:
+        return self.nodes_of(self.wires)
+
+    @property
+    def ways(self) -> tuple[tuple[Wire, ...], ...]:
+        return (self.wires, *self.more)
+
+    def nodes_of(self, wires: tuple[Wire, ...]) -> list[str]:
         nodes = [self.head]
-        for wire in self.wires:
+        for wire in wires:
             nodes.append(wire.far(nodes[-1]))
         return nodes
 
@@ -307,23 +324,30 @@ class Relay:
     def sae(self, node: str) -> str:
         return f"sae.{self.name}.{node}"
 
-    def hop(self, node: str) -> RelayHop | None:
-        nodes = self.nodes
+    def hops(self, node: str) -> list[RelayHop]:
+        return [hop for share in range(len(self.ways)) if (hop := self.hop(node, share)) is not None]
+
+    def hop(self, node: str, share: int = 0) -> RelayHop | None:
+        wires = self.ways[share]
+        nodes = self.nodes_of(wires)
         if node not in nodes:
             return None
         at = nodes.index(node)
         return RelayHop(
             relay=self.name,
             route_version=self.version,
+            share=share,
+            shares=len(self.ways),
             head=self.head,
             tail=nodes[-1],
-            previous=Hop(link=self.wires[at - 1].link, node=nodes[at - 1]) if at else None,
-            next=Hop(link=self.wires[at].link, node=nodes[at + 1]) if at < len(self.wires) else None,
+            previous=Hop(link=wires[at - 1].link, node=nodes[at - 1]) if at else None,
+            next=Hop(link=wires[at].link, node=nodes[at + 1]) if at < len(wires) else None,
             rate_millibit_per_s=self.rate_millibit_per_s,
             forward_share=self.forward_share,
             chunk_bit=self.chunk_bit,
             stock_low_bit=self.low_bit,
             stock_high_bit=self.high_bit,
+            passive=self.passive and node == self.head,
         )
 
     def association(self, node: str) -> Association | None:
@@ -343,16 +367,17 @@ class Relay:
 
 
 def settings_of(node: str, wires: Iterable[Wire], relays: Iterable[Relay], **link_fields: float) -> Settings:
-    """Return what a controller would tell the node."""
+    """Return what a controller would tell the node; a relay may stand there in several versions."""
     relays = list(relays)
+    applications = {relay.name: relay for relay in relays}
     return Settings(
         links=tuple(
             LinkSetting(link=wire.link, neighbour=wire.far(node), **link_fields)  # type: ignore[arg-type]
             for wire in wires
             if node in wire.ends
         ),
-        relays=tuple(hop for relay in relays if (hop := relay.hop(node)) is not None),
-        associations=tuple(each for relay in relays if (each := relay.association(node)) is not None),
+        relays=tuple(hop for relay in relays for hop in relay.hops(node)),
+        associations=tuple(each for relay in applications.values() if (each := relay.association(node)) is not None),
     )
 
 

@@ -107,7 +107,7 @@ class VirtualNode:
         self._report_wanted = False
         self._reported_s = 0.0
         self._session = None
-        site.confirmed.clear()
+        site.changed.clear()
         for link in self.down:
             self._channel(link, "cut")
 
@@ -269,10 +269,10 @@ class VirtualNode:
         kept = ((entry_id, *rest) for entry_id, rest in self.disk.entries.items())
         return self.configuration if self.alive else rules.restored(kept, self.disk.version, self.name)
 
-    def hops(self) -> dict[tuple[str, int], RelayHopEntry]:
-        """Return the durable relay hops, by (relay, share)."""
+    def hops(self) -> dict[str, RelayHopEntry]:
+        """Return the durable relay hops, by id: relay, version of its routes, share."""
         held = (one.entry for one in self.durable.entries.values())
-        return {(entry.relay, entry.share): entry for entry in held if isinstance(entry, RelayHopEntry)}
+        return {entry.id: entry for entry in held if isinstance(entry, RelayHopEntry)}
 
     def contents(self) -> dict[str, bytes]:
         """Return the bytes of every entry in force."""
@@ -289,12 +289,12 @@ class VirtualNode:
                 self._plane_alarms[key] = text
                 self._alarms.of_plane(RaiseAlarm(*key, text), self._wall_ms)
                 self._report_wanted = True
-        confirmed = {notice.relay for notice in self.site.confirmed}
-        self.site.confirmed.clear()
-        if confirmed:
+        changed = set(self.site.changed)
+        self.site.changed.clear()
+        if changed:
             self._report_wanted = True
             for report in self._relay_reports():
-                if report.relay in confirmed:
+                if report.relay in changed:
                     self._notices.add(("relay", report.relay), pb.Notification(relay_update=report))
 
     def _hello(self) -> pb.Hello:

@@ -28,8 +28,9 @@ from controller.domain.log import LogRecord
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Snapshot
 from controller.ports.observations import Observations
+from controller.routing.disjoint import find_routes
+from controller.routing.graph import graph_of
 from controller.service.core import Core, Now
-from controller.service.relay_desk import served_routes
 from controller.service.requests import ApplyTopology, Create, Delete, Request, Result
 from controller.service.writer import check_storable
 from controller.store.memory import Memory, MemoryStore
@@ -430,17 +431,23 @@ class WholeWorld:
             assert amount <= capacity or (link in self.weakened and told), f"reserved on {link}: {amount} > {capacity}"
 
     def carried_millibit_per_s(self) -> dict[str, int]:
-        """Return what relays can draw on each link: both ends hold the same version of a hop over it, on disk."""
-        use: dict[str, int] = {}
+        """Return what relays can draw on each link: both ends hold the same hop over it, on disk.
+
+        Of several versions of a share that cross a link the largest counts: agents let them take turns.
+        """
+        by_share: dict[tuple[str, str, int], int] = {}
         hops = {name: node.hops() for name, node in self.nodes.items()}
         for mine in hops.values():
-            for key, entry in mine.items():
+            for entry_id, entry in mine.items():
                 if entry.next is None:
                     continue
-                other = hops[entry.next.end].get(key)
-                if other and other.route_version == entry.route_version and other.previous == entry.next:
-                    charge = link_charge_millibit_per_s(entry.rate_millibit_per_s)
-                    use[entry.next.link] = use.get(entry.next.link, 0) + charge
+                other = hops[entry.next.end].get(entry_id)
+                if other and other.previous == entry.next:
+                    key = entry.next.link, entry.relay, entry.share
+                    by_share[key] = max(by_share.get(key, 0), link_charge_millibit_per_s(entry.rate_millibit_per_s))
+        use: dict[str, int] = {}
+        for (link, _, _), charge in by_share.items():
+            use[link] = use.get(link, 0) + charge
         return use
 
     def check_ledgers(self) -> None:
@@ -483,7 +490,7 @@ class WholeWorld:
                 self._check_flow(relay)
             elif relay.state is RelayState.BLOCKED:
                 with pytest.raises(Refusal):
-                    served_routes(self.snapshot, relay.demand)
+                    find_routes(graph_of(self.snapshot), relay.demand)
         kinds = {alarm.kind for alarm in self.snapshot.alarms.values()}
         assert kinds <= {"RELAY_BLOCKED", "LINK_OVERPROMISED"}, dict(self.snapshot.alarms)
         for key_id in sorted(self.given.keys() - self.fetched):

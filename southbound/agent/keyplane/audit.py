@@ -9,6 +9,7 @@ from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind, Purpose
 
 Ledgers = Mapping[str, Iterable[LedgerEntry]]
 _ChunkName = tuple[str, str, int]
+_WayName = tuple[_ChunkName, int, int]
 
 
 class Spans:
@@ -152,10 +153,11 @@ class _KeyBooks:
     def __init__(self) -> None:
         self.faults: list[str] = []
         self.cuts: dict[str, dict[str, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
-        self.stocked: dict[_ChunkName, dict[str, int]] = defaultdict(dict)
+        self.stocked: dict[_ChunkName, dict[str, LedgerEntry]] = defaultdict(dict)
         self.masters: dict[str, tuple[str, LedgerEntry]] = {}
         self.slaves: dict[str, tuple[str, LedgerEntry]] = {}
-        self.hops: dict[_ChunkName, dict[str, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
+        self.hops: dict[_WayName, dict[str, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
+        """Of a chunk on one version of the routes, as one share: what each node paid to send it on."""
         self.received: set[tuple[object, ...]] = set()
 
     def read(self, node: str, ledger: Iterable[LedgerEntry]) -> None:
@@ -164,7 +166,7 @@ class _KeyBooks:
         for entry in ledger:
             name = entry.relay, entry.origin, entry.chunk_id
             if entry.kind is LedgerKind.CHUNK:
-                self.stocked[name][node] = entry.length_bit
+                self.stocked[name][node] = entry
             elif entry.kind is LedgerKind.CUT:
                 self.cuts[entry.key_id][node].append(entry)
                 if spent[name].overlap(entry.offset_bit, _end(entry)):
@@ -178,27 +180,37 @@ class _KeyBooks:
                 handed[entry.key_id] = node, entry
             elif entry.kind is LedgerKind.USE and entry.purpose is Purpose.CHUNK:
                 if entry.sent:
-                    self.hops[name][node].append(entry)
+                    self.hops[name, entry.route_version, entry.share][node].append(entry)
                 else:
                     self.received.add((node, entry.link, entry.block, *_use(entry)))
 
     def paid(self, name: _ChunkName, origin: str, far: str) -> str:
-        """Walk a chunk's hops from its origin to its far end; return what is wrong, if anything is."""
-        sizes = self.stocked.get(name, {})
-        if sizes.get(origin) is None or sizes.get(origin) != sizes.get(far):
+        """Walk the hops of every share of a chunk from its origin to its far end; return what is wrong, if anything is.
+
+        The far end's word counts on which version of the routes it came by: only of that one was it put together.
+        """
+        mine, theirs = (self.stocked.get(name, {}).get(node) for node in (origin, far))
+        if mine is None or theirs is None or (mine.length_bit, mine.count) != (theirs.length_bit, theirs.count):
             return f"chunk {name} is not in stock alike at {origin} and {far}"
-        due_bit = sizes[origin] + END_TO_END_CHECK_BIT + HOP_TAG_BIT
-        hops = dict(self.hops.get(name, {}))
+        due_bit = mine.length_bit + END_TO_END_CHECK_BIT + HOP_TAG_BIT
+        # A ledger of 0.1.0 counts no shares: there was one.
+        for share in range(max(1, mine.count)):
+            if wrong := self._share_paid((name, theirs.route_version, share), due_bit, origin, far):
+                return f"chunk {name}: share {share} of route version {theirs.route_version}: {wrong}"
+        return ""
+
+    def _share_paid(self, way: _WayName, due_bit: int, origin: str, far: str) -> str:
+        hops = dict(self.hops.get(way, {}))
         node = origin
         while node != far and (uses := hops.pop(node, [])):
             if (paid_bit := sum(use.length_bit for use in uses)) != due_bit:
-                return f"chunk {name}: {node} paid {paid_bit} bit where {due_bit} are due"
+                return f"{node} paid {paid_bit} bit where {due_bit} are due"
             neighbour = uses[0].neighbour
             for use in uses:
                 if (neighbour, use.link, use.block, *_use(use)) not in self.received:
-                    return f"chunk {name}: {neighbour} does not know of {_what(use)} that {node} paid"
+                    return f"{neighbour} does not know of {_what(use)} that {node} paid"
             node = neighbour
-        return "" if node == far else f"chunk {name} has no paid way from {origin} to {far}: it ends at {node}"
+        return "" if node == far else f"no paid way from {origin} to {far}: it ends at {node}"
 
 
 def _keys(ledgers: Mapping[str, list[LedgerEntry]]) -> list[str]:

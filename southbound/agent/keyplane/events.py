@@ -51,7 +51,7 @@ from southbound.agent.keyplane.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configure:
-    """The settings from now on, complete. A relay hop that is gone or has another version voids what is in flight."""
+    """The settings from now on, complete. A version of a relay's routes that is gone voids what is in flight on it."""
 
     now_s: float
     settings: Settings
@@ -246,7 +246,7 @@ class AlarmKind(StrEnum):
     TAG_INVALID = "TAG_INVALID"
     """A message of a neighbour failed authentication: fault or attack, undetermined."""
     CHECK_FAILED = "CHECK_FAILED"
-    """A chunk came out different at the far end and was voided."""
+    """A chunk came out different at the far end and was voided; names the routes that it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +275,13 @@ class RouteConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """What `RelayFigures` says of a relay's versions (in use, confirmed, not drained) has changed."""
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """A Tick is wanted at that time; replaces the last WakeAt."""
 
@@ -288,7 +295,19 @@ class NeedEntropy:
     byte_count: int
 
 
-Effect = Persist | Erase | Append | Send | Answer | RaiseAlarm | ClearAlarm | RouteConfirmed | WakeAt | NeedEntropy
+Effect = (
+    Persist
+    | Erase
+    | Append
+    | Send
+    | Answer
+    | RaiseAlarm
+    | ClearAlarm
+    | RouteConfirmed
+    | RoutesChanged
+    | WakeAt
+    | NeedEntropy
+)
 
 # ---------------------------------------------------------------- what can be asked
 
@@ -348,8 +367,10 @@ class RelayFigures:
     """A relay at one of its ends, in bit; counters start at 0 with the process.
 
     Attributes:
-        route_version: The version in force.
-        confirmed_version: The newest version on which a chunk of this origin was confirmed; 0 before the first.
+        route_version: The highest version in use, as last known here (the head decides); 0 if none is.
+        versions: All that are set here in full, ascending.
+        confirmed_versions: Those of them on which a chunk of this origin was confirmed, ascending.
+        undrained_versions: Those not in use on which chunks of this origin are still under way, ascending.
         available_bit: Confirmed and unused, of which this node is origin.
         unconfirmed_bit: Sent, not confirmed.
         held_bit: Held as far end, unused.
@@ -359,13 +380,20 @@ class RelayFigures:
     relay: str
     far_node: str
     route_version: int
-    confirmed_version: int
+    versions: tuple[int, ...]
+    confirmed_versions: tuple[int, ...]
+    undrained_versions: tuple[int, ...]
     available_bit: int
     unconfirmed_bit: int
     held_bit: int
     confirmed_bit: int
     voided_bit: int
     delivered_bit: int
+
+    @property
+    def confirmed_version(self) -> int:
+        """Return the newest version on which a chunk of this origin was confirmed; 0 before the first."""
+        return max(self.confirmed_versions, default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,23 @@ class PolynomialHash:
         return (self.digest(message) ^ int.from_bytes(mask, "big")).to_bytes(TAG_BYTES, "big")
 
 
+def detecting(message: bytes) -> bytes:
+    """Return the message with leading blocks that make its tag detect algebraic manipulation; 16 bytes each.
+
+    Who adds chosen differences to message, hash key x and mask of a tag, not knowing them, must solve
+    h(message + d, x + e) = h(message, x) + f. The leading 1 stands at an exponent D of x that is odd and at least two
+    above every exponent of the message: if e is not 0 the two sides differ by the term D e x^(D-1), which is not 0 in
+    characteristic 2 just because D is odd, and which nothing of the message reaches; if e is 0 they differ by d, from
+    exponent 1 on. Either way a polynomial of degree 1 to D - 1 must hit a root: at most (D - 1) / 2^128 of all x.
+
+    Source: Cramer, Dodis, Fehr, Padro, Wichs, EUROCRYPT 2008, section 3 (x^(d+2), d + 2 no multiple of the
+    characteristic).
+    """
+    below = -(-len(message) // TAG_BYTES) + 1  # the blocks of the message, padded, and that of its length
+    zeros = 1 if below % 2 else 2
+    return (1).to_bytes(TAG_BYTES, "big") + bytes(zeros * TAG_BYTES) + message
+
+
 def multiply(left: int, right: int) -> int:
     """Return the product in the field, bit by bit: slow, for checking the fast one.
 

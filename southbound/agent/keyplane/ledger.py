@@ -16,9 +16,10 @@ class LedgerKind(StrEnum):
     BURN = "BURN"
     """What this node did not use before in the range is never used. link, neighbour, block, offset_bit, length_bit."""
     WIPE = "WIPE"
-    """Material erased: a block (link, neighbour, block), a chunk (relay, origin, chunk_id), or a key (key_id)."""
+    """Material erased: a block (link, neighbour, block), a chunk or share of it (relay, origin, chunk_id), a key."""
     CHUNK = "CHUNK"
-    """A stocked chunk became usable at the origin, or stored at the far end. relay, origin, chunk_id, length_bit."""
+    """A stocked chunk became usable at the origin, or stored at the far end. relay, origin, chunk_id, length_bit,
+    route_version that it came by, count (its shares)."""
     VOID = "VOID"
     """A chunk (relay, origin, chunk_id) or key (key_id) that is never used."""
     CUT = "CUT"
@@ -45,7 +46,7 @@ class LedgerEntry:
         at_s: The node's service time of the entry.
         sent: Whether this node sent what the bits were used for (else it received it).
         origin: The end of the relay that made the chunk.
-        count: See CESSION.
+        count: See CESSION and CHUNK.
     """
 
     kind: LedgerKind

@@ -142,10 +142,14 @@ class StockState:
 
 @dataclass(frozen=True, slots=True)
 class HeadReady:
-    """The sender is head of a relay and has this version of its route (0: none); the tail waits for it."""
+    """The sender is head of a relay and uses these versions of its routes; the tail waits for it.
+
+    `route_version` is the highest (0: none), `further_versions` are the others (1+1), ascending.
+    """
 
     relay: str
     route_version: int
+    further_versions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

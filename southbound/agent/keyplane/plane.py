@@ -48,7 +48,8 @@ from southbound.agent.keyplane.messages import (
 from southbound.agent.keyplane.outbox import NEVER, Outbox
 from southbound.agent.keyplane.pool import LinkPools
 from southbound.agent.keyplane.relay import Forwarder
-from southbound.agent.keyplane.settings import LinkSetting, RelayHop, Settings
+from southbound.agent.keyplane.settings import HopName, LinkSetting, RelayHop, Settings
+from southbound.agent.keyplane.shares import split
 from southbound.agent.keyplane.stock import RelayStock
 
 _LEAST_RESERVOIR: Final = 4096
@@ -224,10 +225,13 @@ class KeyPlane:
         for setting in settings.links:
             self._links[setting.link] = self._take_link(setting, old_links.get(setting.link), box)
         hops = [hop for hop in settings.relays if self._known(hop)]
-        ends = {hop.relay: hop for hop in hops if self._node in {hop.head, hop.tail}}
+        ends: dict[str, list[RelayHop]] = {}
+        for hop in hops:
+            if self._node in {hop.head, hop.tail}:
+                ends.setdefault(hop.relay, []).append(hop)
         # A relay that has no route for now keeps its stock, as long as an application may ask for it.
         fars = {association.relay: association.remote_node for association in settings.associations}
-        fars |= {relay: self._far(hop) for relay, hop in ends.items()}
+        fars |= {relay: self._far(mine[0]) for relay, mine in ends.items()}
         for relay, stock in list(self._stocks.items()):
             if fars.get(relay) != stock.far_node:
                 stock.close(box)
@@ -236,16 +240,16 @@ class KeyPlane:
             if relay not in self._stocks:
                 self._stocks[relay] = RelayStock(relay, self._node, far)
             stock = self._stocks[relay]
-            stock.configure(ends.get(relay), box)
+            stock.configure([hop for hop in ends.get(relay, ()) if self._far(hop) == far], box)
             if not stock.told and far in self._connected:
                 stock.connect(box)
                 self._delivery.connect(stock, box)
         self._forwarder.configure(hops, self._links, box)
         self._delivery.configure(settings.associations)
         self._settings = settings
-        longest = max((hop.chunk_bit for hop in hops), default=0) + END_TO_END_CHECK_BIT
+        longest = max((_payload_bytes(hop) * hop.shares for hop in hops), default=0)
         most = max((association.keys_per_request_max for association in settings.associations), default=0)
-        self._chance.wanted = max(_LEAST_RESERVOIR, 8 * longest, 2 * ID_BYTES * most)
+        self._chance.wanted = max(_LEAST_RESERVOIR, 64 * longest, 2 * ID_BYTES * most)
         self._due_s = box.now_s
 
     def _take_link(self, setting: LinkSetting, old: QkdLink | None, box: Outbox) -> QkdLink:
@@ -351,7 +355,7 @@ class KeyPlane:
             case StockState():
                 stock.on_state(message, box)
             case HeadReady():
-                stock.on_head_ready(message)
+                stock.on_head_ready(message, box)
             case ChunkConfirm():
                 stock.on_confirm(message, box)
             case ChunkVoid():
@@ -359,23 +363,45 @@ class KeyPlane:
 
     # ------------------------------------------------------------ what the forwarder asks of the ends
 
-    def wants_chunk(self, hop: RelayHop, now_s: float) -> bool:
-        """Tell whether this node, origin of the relay, should send a chunk now."""
-        stock = self._stocks.get(hop.relay)
-        if stock is None or stock.far_node not in self._connected or not stock.wants_chunk(now_s):
-            return False
-        return self._chance.has((hop.chunk_bit + END_TO_END_CHECK_BIT) // 8)
+    def wanted_on(self, relay: str, now_s: float) -> tuple[RelayHop, ...]:
+        """Return first hops of the versions that this node, origin of the relay, should send a new chunk on now."""
+        stock = self._stocks.get(relay)
+        if stock is None or stock.far_node not in self._connected:
+            return ()
+        hops = stock.wanted_on(now_s)
+        return hops if hops and self._chance.has(_chance_bytes(hops)) else ()
 
-    def make(self, hop: RelayHop, box: Outbox) -> tuple[int, bytes]:
-        """Return a new chunk's id and payload, kept durably."""
-        return self._stocks[hop.relay].make(self._chance.take((hop.chunk_bit + END_TO_END_CHECK_BIT) // 8), box)
+    def make(self, relay: str, hops: tuple[RelayHop, ...], box: Outbox) -> tuple[int, Iterable[tuple[HopName, bytes]]]:
+        """Return a new chunk's id and all shares of its payload, for the versions of these hops; kept durably."""
+        payload = self._chance.take(_payload_bytes(hops[0]))
+        chunk_id = self._stocks[relay].make(tuple(hop.route_version for hop in hops), payload, box)
+        loads: list[tuple[HopName, bytes]] = []
+        for hop in hops:
+            # Split anew for every version: shares of two of them must say nothing together.
+            shares = split(payload, self._chance.take(len(payload) * (hop.shares - 1)))
+            loads += [((relay, hop.route_version, at), share) for at, share in enumerate(shares)]
+        return chunk_id, loads
 
     def take(self, hop: RelayHop, chunk_id: int, payload: bytes, box: Outbox) -> bool:
-        """Store a chunk that has arrived; False if it is refused."""
+        """Take a share that has arrived; False if it is refused."""
         stock = self._stocks.get(hop.relay)
         return stock is not None and stock.take(hop, chunk_id, payload, box)
 
-    def lost(self, relay: str, chunk_id: int, box: Outbox) -> None:
-        """Hear that a chunk of ours is not arriving."""
+    def flies(self, name: HopName, chunk_id: int) -> bool:
+        """Tell whether it is still of use to send a share of a chunk of ours."""
+        stock = self._stocks.get(name[0])
+        return stock is not None and stock.flies(name[1], chunk_id)
+
+    def lost(self, relay: str, version: int, chunk_id: int, box: Outbox) -> None:
+        """Hear that a chunk of ours is not arriving on a version."""
         if (stock := self._stocks.get(relay)) is not None:
-            stock.lost(chunk_id, box)
+            stock.lost(version, chunk_id, box)
+
+
+def _payload_bytes(hop: RelayHop) -> int:
+    return (hop.chunk_bit + END_TO_END_CHECK_BIT) // 8
+
+
+def _chance_bytes(hops: tuple[RelayHop, ...]) -> int:
+    """Return how many random bytes a chunk takes: itself, and all shares but one on every version."""
+    return _payload_bytes(hops[0]) * (1 + sum(hop.shares - 1 for hop in hops))

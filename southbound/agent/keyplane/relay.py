@@ -2,7 +2,8 @@
 
 A node acknowledges a chunk when it has passed it on (at the far end: stored it), and a node sends only
 so many unacknowledged ones per relay, so a slow hop holds back the origin and not the memory of the nodes
-before it. Nothing is sent twice: what is lost is voided by its origin.
+before it. Nothing is sent twice: what is lost is voided by its origin. A chunk is made once every share of it may
+be sent; its shares then wait, each for its own link, like chunks of others.
 """
 
 from collections import deque
@@ -17,8 +18,8 @@ from southbound.agent.keyplane.link import QkdLink, range_fields
 from southbound.agent.keyplane.messages import Chunk, ChunkAck
 from southbound.agent.keyplane.outbox import Outbox
 from southbound.agent.keyplane.pool import Cause
-from southbound.agent.keyplane.scheduler import LinkScheduler, RelayShare, chunk_cost_bit
-from southbound.agent.keyplane.settings import RelayHop
+from southbound.agent.keyplane.scheduler import LinkScheduler, chunk_cost_bit
+from southbound.agent.keyplane.settings import Hop, HopName, RelayHop
 
 TRANSIT_TIMEOUT_S: Final = 10.0
 _UNACKNOWLEDGED_S: Final = 30.0
@@ -29,17 +30,20 @@ _RETRY_S: Final = 0.5
 class Ends(Protocol):
     """What the relay asks of the stocks at this node."""
 
-    def wants_chunk(self, hop: RelayHop, now_s: float) -> bool:
-        """Tell whether this node, origin of the relay, should send a chunk now."""
+    def wanted_on(self, relay: str, now_s: float) -> tuple[RelayHop, ...]:
+        """Return first hops of the versions that this node, origin of the relay, should send a new chunk on now."""
 
-    def make(self, hop: RelayHop, box: Outbox) -> tuple[int, bytes]:
-        """Return a new chunk's id and payload, kept durably."""
+    def make(self, relay: str, hops: tuple[RelayHop, ...], box: Outbox) -> tuple[int, Iterable[tuple[HopName, bytes]]]:
+        """Return a new chunk's id and all shares of its payload, for the versions of these hops; kept durably."""
 
     def take(self, hop: RelayHop, chunk_id: int, payload: bytes, box: Outbox) -> bool:
-        """Store a chunk that has arrived; False if it is refused."""
+        """Take a share that has arrived; False if it is refused."""
 
-    def lost(self, relay: str, chunk_id: int, box: Outbox) -> None:
-        """Hear that a chunk of ours is not arriving."""
+    def flies(self, name: HopName, chunk_id: int) -> bool:
+        """Tell whether it is still of use to send a share of a chunk of ours."""
+
+    def lost(self, relay: str, version: int, chunk_id: int, box: Outbox) -> None:
+        """Hear that a chunk of ours is not arriving on a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +60,19 @@ class _PendingAck:
 
 @dataclass(slots=True)
 class _Transit:
-    route_version: int
+    """What waits for its next hop; what was made here came by no link and is acknowledged to nobody."""
+
     forward: bool
     chunk_id: int
     payload: bytearray = field(repr=False)
     arrived_s: float
-    came_by: str
-    ack: _PendingAck
-
-
-@dataclass(frozen=True, slots=True)
-class _Load:
-    forward: bool
-    chunk_id: int
-    payload: bytes = field(repr=False)
+    came_by: str = ""
+    ack: _PendingAck | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    name: RelayShare
+    name: HopName
     chunk_id: int
     at_s: float
 
@@ -88,7 +86,9 @@ class _Traffic:
     unacknowledged: dict[int, _Sent] = field(default_factory=dict)
     """By sequence number."""
     acks: deque[_PendingAck] = field(default_factory=deque)
-    transit: dict[RelayShare, deque[_Transit]] = field(default_factory=dict)
+    transit: dict[HopName, deque[_Transit]] = field(default_factory=dict)
+    own: tuple[HopName, ...] = ()
+    """What this node is origin of and sends by the link."""
 
 
 class Forwarder:
@@ -97,14 +97,14 @@ class Forwarder:
     def __init__(self, node: str, ends: Ends) -> None:
         self._node = node
         self._ends = ends
-        self._hops: dict[RelayShare, RelayHop] = {}
+        self._hops: dict[HopName, RelayHop] = {}
         self._traffic: dict[str, _Traffic] = {}
 
     # ------------------------------------------------------------ settings
 
     def configure(self, hops: Iterable[RelayHop], links: Iterable[str], box: Outbox) -> None:
-        """Go on with these hops; chunks of a route that is gone are wiped."""
-        new = {(hop.relay, hop.share): hop for hop in hops}
+        """Go on with these hops; chunks of a version that is gone are wiped."""
+        new = {hop.name: hop for hop in hops}
         for name, hop in self._hops.items():
             if name not in new or _route(new[name]) != _route(hop):
                 self._forget(name, hop, box)
@@ -119,15 +119,26 @@ class Forwarder:
                 if any(sends):
                     parts.append((hop, sends[0], sends[1]))
             traffic.scheduler.configure(parts, box.now_s)
+            traffic.own = tuple(
+                name for name, hop in new.items() if (out := self._leads(hop)) is not None and out.link == link
+            )
 
-    def _forget(self, name: RelayShare, hop: RelayHop, box: Outbox) -> None:
+    def _forget(self, name: HopName, hop: RelayHop, box: Outbox) -> None:
         for traffic in self._traffic.values():
             for transit in traffic.transit.pop(name, ()):
                 self._wipe(transit, hop, box)
-                self._traffic[transit.came_by].acks.append(transit.ack)
+                self._answer(transit, accepted=False)
             for sequence, sent in list(traffic.unacknowledged.items()):
                 if sent.name == name:
                     del traffic.unacknowledged[sequence]
+
+    def _answer(self, transit: _Transit, *, accepted: bool) -> None:
+        if transit.ack is not None and transit.came_by in self._traffic:
+            self._traffic[transit.came_by].acks.append(replace(transit.ack, accepted=accepted))
+
+    def _leads(self, hop: RelayHop) -> Hop | None:
+        """Return the way that chunks made at this node take, None where it is no end of the relay."""
+        return hop.outward(forward=self._node == hop.head) if self._node in {hop.head, hop.tail} else None
 
     def _wipe(self, transit: _Transit, hop: RelayHop, box: Outbox) -> None:
         transit.payload[:] = bytes(len(transit.payload))
@@ -136,7 +147,7 @@ class Forwarder:
                 kind=LedgerKind.WIPE,
                 at_s=box.now_s,
                 relay=hop.relay,
-                route_version=transit.route_version,
+                route_version=hop.route_version,
                 share=hop.share,
                 origin=hop.origin(forward=transit.forward),
                 chunk_id=transit.chunk_id,
@@ -177,9 +188,9 @@ class Forwarder:
         )
         if key is None:
             return
-        name = message.relay, message.share
+        name = message.relay, message.route_version, message.share
         hop = self._hops.get(name)
-        known = hop is not None and hop.route_version == message.route_version and hop.shares == message.shares
+        known = hop is not None and hop.shares == message.shares
         came_by = hop.inward(forward=message.forward) if hop is not None else None
         known = known and came_by is not None and came_by.link == link.name
         known = known and hop is not None and payload_bit == hop.chunk_bit + END_TO_END_CHECK_BIT
@@ -203,14 +214,10 @@ class Forwarder:
         outward = hop.outward(forward=message.forward)
         if outward is None:
             taken = self._ends.take(hop, message.chunk_id, payload, box)
-            traffic.acks.append(_answered(ack, accepted=taken))
+            traffic.acks.append(replace(ack, accepted=taken))
             return
         queue = self._traffic[outward.link].transit.setdefault(name, deque())
-        queue.append(
-            _Transit(
-                message.route_version, message.forward, message.chunk_id, bytearray(payload), box.now_s, link.name, ack
-            )
-        )
+        queue.append(_Transit(message.forward, message.chunk_id, bytearray(payload), box.now_s, link.name, ack))
         box.wake(box.now_s + TRANSIT_TIMEOUT_S)
 
     def on_ack(self, link: QkdLink, message: ChunkAck, box: Outbox) -> None:
@@ -225,12 +232,12 @@ class Forwarder:
         )
         if key is None:
             return
-        hop = self._hops.get((message.relay, message.share))
+        hop = self._hops.get((message.relay, message.route_version, message.share))
         origin = hop.origin(forward=message.forward) if hop is not None else ""
         link.pools.accept(message.ranges, _cause(Purpose.CHUNK_ACK, message, origin), box)
         sent = self._traffic[link.name].unacknowledged.pop(message.acknowledged, None)
         if sent is not None and not message.accepted and hop is not None and origin == self._node:
-            self._ends.lost(message.relay, sent.chunk_id, box)
+            self._ends.lost(sent.name[0], sent.name[1], sent.chunk_id, box)
 
     # ------------------------------------------------------------ sending
 
@@ -245,7 +252,7 @@ class Forwarder:
                     self._begin(link, traffic, box)
                 if link.ready:
                     progress |= self._send_acks(link, traffic, box)
-                    progress |= self._send_chunks(link, traffic, box)
+                    progress |= self._send_chunks(links, link, traffic, box)
 
     def _begin(self, link: QkdLink, traffic: _Traffic, box: Outbox) -> None:
         traffic.session = link.session
@@ -254,7 +261,7 @@ class Forwarder:
         for sent in lost.values():
             hop = self._hops.get(sent.name)
             if hop is not None and self._node in {hop.head, hop.tail}:
-                self._ends.lost(hop.relay, sent.chunk_id, box)
+                self._ends.lost(hop.relay, hop.route_version, sent.chunk_id, box)
 
     def _send_acks(self, link: QkdLink, traffic: _Traffic, box: Outbox) -> bool:
         sent = False
@@ -273,7 +280,7 @@ class Forwarder:
         return sent
 
     def _send_ack(self, link: QkdLink, ack: _PendingAck, box: Outbox) -> None:
-        hop = self._hops.get((ack.relay, ack.share))
+        hop = self._hops.get((ack.relay, ack.route_version, ack.share))
         origin = hop.origin(forward=ack.forward) if hop is not None else ""
         ranges, mask = link.draw(HOP_ACK_BIT, _cause(Purpose.CHUNK_ACK, ack, origin), box)
         unsigned = ChunkAck(
@@ -291,64 +298,72 @@ class Forwarder:
         )
         box.send(link.neighbour, replace(unsigned, tag=link.tag(_ack_content(unsigned), mask)))
 
-    def _send_chunks(self, link: QkdLink, traffic: _Traffic, box: Outbox) -> bool:
+    def _send_chunks(self, links: Mapping[str, QkdLink], link: QkdLink, traffic: _Traffic, box: Outbox) -> bool:
         waiting = {name for name, queue in traffic.transit.items() if queue}
-        waiting |= {
+        waiting.update(
             name
-            for name, hop in self._hops.items()
-            if self._leads(hop, link) and self._ends.wants_chunk(hop, box.now_s)
-        }
+            for name in traffic.own
+            if name not in waiting and any(hop.route_version == name[1] for hop in self._wanted(name, box))
+        )
         sent = False
         for name in traffic.scheduler.order(waiting, box.now_s):
-            hop = self._hops[name]
-            queue = traffic.transit.get(name)
-            cost_bit = chunk_cost_bit(hop.chunk_bit)
-            if queue:
-                cost_bit = 8 * len(queue[0].payload) + HOP_TAG_BIT
-            if not self._may_send(link, traffic, name, cost_bit, box):
+            queue = traffic.transit.setdefault(name, deque())
+            while queue and queue[0].ack is None and not self._ends.flies(name, queue[0].chunk_id):
+                self._wipe(queue.popleft(), self._hops[name], box)
+            made = not queue and self._originate(links, name, box)
+            if not made and not (queue and self._may_send(link, traffic, name, box)):
                 continue
-            if queue:
-                transit = queue.popleft()
-                load = _Load(transit.forward, transit.chunk_id, bytes(transit.payload))
-                self._send_chunk(link, traffic, hop, load, box)
-                self._wipe(transit, hop, box)
-                self._traffic[transit.came_by].acks.append(_answered(transit.ack, accepted=True))
-            else:
-                chunk_id, payload = self._ends.make(hop, box)
-                load = _Load(hop.head == self._node, chunk_id, payload)
-                self._send_chunk(link, traffic, hop, load, box)
-            traffic.scheduler.drew(name, cost_bit)
+            transit = queue.popleft()
+            self._send_chunk(link, traffic, self._hops[name], transit, box)
+            if transit.ack is not None:
+                self._wipe(transit, self._hops[name], box)
+                self._answer(transit, accepted=True)
             sent = True
         return sent
 
-    def _leads(self, hop: RelayHop, link: QkdLink) -> bool:
-        """Tell whether this node is an end of the relay and its own chunks leave by the link."""
-        if self._node not in {hop.head, hop.tail}:
-            return False
-        outward = hop.outward(forward=self._node == hop.head)
-        return outward is not None and outward.link == link.name
+    def _wanted(self, name: HopName, box: Outbox) -> tuple[RelayHop, ...]:
+        return self._ends.wanted_on(name[0], box.now_s)
 
-    def _may_send(self, link: QkdLink, traffic: _Traffic, name: RelayShare, cost_bit: int, box: Outbox) -> bool:
+    def _originate(self, links: Mapping[str, QkdLink], name: HopName, box: Outbox) -> bool:
+        """Make a chunk if one is wanted on that version and all shares of it may be sent now; tell whether it was."""
+        relay, version, _ = name
+        hops = self._wanted(name, box)
+        shares = next((hop.shares for hop in hops if hop.route_version == version), 0)
+        for other in range(shares):
+            other_name = relay, version, other
+            out = self._leads(self._hops[other_name])
+            if out is None or not links[out.link].ready:
+                return False
+            other_traffic = self._traffic[out.link]
+            if other_traffic.transit.get(other_name):
+                return False
+            if not self._may_send(links[out.link], other_traffic, other_name, box):
+                return False
+        if shares:
+            chunk_id, loads = self._ends.make(relay, hops, box)
+            for load_name, payload in loads:
+                hop = self._hops[load_name]
+                if (out := self._leads(hop)) is not None:
+                    queue = self._traffic[out.link].transit.setdefault(load_name, deque())
+                    queue.append(_Transit(hop.head == self._node, chunk_id, bytearray(payload), box.now_s))
+            box.wake(box.now_s + TRANSIT_TIMEOUT_S)
+        return bool(shares)
+
+    def _may_send(self, link: QkdLink, traffic: _Traffic, name: HopName, box: Outbox) -> bool:
         if sum(1 for sent in traffic.unacknowledged.values() if sent.name == name) >= _WINDOW:
             return False
+        cost_bit = chunk_cost_bit(self._hops[name].chunk_bit)
         # Without bits for its acknowledgement a chunk would only be lost. Those for our own come first, too.
         if link.neighbour_spare_bit() < HOP_ACK_BIT * (len(traffic.unacknowledged) + 1):
             granted = False
         else:
             spare_bit = link.spare_bit(box.now_s) - HOP_ACK_BIT * len(traffic.acks)
-            granted = traffic.scheduler.may_draw(name, cost_bit, spare_bit)
+            granted = traffic.scheduler.may_draw((name[0], name[2]), cost_bit, spare_bit)
         if not granted:
             box.wake(box.now_s + _RETRY_S)
         return granted
 
-    def _send_chunk(
-        self,
-        link: QkdLink,
-        traffic: _Traffic,
-        hop: RelayHop,
-        load: _Load,
-        box: Outbox,
-    ) -> None:
+    def _send_chunk(self, link: QkdLink, traffic: _Traffic, hop: RelayHop, transit: _Transit, box: Outbox) -> None:
         blank = Chunk(
             link=link.name,
             sequence=link.next_sequence(),
@@ -356,18 +371,19 @@ class Forwarder:
             route_version=hop.route_version,
             share=hop.share,
             shares=hop.shares,
-            forward=load.forward,
-            chunk_id=load.chunk_id,
+            forward=transit.forward,
+            chunk_id=transit.chunk_id,
             ranges=(),
             payload=b"",
             tag=b"",
         )
-        payload = load.payload
-        cause = _cause(Purpose.CHUNK, blank, hop.origin(forward=load.forward))
+        payload = bytes(transit.payload)
+        cause = _cause(Purpose.CHUNK, blank, hop.origin(forward=transit.forward))
         ranges, key = link.draw(8 * len(payload) + HOP_TAG_BIT, cause, box)
         padded = replace(blank, ranges=ranges, payload=exclusive_or(payload, key[: len(payload)]))
         box.send(link.neighbour, replace(padded, tag=link.tag(_chunk_content(padded), key[len(payload) :])))
-        traffic.unacknowledged[blank.sequence] = _Sent((hop.relay, hop.share), load.chunk_id, box.now_s)
+        traffic.unacknowledged[blank.sequence] = _Sent(hop.name, transit.chunk_id, box.now_s)
+        traffic.scheduler.drew((hop.relay, hop.share), 8 * len(payload) + HOP_TAG_BIT)
         box.wake(box.now_s + _UNACKNOWLEDGED_S)
 
     # ------------------------------------------------------------ time
@@ -384,13 +400,15 @@ class Forwarder:
                 while queue and box.now_s >= queue[0].arrived_s + TRANSIT_TIMEOUT_S:
                     transit = queue.popleft()
                     self._wipe(transit, self._hops[name], box)
-                    self._traffic[transit.came_by].acks.append(transit.ack)
+                    if transit.ack is None:
+                        self._ends.lost(name[0], name[1], transit.chunk_id, box)
+                    self._answer(transit, accepted=False)
                 if queue:
                     box.wake(queue[0].arrived_s + TRANSIT_TIMEOUT_S)
 
 
 def _route(hop: RelayHop) -> tuple[object, ...]:
-    return hop.route_version, hop.previous, hop.next, hop.head, hop.tail
+    return hop.shares, hop.previous, hop.next, hop.head, hop.tail
 
 
 def _cause(purpose: Purpose, message: Chunk | ChunkAck | _PendingAck, origin: str) -> Cause:
@@ -402,10 +420,6 @@ def _cause(purpose: Purpose, message: Chunk | ChunkAck | _PendingAck, origin: st
         origin=origin,
         chunk_id=message.chunk_id,
     )
-
-
-def _answered(ack: _PendingAck, *, accepted: bool) -> _PendingAck:
-    return replace(ack, accepted=accepted)
 
 
 def _chunk_content(message: Chunk) -> bytes:

@@ -1,6 +1,7 @@
 """Who may draw link key: every relay what it reserved, and anybody what nobody claims.
 
-One bucket per relay and link direction. It fills at the relay's reserved rate, tags included, up to
+One bucket per share of a relay and link direction, whatever versions of its routes cross the link: an old and a
+new one take turns, and the larger claim counts. It fills at the relay's reserved rate, tags included, up to
 what ten seconds bring (and two chunks). A relay with a full enough bucket draws as long as key is left;
 one that has spent its bucket may still draw what exceeds the claims of all others. So a relay that asks
 for everything gets all that lies idle, and never what another has reserved.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.domain.capacity import END_TO_END_CHECK_BIT, HOP_ACK_BIT, HOP_TAG_BIT
-from southbound.agent.keyplane.settings import RelayHop
+from southbound.agent.keyplane.settings import HopName, RelayHop
 
 _FILL_S: Final = 10.0
 
@@ -25,6 +26,24 @@ RelayShare = tuple[str, int]
 def chunk_cost_bit(chunk_bit: int) -> int:
     """Return what a chunk draws from the pool of the direction it travels in."""
     return chunk_bit + END_TO_END_CHECK_BIT + HOP_TAG_BIT
+
+
+def rates_bit_per_s(hop: RelayHop, *, forward_here: bool, backward_here: bool) -> tuple[float, float]:
+    """Return what a hop is promised of a link direction: for chunks, and for acknowledging those of the other.
+
+    Args:
+        hop: It crosses the link.
+        forward_here: Whether its forward chunks travel in this direction.
+        backward_here: Whether its backward ones do.
+    """
+    chunk_rate = ack_rate = 0.0
+    for forward, here in ((True, forward_here), (False, backward_here)):
+        chunks_per_s = hop.direction_rate_millibit_per_s(forward=forward) / 1000 / hop.chunk_bit
+        if here:
+            chunk_rate += chunks_per_s * chunk_cost_bit(hop.chunk_bit)
+        else:
+            ack_rate += chunks_per_s * HOP_ACK_BIT
+    return chunk_rate, ack_rate
 
 
 @dataclass(slots=True)
@@ -62,27 +81,26 @@ class LinkScheduler:
 
     def configure(self, hops: Iterable[tuple[RelayHop, bool, bool]], now_s: float) -> None:
         """Set who has a claim: (hop, whether its forward chunks leave here, whether its backward ones do)."""
-        chunks: dict[RelayShare, Bucket] = {}
-        acks: dict[RelayShare, Bucket] = {}
+        chunk_claims: dict[RelayShare, tuple[float, int]] = {}
+        ack_claims: dict[RelayShare, float] = {}
         for hop, *sends in hops:
             name = hop.relay, hop.share
             cost_bit = chunk_cost_bit(hop.chunk_bit)
-            chunk_rate = ack_rate = 0.0
-            for forward, here in zip((True, False), sends, strict=True):
-                chunks_per_s = hop.direction_rate_millibit_per_s(forward=forward) / 1000 / hop.chunk_bit
-                if here:
-                    chunk_rate += chunks_per_s * cost_bit
-                else:
-                    ack_rate += chunks_per_s * HOP_ACK_BIT
-            chunks[name] = Bucket.of(chunk_rate, cost_bit, self._chunks.get(name), now_s)
-            acks[name] = Bucket.of(ack_rate, HOP_ACK_BIT, self._acks.get(name), now_s)
-        self._chunks, self._acks = chunks, acks
+            chunk_rate, ack_rate = rates_bit_per_s(hop, forward_here=sends[0], backward_here=sends[1])
+            chunk_claims[name] = max((chunk_rate, cost_bit), chunk_claims.get(name, (0.0, 0)))
+            ack_claims[name] = max(ack_rate, ack_claims.get(name, 0.0))
+        before, self._chunks = self._chunks, {}
+        for name, (rate, cost_bit) in chunk_claims.items():
+            self._chunks[name] = Bucket.of(rate, cost_bit, before.get(name), now_s)
+        before, self._acks = self._acks, {}
+        for name, rate in ack_claims.items():
+            self._acks[name] = Bucket.of(rate, HOP_ACK_BIT, before.get(name), now_s)
 
-    def order(self, names: Iterable[RelayShare], now_s: float) -> list[RelayShare]:
-        """Return the relays, the one with the largest unspent part of its claim first."""
+    def order(self, names: Iterable[HopName], now_s: float) -> list[HopName]:
+        """Return the hops, that with the largest unspent part of its claim first."""
         for bucket in (*self._chunks.values(), *self._acks.values()):
             bucket.fill(now_s)
-        return sorted(names, key=lambda name: (-self._fullness(name), name))
+        return sorted(names, key=lambda name: (-self._fullness((name[0], name[2])), name))
 
     def may_draw(self, name: RelayShare, cost_bit: int, spare_bit: int) -> bool:
         """Tell whether a relay may draw now, where `spare_bit` lies above the floor."""

@@ -4,7 +4,11 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from controller.domain.refusals import InvalidValue, NotServed
+from controller.domain.key_relay import MAX_SHARES
+from controller.domain.refusals import InvalidValue
+
+HopName = tuple[str, int, int]
+"""Relay, version of its routes, share."""
 
 
 class Measure(StrEnum):
@@ -71,14 +75,15 @@ class Hop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayHop:
-    """A node's part in one share of one key relay.
+    """A node's part in one share of one version of a key relay's routes.
 
-    A relay carries both directions: `head` is the origin of the forward one, `tail` of the other.
+    A relay carries both directions: `head` is the origin of the forward one, `tail` of the other. Several versions
+    stand side by side while a route changes, and for as long as there is a backup.
 
     Attributes:
         relay: Name of the key relay.
-        route_version: Version of the route, rises with every move; >= 1. Chunks of other versions are refused.
-        share, shares: Which XOR share this is (0-based) and of how many; this version serves one share.
+        route_version: Version of the routes, rises with every change; >= 1. Chunks of versions not set are refused.
+        share, shares: Which XOR share this is (0-based) and of how many; a version is used once all are set.
         head, tail: The two ends of the relay.
         previous: The hop towards the head; None at the head.
         next: The hop towards the tail; None at the tail.
@@ -86,10 +91,10 @@ class RelayHop:
         forward_share: Which part of the rate is for keys of which the head is origin; in [0, 1].
         chunk_bit: Key bits in one chunk; a multiple of 8, in [64, 2^20].
         stock_low_bit, stock_high_bit: Each origin end refills below low, up to high; low <= high >= chunk_bit.
+        passive: Takes and passes what comes, originates nothing; at the head only, the tail hears of it from there.
 
     Raises:
         InvalidValue: A field is out of range; names the relay and the field.
-        NotServed: More than one share.
     """
 
     relay: str
@@ -105,11 +110,14 @@ class RelayHop:
     chunk_bit: int
     stock_low_bit: int
     stock_high_bit: int
+    passive: bool = False
 
     def __post_init__(self) -> None:
         place = f"keyRelays/{self.relay}"
-        if self.shares != 1 or self.share != 0:
-            raise NotServed("relaying over several shares")
+        if not 1 <= self.shares <= MAX_SHARES:
+            raise InvalidValue(place, ("shares", f"{self.shares} is not in [1, {MAX_SHARES}]"))
+        if not 0 <= self.share < self.shares:
+            raise InvalidValue(place, ("share", f"{self.share} is not in [0, shares)"))
         if self.route_version < 1:
             raise InvalidValue(place, ("route_version", f"{self.route_version} is below 1"))
         if self.head == self.tail:
@@ -126,6 +134,11 @@ class RelayHop:
             raise InvalidValue(place, ("stock_low_bit", f"{self.stock_low_bit} is not in [0, stock_high_bit]"))
         if self.stock_high_bit < self.chunk_bit:
             raise InvalidValue(place, ("stock_high_bit", f"{self.stock_high_bit} is below one chunk"))
+
+    @property
+    def name(self) -> "HopName":
+        """Return what tells the hop from the others at its node."""
+        return self.relay, self.route_version, self.share
 
     def outward(self, *, forward: bool) -> Hop | None:
         """Return the hop that a chunk of that direction takes from here, or None where it ends."""
@@ -211,7 +224,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field, names in (
             ("links", [setting.link for setting in self.links]),
-            ("relays", [f"{hop.relay}/{hop.share}" for hop in self.relays]),
+            ("relays", [f"{hop.relay}/{hop.route_version}/{hop.share}" for hop in self.relays]),
             ("associations", [f"{one.application}/{one.relay}" for one in self.associations]),
         ):
             if doubled := {name for name in names if names.count(name) > 1}:

@@ -2,58 +2,30 @@
 
 An origin's chunk is UNCONFIRMED until the far end has told a masked hash of what it stored, and AVAILABLE
 from then on. Bits are cut from the oldest chunk first; marks only rise. What is cut leaves memory and disk.
+A chunk of fewer shares than are asked for now is void, wherever it stands.
 """
 
-import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from controller.domain.capacity import END_TO_END_CHECK_BIT
-from southbound.agent.keyplane.events import AlarmKind, ClearAlarm, Record, RelayFigures, RouteConfirmed
-from southbound.agent.keyplane.gf128 import TAG_BYTES, PolynomialHash, bind
+from southbound.agent.keyplane.chunks import CHECK_BYTES, StockChunk, end_to_end_tag, restored_chunk
+from southbound.agent.keyplane.events import (
+    AlarmKind,
+    ClearAlarm,
+    Record,
+    RelayFigures,
+    RouteConfirmed,
+    RoutesChanged,
+)
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
 from southbound.agent.keyplane.messages import ChunkConfirm, ChunkVoid, Cut, HeadReady, StockMark, StockState
-from southbound.agent.keyplane.outbox import NEVER, Outbox
+from southbound.agent.keyplane.outbox import Outbox
 from southbound.agent.keyplane.settings import RelayHop
+from southbound.agent.keyplane.shares import Assembly, Partial, SeenIds
+from southbound.agent.keyplane.ways import Flight, Way, Ways
 
-CHECK_BYTES: Final = END_TO_END_CHECK_BIT // 8
-CHUNK_TIMEOUT_S: Final = 15.0
-_PROBE_TIMEOUT_S: Final = 1.0
-"""For the first chunk on a route, doubled each time: an end that is not told of the route yet refuses it, and then
-only the hop before that end learns of it."""
-_IN_FLIGHT: Final = 16
-_PAUSE_S: Final = 0.25
-_LONGEST_PAUSE_S: Final = 30.0
 _IDS_PER_S: Final = 1_000_000
-
-
-@dataclass(slots=True)
-class StockChunk:
-    """A chunk in stock.
-
-    Attributes:
-        key: What is left of it; the first of these bits stands at offset `mark_bit`.
-        tag: The masked hash of the whole chunk: what the far end told, or must tell.
-        confirmed: Whether the origin may hand it out (always true at the far end).
-    """
-
-    chunk_id: int
-    route_version: int
-    key: bytes = field(repr=False)
-    tag: bytes = field(repr=False)
-    made_s: float
-    mark_bit: int = 0
-    confirmed: bool = False
-
-    @property
-    def left_bit(self) -> int:
-        """Return how much is left."""
-        return 8 * len(self.key)
-
-
-def end_to_end_tag(*, relay: str, chunk_id: int, key: bytes, check: bytes) -> bytes:
-    """Return the masked hash of a chunk: what the far end tells the origin; hides the chunk."""
-    return PolynomialHash(check[:TAG_BYTES]).tag(bind(relay, chunk_id) + key, check[TAG_BYTES:])
 
 
 class RelayStock:
@@ -63,60 +35,59 @@ class RelayStock:
         self.relay = relay
         self.node = node
         self.far_node = far_node
-        self.hop: RelayHop | None = None
+        self.ways = Ways(node)
         self.own: dict[int, StockChunk] = {}
         self.held: dict[int, StockChunk] = {}
         self.synchronised = False
         self.told = False
-        self.confirmed_version = 0
         self.confirmed_bit = self.voided_bit = self.delivered_bit = 0
         # Kept up with every change: whether to send must not cost a walk over the stock.
         self._in_flight: dict[int, StockChunk] = {}
         self._available_bit = 0
+        self._unconfirmed_bit = 0
         self._last_id = 0
-        self._last_held_id = 0
         self._before_connect_id = 0
-        self._head_version = 0
-        """What the other end, as head, told last on this stream."""
+        self._seen = SeenIds()
+        self._partials = Assembly()
         self._was_older = False
         self._filling = False
-        self._pause_s = 0.0
-        self._paused_until_s = -NEVER
-        self._probe_s = _PROBE_TIMEOUT_S
-        self._proven = False
+        self._told_routes: tuple[object, ...] = (0, (), ())
+
+    @property
+    def hop(self) -> RelayHop | None:
+        """Return the hop whose rate and watermarks count now; None while there is no route."""
+        return self.ways.hop
 
     # ------------------------------------------------------------ settings and connection
 
-    def configure(self, hop: RelayHop | None, box: Outbox) -> None:
-        """Go on with a route, or without one; what is in flight on another version of it is void."""
-        version = hop.route_version if hop is not None else 0
-        if (self.hop.route_version if self.hop is not None else -1) != version:
-            old = [chunk.chunk_id for chunk in self._in_flight.values() if chunk.route_version != version]
-            self.void_own(old, box)
-            self._pause_s = 0.0
-            self._paused_until_s = -NEVER
-            self._probe_s = _PROBE_TIMEOUT_S
-            self._proven = False
-        ready = self._ready_version
-        self.hop = hop
-        if self.told and self._ready_version != ready:
+    def configure(self, hops: Iterable[RelayHop], box: Outbox) -> None:
+        """Go on with these versions; what is under way on others is void."""
+        ready = self.ways.ready
+        lost = self.ways.configure(hops)
+        for partial in self._partials.drop_versions_but(self.ways.versions):
+            self._note_partial(partial, box)
+        self._ended([chunk_id for _, chunk_id in lost], box)
+        self._keep_shares(box)
+        if self.told and self.ways.ready != ready:
             self._tell_ready(box)
+        self._tell_routes(box)
 
     def connect(self, box: Outbox) -> None:
         """Tell the other end what we hold of it; ours counts when it has told the same."""
         self.synchronised, self.told = False, True
-        self._head_version = 0
+        self.ways.forget_head()
         self._before_connect_id = self._last_id
         # After a restart they are in any order, and the oldest is to be cut first.
         self.own = dict(sorted(self.own.items()))
         self._in_flight = dict(sorted(self._in_flight.items()))
         self.tell(box, answers=False)
         self._tell_ready(box)
+        self._tell_routes(box)
 
     def disconnect(self) -> None:
         """Hand out nothing until both ends have compared their stocks again."""
         self.synchronised = self.told = False
-        self._head_version = 0
+        self.ways.forget_head()
 
     def tell(self, box: Outbox, *, answers: bool) -> None:
         """List all that is held."""
@@ -140,8 +111,9 @@ class RelayStock:
             box.send(self.far_node, ChunkVoid(self.relay, stray))
         for chunk_id in theirs.keys() & self.own.keys():
             chunk, mark = self.own[chunk_id], theirs[chunk_id]
+            ways = self.ways.land(chunk_id) if chunk_id <= self._before_connect_id else self.ways.flying(chunk_id)
             if not chunk.confirmed:
-                self._confirm(chunk, mark.tag, box)
+                self._confirm(chunk, mark.tag, ways, box)
             if chunk.confirmed and mark.mark_bit > chunk.mark_bit:
                 self._was_older = True
                 box.alarm(
@@ -151,17 +123,35 @@ class RelayStock:
                 )
                 self._cut(chunk, min(mark.mark_bit, chunk.mark_bit + chunk.left_bit), "own", box)
         self.synchronised = True
+        self._tell_routes(box)
 
-    def on_head_ready(self, message: HeadReady) -> None:
-        """Keep what the head has, whether or not we have it yet: with the head the whole route stands."""
-        self._head_version = message.route_version
-
-    @property
-    def _ready_version(self) -> int:
-        return self.hop.route_version if self.hop is not None and self.node == self.hop.head else 0
+    def on_head_ready(self, message: HeadReady, box: Outbox) -> None:
+        """Keep what the head uses, whether or not we have it yet: with the head the whole route stands."""
+        self.ways.hear(version for version in (*message.further_versions, message.route_version) if version)
+        self._keep_shares(box)
+        self._tell_routes(box)
 
     def _tell_ready(self, box: Outbox) -> None:
-        box.send(self.far_node, HeadReady(self.relay, self._ready_version))
+        *further, highest = self.ways.ready or (0,)
+        box.send(self.far_node, HeadReady(self.relay, highest, tuple(further)))
+
+    def _tell_routes(self, box: Outbox) -> None:
+        routes = self.ways.highest_in_use, self._confirmed_versions(), self.ways.undrained
+        if routes != self._told_routes:
+            self._told_routes = routes
+            box.effects.append(RoutesChanged(self.relay))
+
+    def _confirmed_versions(self) -> tuple[int, ...]:
+        return tuple(sorted(self.ways.confirmed))
+
+    def _keep_shares(self, box: Outbox) -> None:
+        """Void what was made of fewer shares than are asked for now, at whichever end it was made."""
+        needed = self.ways.needed_shares
+        self.void_own([chunk.chunk_id for chunk in self.own.values() if chunk.shares < needed], box)
+        for chunk in [chunk for chunk in self.held.values() if chunk.shares < needed]:
+            del self.held[chunk.chunk_id]
+            self._seen.void(chunk.chunk_id)
+            self._void(chunk, "held", self.far_node, box)
 
     # ------------------------------------------------------------ origin
 
@@ -173,98 +163,129 @@ class RelayStock:
     @property
     def unconfirmed_bit(self) -> int:
         """Return what is on its way."""
-        return sum(chunk.left_bit for chunk in self._in_flight.values())
+        return self._unconfirmed_bit
 
-    def wants_chunk(self, now_s: float) -> bool:
-        """Tell whether a new chunk should be sent now."""
-        hop = self.hop
-        if hop is None or not self.synchronised or now_s < self._paused_until_s:
-            return False
-        if not hop.direction_rate_millibit_per_s(forward=self.node == hop.head):
-            return False
-        if self.node == hop.tail and self._head_version != hop.route_version:
-            # The head is told of a route last: before, some node on the way would refuse the chunk.
-            return False
-        in_flight = len(self._in_flight)
-        if in_flight >= (_IN_FLIGHT if self._proven else 1):
-            return False
-        if self.confirmed_version < hop.route_version:
-            # Whether a new route works should show at once, not when the stock has run low.
-            return not in_flight
-        level_bit = self.available_bit + self.unconfirmed_bit
-        if level_bit + hop.chunk_bit > hop.stock_high_bit:
-            self._filling = False
-        elif level_bit < hop.stock_low_bit:
-            self._filling = True
-        return self._filling
+    def wanted_on(self, now_s: float) -> tuple[RelayHop, ...]:
+        """Return the first hops of the versions that a new chunk should be sent on now; none if none should be."""
+        if not self.synchronised:
+            return ()
+        ways = list(self.ways.open(now_s))
+        if not ways:
+            return ()
+        # Whether a new route works should show at once, not when the stock has run low.
+        probing = [way for way in ways if way.version not in self.ways.confirmed]
+        if len(probing) < len(ways):
+            hop = ways[-1].hop
+            level_bit = self._available_bit + self._unconfirmed_bit
+            if level_bit + hop.chunk_bit > hop.stock_high_bit:
+                self._filling = False
+            elif level_bit < hop.stock_low_bit:
+                self._filling = True
+            if self._filling:
+                probing = ways
+        return tuple(way.hop for way in probing if way.version in self.ways.confirmed or not way.flights)
 
-    def make(self, chance: bytes, box: Outbox) -> tuple[int, bytes]:
-        """Keep a new chunk UNCONFIRMED; return its id and what travels: key and end-to-end check."""
-        assert self.hop is not None
+    def make(self, versions: tuple[int, ...], chance: bytes, box: Outbox) -> int:
+        """Keep a new chunk UNCONFIRMED, made of key and end-to-end check as they travel; return its id."""
         key, check = chance[:-CHECK_BYTES], chance[-CHECK_BYTES:]
         self._last_id = max(self._last_id + 1, int(box.now_s * _IDS_PER_S))
         tag = end_to_end_tag(relay=self.relay, chunk_id=self._last_id, key=key, check=check)
-        chunk = StockChunk(self._last_id, self.hop.route_version, key, tag, box.now_s)
+        ways = [way for version in versions if (way := self.ways.get(version)) is not None]
+        # Two versions in use may differ in shares while one takes over: what counts is the least of them.
+        shares = min(way.hop.shares for way in ways)
+        chunk = StockChunk(self.relay, self._last_id, max(versions), shares, key, tag, box.now_s)
         self.own[chunk.chunk_id] = self._in_flight[chunk.chunk_id] = chunk
+        self._unconfirmed_bit += chunk.left_bit
+        for way in ways:
+            way.flights[chunk.chunk_id] = Flight(tag, box.now_s)
         self._persist(chunk, "own", box)
-        box.wake(self._late_s(chunk))
-        return chunk.chunk_id, chance
+        box.wake(self.ways.wake_s(box.now_s))
+        return chunk.chunk_id
+
+    def flies(self, version: int, chunk_id: int) -> bool:
+        """Tell whether it is still of use to send a chunk on a version."""
+        way = self.ways.get(version)
+        return way is not None and chunk_id in way.flights
 
     def on_confirm(self, message: ChunkConfirm, box: Outbox) -> None:
-        """Make a chunk available if the far end holds the same."""
+        """Make a chunk available if the far end holds the same; see that its copies on other versions are, too."""
         chunk = self.own.get(message.chunk_id)
-        if chunk is None:
+        way = self.ways.get(message.route_version)
+        flight = way.flights.pop(message.chunk_id, None) if way is not None else None
+        if chunk is not None and not chunk.confirmed and way is not None and flight is not None:
+            self._confirm(chunk, message.tag, [way], box)
+        elif way is not None and flight is not None:
+            # A copy that came after the first: nothing is made of it, but it tells of the route.
+            if flight.tag == message.tag:
+                self._came(way, box)
+            else:
+                self._differs(message.chunk_id, [way], box)
+        elif chunk is None:
             box.send(self.far_node, ChunkVoid(self.relay, (message.chunk_id,)))
-        elif not chunk.confirmed:
-            self._confirm(chunk, message.tag, box)
+        self._tell_routes(box)
 
-    def _confirm(self, chunk: StockChunk, tag: bytes, box: Outbox) -> None:
+    def _confirm(self, chunk: StockChunk, tag: bytes, ways: list[Way], box: Outbox) -> None:
         if tag != chunk.tag:
-            text = f"chunk {chunk.chunk_id} came out different at {self.far_node} and was voided"
-            box.alarm(AlarmKind.CHECK_FAILED, f"keyRelays/{self.relay}", text)
+            self._differs(chunk.chunk_id, ways, box)
             self.void_own([chunk.chunk_id], box)
-            self._rest(box)
             return
+        if len(ways) == 1:
+            chunk.route_version = ways[0].version
         chunk.confirmed = True
         del self._in_flight[chunk.chunk_id]
+        self._unconfirmed_bit -= chunk.left_bit
         self._available_bit += chunk.left_bit
         self._persist(chunk, "own", box)
-        box.note(self._entry(LedgerKind.CHUNK, chunk, box, self.node, length_bit=chunk.left_bit))
+        self._note_stocked(chunk, self.node, box)
         self.confirmed_bit += chunk.left_bit
-        self._proven, self._pause_s = True, 0.0
         if self._was_older and self.synchronised:
             self._was_older = False
             box.effects.append(ClearAlarm(AlarmKind.STORE_OLDER_THAN_PEER, f"keyRelays/{self.relay}"))
-        if self.hop is not None and chunk.route_version == self.hop.route_version > self.confirmed_version:
-            self.confirmed_version = chunk.route_version
-            box.effects.append(RouteConfirmed(self.relay, chunk.route_version))
+        if len(ways) == 1:
+            self._came(ways[0], box)
 
-    def lost(self, chunk_id: int, box: Outbox) -> None:
-        """Void a chunk that was refused on its way, or cut off, and pause before the next."""
-        chunk = self.own.get(chunk_id)
-        if chunk is not None and not chunk.confirmed:
-            self.void_own([chunk_id], box)
-            self._rest(box)
+    def _came(self, way: Way, box: Outbox) -> None:
+        way.proven, way.pause_s = True, 0.0
+        if way.version not in self.ways.confirmed:
+            self.ways.confirmed.add(way.version)
+            box.effects.append(RouteConfirmed(self.relay, way.version))
 
-    def _rest(self, box: Outbox) -> None:
-        self._proven = False
-        self._pause_s = min(_LONGEST_PAUSE_S, max(_PAUSE_S, 2 * self._pause_s))
-        self._paused_until_s = box.now_s + self._pause_s
-        box.wake(self._paused_until_s)
+    def _differs(self, chunk_id: int, ways: list[Way], box: Outbox) -> None:
+        routes = " or ".join(way.next_hops(forward=way.hop.head == self.node) for way in ways) or "a route that is gone"
+        text = f"chunk {chunk_id} came out different at {self.far_node} by {routes}, and was voided"
+        box.alarm(AlarmKind.CHECK_FAILED, f"keyRelays/{self.relay}", text)
+        for way in ways:
+            self._rest(way, box)
+
+    def lost(self, version: int, chunk_id: int, box: Outbox) -> None:
+        """Hear that a chunk is not arriving on a version: void it if that was the last, and pause before the next."""
+        way = self.ways.get(version)
+        if way is not None and way.flights.pop(chunk_id, None) is not None:
+            self._rest(way, box)
+            self._ended([chunk_id], box)
+            self._tell_routes(box)
+
+    def _rest(self, way: Way, box: Outbox) -> None:
+        way.rest(box.now_s)
+        box.wake(way.paused_until_s)
+
+    def _ended(self, chunk_ids: Iterable[int], box: Outbox) -> None:
+        """Void those of the chunks that are neither confirmed nor under way any more."""
+        over = [one for one in dict.fromkeys(chunk_ids) if one in self._in_flight and not self.ways.flying(one)]
+        self.void_own(over, box)
 
     def expire(self, box: Outbox) -> None:
-        """Void what was not confirmed in time."""
-        late = [chunk.chunk_id for chunk in self._in_flight.values() if box.now_s >= self._late_s(chunk)]
-        if late:
-            self._probe_s = min(CHUNK_TIMEOUT_S, 2 * self._probe_s)
-            self.void_own(late, box)
-            self._rest(box)
-        box.wake(min((self._late_s(chunk) for chunk in self._in_flight.values()), default=NEVER))
-        if box.now_s < self._paused_until_s:
-            box.wake(self._paused_until_s)
-
-    def _late_s(self, chunk: StockChunk) -> float:
-        return chunk.made_s + (CHUNK_TIMEOUT_S if chunk.route_version <= self.confirmed_version else self._probe_s)
+        """Void what was not confirmed in time; wipe what came of a chunk and was waited for too long."""
+        if late := self.ways.take_late(box.now_s):
+            for version, chunk_id in late:
+                if (way := self.ways.get(version)) is not None:
+                    del way.flights[chunk_id]
+                    self._rest(way, box)
+            self._ended([chunk_id for _, chunk_id in late], box)
+            self._tell_routes(box)
+        for partial in self._partials.expire(box.now_s):
+            self._note_partial(partial, box)
+        box.wake(min(self.ways.wake_s(box.now_s), self._partials.due_s()))
 
     def void_own(self, chunk_ids: list[int], box: Outbox) -> None:
         """Never use these chunks, and tell the far end."""
@@ -275,8 +296,11 @@ class RelayStock:
 
     def _void_own(self, chunk_id: int, box: Outbox) -> None:
         chunk = self.own.pop(chunk_id)
+        self.ways.land(chunk_id)
         if self._in_flight.pop(chunk_id, None) is None:
             self._available_bit -= chunk.left_bit
+        else:
+            self._unconfirmed_bit -= chunk.left_bit
         self._void(chunk, "own", self.node, box)
 
     def cut(self, size_bit: int, box: Outbox, key_id: str) -> tuple[bytes, tuple[Cut, ...]]:
@@ -295,23 +319,53 @@ class RelayStock:
     # ------------------------------------------------------------ far end
 
     def take(self, hop: RelayHop, chunk_id: int, payload: bytes, box: Outbox) -> bool:
-        """Store a chunk that came, durably, and confirm it; return False if it is void or has no key in it."""
-        if chunk_id <= self._last_held_id or len(payload) <= CHECK_BYTES:
+        """Take one share of a chunk; with the last, store and confirm the chunk. Return False if it is not wanted."""
+        if len(payload) <= CHECK_BYTES or hop.shares < self.ways.needed_shares:
             return False
-        self._last_held_id = chunk_id
+        version = hop.route_version
+        if not (self._seen.stands(chunk_id) or self._seen.twin(chunk_id, version)):
+            return False
+        if hop.shares > 1:
+            whole = self._partials.add(hop, chunk_id, payload, box.now_s)
+            if whole is None:
+                return False
+            if isinstance(whole, Partial):
+                for partial in self._partials.overflow():
+                    self._note_partial(partial, box)
+                box.wake(self._partials.due_s())
+                return True
+            payload = whole
         key, check = payload[:-CHECK_BYTES], payload[-CHECK_BYTES:]
         tag = end_to_end_tag(relay=self.relay, chunk_id=chunk_id, key=key, check=check)
-        chunk = StockChunk(chunk_id, hop.route_version, key, tag, box.now_s, confirmed=True)
-        self.held[chunk_id] = chunk
-        self._persist(chunk, "held", box)
-        box.note(self._entry(LedgerKind.CHUNK, chunk, box, self.far_node, length_bit=chunk.left_bit))
-        box.send(self.far_node, ChunkConfirm(self.relay, hop.route_version, hop.share, chunk_id, tag))
+        if self._seen.stands(chunk_id):
+            chunk = StockChunk(self.relay, chunk_id, version, hop.shares, key, tag, box.now_s, confirmed=True)
+            self.held[chunk_id] = chunk
+            self._persist(chunk, "held", box)
+            self._note_stocked(chunk, self.far_node, box)
+        self._seen.add(chunk_id, version)
+        box.send(self.far_node, ChunkConfirm(self.relay, version, 0, chunk_id, tag))
         return True
+
+    def _note_partial(self, partial: Partial, box: Outbox) -> None:
+        for share in sorted(partial.shares):
+            box.note(
+                LedgerEntry(
+                    kind=LedgerKind.WIPE,
+                    at_s=box.now_s,
+                    relay=self.relay,
+                    route_version=partial.version,
+                    share=share,
+                    origin=self.far_node,
+                    chunk_id=partial.chunk_id,
+                )
+            )
 
     def on_void(self, message: ChunkVoid, box: Outbox) -> None:
         """Erase what the origin does not hold; refuse it if it still comes."""
         for chunk_id in message.chunk_ids:
-            self._last_held_id = max(self._last_held_id, chunk_id)
+            self._seen.void(chunk_id)
+            for partial in self._partials.drop(chunk_id):
+                self._note_partial(partial, box)
             chunk = self.held.pop(chunk_id, None)
             if chunk is not None:
                 self._void(chunk, "held", self.far_node, box)
@@ -348,38 +402,36 @@ class RelayStock:
             self._void_own(chunk_id, box)
         for chunk_id in list(self.held):
             self._void(self.held.pop(chunk_id), "held", self.far_node, box)
+        for partial in self._partials.drop_versions_but(()):
+            self._note_partial(partial, box)
 
     def restore(self, record: Record) -> None:
         """Take up one persisted chunk."""
-        meta = json.loads(record.meta)
-        chunk = StockChunk(
-            chunk_id=meta["chunk_id"],
-            route_version=meta["route_version"],
-            key=record.secret[TAG_BYTES:],
-            tag=record.secret[:TAG_BYTES],
-            made_s=meta["made_s"],
-            mark_bit=meta["mark_bit"],
-            confirmed=meta["confirmed"],
-        )
+        chunk, sent_on = restored_chunk(record)
         if record.table == "own":
             self.own[chunk.chunk_id] = chunk
             self._last_id = max(self._last_id, chunk.chunk_id)
             if not chunk.confirmed:
                 self._in_flight[chunk.chunk_id] = chunk
+                self._unconfirmed_bit += chunk.left_bit
+                for version in sent_on:
+                    self.ways.restore_flight(version, chunk.chunk_id, Flight(chunk.tag, chunk.made_s))
             else:
                 self._available_bit += chunk.left_bit
-                self.confirmed_version = max(self.confirmed_version, chunk.route_version)
+                self.ways.confirmed.add(chunk.route_version)
         else:
             self.held[chunk.chunk_id] = chunk
-            self._last_held_id = max(self._last_held_id, chunk.chunk_id)
+            self._seen.restore(chunk.chunk_id, chunk.route_version)
 
     def figures(self) -> RelayFigures:
         """Return the figures for reports."""
         return RelayFigures(
             relay=self.relay,
             far_node=self.far_node,
-            route_version=self.hop.route_version if self.hop else 0,
-            confirmed_version=self.confirmed_version,
+            route_version=self.ways.highest_in_use,
+            versions=self.ways.versions,
+            confirmed_versions=self._confirmed_versions(),
+            undrained_versions=self.ways.undrained,
             available_bit=self.available_bit,
             unconfirmed_bit=self.unconfirmed_bit,
             held_bit=sum(chunk.left_bit for chunk in self.held.values()),
@@ -401,39 +453,22 @@ class RelayStock:
 
     def _void(self, chunk: StockChunk, table: str, origin: str, box: Outbox) -> None:
         self.voided_bit += chunk.left_bit
-        box.note(self._entry(LedgerKind.VOID, chunk, box, origin, length_bit=chunk.left_bit))
+        box.note(chunk.entry(LedgerKind.VOID, origin, box, length_bit=chunk.left_bit))
         self._wipe(chunk, table, origin, box)
 
     def _wipe(self, chunk: StockChunk, table: str, origin: str, box: Outbox) -> None:
         chunk.key = b""
         box.erase(table, f"{self.relay}/{chunk.chunk_id}")
-        box.note(self._entry(LedgerKind.WIPE, chunk, box, origin))
+        box.note(chunk.entry(LedgerKind.WIPE, origin, box))
 
     def _persist(self, chunk: StockChunk, table: str, box: Outbox) -> None:
-        meta = {
-            "relay": self.relay,
-            "far_node": self.far_node,
-            "chunk_id": chunk.chunk_id,
-            "route_version": chunk.route_version,
-            "mark_bit": chunk.mark_bit,
-            "made_s": chunk.made_s,
-            "confirmed": chunk.confirmed,
-        }
-        box.persist(table, f"{self.relay}/{chunk.chunk_id}", meta, chunk.tag + chunk.key)
+        sent_on = [] if chunk.confirmed else [way.version for way in self.ways.flying(chunk.chunk_id)]
+        box.persist(table, f"{self.relay}/{chunk.chunk_id}", chunk.meta(self.far_node, sent_on), chunk.tag + chunk.key)
+
+    def _note_stocked(self, chunk: StockChunk, origin: str, box: Outbox) -> None:
+        entry = chunk.entry(LedgerKind.CHUNK, origin, box, length_bit=chunk.left_bit)
+        box.note(replace(entry, count=chunk.shares))
 
     def _note_cut(self, chunk: StockChunk, cut: Cut, origin: str, key_id: str, box: Outbox) -> None:
-        entry = self._entry(LedgerKind.CUT, chunk, box, origin, length_bit=cut.length_bit)
+        entry = chunk.entry(LedgerKind.CUT, origin, box, length_bit=cut.length_bit)
         box.note(replace(entry, offset_bit=cut.offset_bit, key_id=key_id))
-
-    def _entry(
-        self, kind: LedgerKind, chunk: StockChunk, box: Outbox, origin: str, *, length_bit: int = 0
-    ) -> LedgerEntry:
-        return LedgerEntry(
-            kind=kind,
-            at_s=box.now_s,
-            relay=self.relay,
-            route_version=chunk.route_version,
-            origin=origin,
-            chunk_id=chunk.chunk_id,
-            length_bit=length_bit,
-        )

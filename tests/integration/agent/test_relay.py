@@ -144,11 +144,12 @@ async def test_a_new_route_version_is_confirmed_anew(running: Running) -> None:
         assert answer.HasField("ack")
     while running.available():
         await running.taken_at_c(ids(await running.taken_at_a()))
-        if any(said.notification.relay_update.route_version == 2 for said in session.said):
+        if any(2 in said.notification.relay_update.confirmed_versions for said in session.said):
             break
 
-    told = await session.until(lambda said: said.notification.relay_update.route_version == 2)
-    assert told.notification.relay_update.confirmed
+    told = await session.until(lambda said: 2 in said.notification.relay_update.confirmed_versions)
+    update = told.notification.relay_update
+    assert (update.route_version, update.confirmed) == (2, True)
 
 
 async def test_a_relay_that_is_taken_out_delivers_no_more(running: Running) -> None:

@@ -149,7 +149,7 @@ def test_an_update_that_contradicts_itself_is_refused(wanted: Update) -> None:
         ((link("l0", "a"),), Code.INVALID_ARGUMENT, "itself"),
         ((head(),), Code.INVALID_ARGUMENT, "l0"),
         ((link("l0", "c"), head()), Code.INVALID_ARGUMENT, "l0"),
-        ((link("l0"), head(shares=2)), Code.UNIMPLEMENTED, "shares"),
+        ((link("l0"), head(shares=17)), Code.INVALID_ARGUMENT, "shares"),
         ((link("l0"), replace(head(), chunk_bit=1 << 22)), Code.INVALID_ARGUMENT, "chunk_bit"),
         (
             (link("l0"), replace(head(), head="q", next=Hop(link="l0", start="q", end="a"))),

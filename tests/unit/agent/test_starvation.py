@@ -39,7 +39,9 @@ def words(rate_bit_per_s: float, *, of_the_promise: float, seconds: int, availab
             RelayFigures(
                 relay="r",
                 route_version=1,
-                confirmed_version=1,
+                versions=(1,),
+                confirmed_versions=(1,),
+                undrained_versions=(),
                 far_node="b",
                 available_bit=available_bit,
                 unconfirmed_bit=0,

@@ -1,8 +1,10 @@
 """The first chunk on a new route is not waited for long: the other end may not have been told of the route yet."""
 
+from southbound.agent.keyplane.chunks import CHECK_BYTES
 from southbound.agent.keyplane.outbox import Outbox
 from southbound.agent.keyplane.settings import Hop, RelayHop
-from southbound.agent.keyplane.stock import CHECK_BYTES, CHUNK_TIMEOUT_S, RelayStock
+from southbound.agent.keyplane.stock import RelayStock
+from southbound.agent.keyplane.ways import CHUNK_TIMEOUT_S
 
 
 def probing() -> RelayStock:
@@ -19,7 +21,7 @@ def probing() -> RelayStock:
         stock_low_bit=256,
         stock_high_bit=512,
     )
-    stock.configure(hop, Outbox(0.0))
+    stock.configure([hop], Outbox(0.0))
     stock.synchronised = True
     return stock
 
@@ -28,10 +30,10 @@ def test_lost_probes_follow_each_other_at_growing_intervals_up_to_the_usual_time
     stock, now_s = probing(), 0.0
     waits: list[float] = []
     for _ in range(8):
-        while not stock.wants_chunk(now_s):
+        while not stock.wanted_on(now_s):
             now_s += 0.05
         made_s = now_s
-        stock.make(bytes(32 + CHECK_BYTES), Outbox(made_s))
+        stock.make((2,), bytes(32 + CHECK_BYTES), Outbox(made_s))
         while stock.unconfirmed_bit:
             now_s += 0.05
             stock.expire(Outbox(now_s))

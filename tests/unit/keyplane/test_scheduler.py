@@ -25,7 +25,7 @@ def test_acknowledging_what_the_neighbour_borrows_uses_nothing_of_a_relays_own_p
     for second in range(1, 401):
         for _ in range(10):
             scheduler.acknowledged(SLOW)
-        scheduler.order([SLOW], float(second))
+        scheduler.order([("slow", 1, 0)], float(second))
         while scheduler.claims()[SLOW] >= cost_bit and scheduler.may_draw(SLOW, cost_bit, cost_bit):
             scheduler.drew(SLOW, cost_bit)
             drawn += 304
