@@ -192,6 +192,7 @@ class _Controller:
                 metrics=self._metrics,
                 loop=loop,
                 on_death=self._died,
+                auto_relay=self._config.auto_relay,
             )
         )
         return made[0], agents

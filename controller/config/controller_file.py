@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from controller.config.auto_relay_section import auto_relay_section
 from controller.config.loopback import is_loopback
 from controller.config.os_ken_section import OsKenConfig, os_ken_section
 from controller.config.section import Section, load
 from controller.domain.names import LABEL_RULE, is_label
+from controller.service.auto_relay import AutoRelay
 
 SCHEMA: Final = "qinet-controller"
 VERSION: Final = 1
@@ -67,6 +69,7 @@ class ControllerConfig:
         name: It is `controller/{name}`: a DNS label.
         pki: Folder as `qinetctl pki` makes it.
         os_ken: Operators' os-ken apps; None for none.
+        auto_relay: What an SAE gets that asks for keys without an association; None for nothing.
         topology: File that is applied at each start; None leaves the store's.
         addresses: File into which the bound addresses are written once all is up; None for none.
         sha256: Hex hash of the file.
@@ -80,6 +83,7 @@ class ControllerConfig:
     metrics: MetricsConfig | None
     apps: tuple[str, ...]
     os_ken: OsKenConfig | None = None
+    auto_relay: AutoRelay | None = None
     topology: Path | None
     addresses: Path | None
     logging: LoggingConfig
@@ -108,6 +112,7 @@ def read_controller_config(root: Section) -> ControllerConfig:
         metrics=_metrics(root.section("metrics")) if root.has("metrics") else None,
         apps=_apps(root),
         os_ken=os_ken_section(root.section("os_ken")) if root.has("os_ken") else None,
+        auto_relay=auto_relay_section(root.section("auto_relay")) if root.has("auto_relay") else None,
         topology=root.path("topology") if root.has("topology") else None,
         addresses=root.path("addresses") if root.has("addresses") else None,
         logging=_logging(root.section("logging", required=False)),

@@ -166,4 +166,7 @@ def _relay_to(
             lifetime_s=policy.lifetime_s,
         ),
     )
-    return create_relay(snapshot, wanted, version=version(name), caller="controller", now_ms=now_ms, wall_ms=wall_ms)
+    made_now = create_relay(
+        snapshot, wanted, version=version(name), caller="controller", now_ms=now_ms, wall_ms=wall_ms
+    )
+    return made_now.relay

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controller.domain.events import AgentEvent, TimePassed
+from controller.domain.events import AgentEvent, ElectionAhead, TimePassed
 from controller.domain.key_relay import KeyRelay, RelayState
 from controller.domain.log import LogRecord
 from controller.domain.refusals import Refusal
@@ -20,8 +20,9 @@ from controller.ports.agents import AgentPort
 from controller.ports.clock import Clock
 from controller.ports.store import OutcomeUnknown, Store, Unusable
 from controller.service.app_desk import App
+from controller.service.auto_relay import AutoRelay
 from controller.service.configuration import Encode
-from controller.service.core import Core, Now
+from controller.service.core import Core, Enough, Now
 from controller.service.desk import Desk
 from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published
@@ -58,6 +59,11 @@ class _Turn:
     pushes: list[Mapping[str, Mapping[str, bytes] | None]] = field(default_factory=list)
     answers: list[tuple[asyncio.Future[Result], Result | BaseException]] = field(default_factory=list)
     done: list[Callable[[], None]] = field(default_factory=list)
+    remaining_s: Mapping[str, int] = field(default_factory=dict)
+
+
+class Deposed(Exception):  # noqa: N818 (named by what happened)
+    """Others lead this network, by the word of its agents or of the store: this controller must not write any more."""
 
 
 class WriterDied(Exception):  # noqa: N818 (named by what happened)
@@ -82,6 +88,7 @@ class Writer:
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
         on_death: Callable[[BaseException], None],
+        auto_relay: AutoRelay | None = None,
     ) -> None:
         self._store = store
         self._agents = agents
@@ -91,7 +98,7 @@ class Writer:
         self._on_death = on_death
         loaded = store.load()
         self._election: ElectionId = _opened_term(store)
-        self._core = Core(loaded.snapshot, apps, encode, check_storable)
+        self._core = Core(loaded.snapshot, apps, encode, check_storable, auto_relay)
         self._service_base_ms = loaded.snapshot.service_time_ms - clock.monotonic_ms()
         self._lost_at: dict[str, float] = {}
         self.inbox = Inbox()
@@ -149,9 +156,16 @@ class Writer:
     def _run(self) -> None:
         turn = _Turn()
         try:
-            while (entry := self.inbox.take()) is not None:
+            while True:
+                # Consequences that the last turn had no time for do not wait for the next event.
+                entry = self.inbox.take_now() if self._core.busy else self.inbox.take()
+                if entry is None and not self._core.busy:
+                    return
                 turn = _Turn()
                 self._turn(entry, turn)
+        except Deposed as death:
+            log.critical("this controller stops deciding: %s", death)
+            self._die(death, turn)
         except BaseException as death:
             log.exception("writer died")
             self._die(death, turn)
@@ -170,12 +184,20 @@ class Writer:
     def _turn(self, first: Any, turn: _Turn) -> None:
         before = self._core.snapshot
         end = time.monotonic() + TURN_SECONDS
+
+        def enough() -> bool:
+            return time.monotonic() >= end
+
         entry, taken = first, 0
         while entry is not None:
-            self._take(entry[0], entry[1], turn)
+            self._take(entry[0], entry[1], turn, enough)
             taken += 1
             # One by one: what is urgent and comes meanwhile goes before what already waits.
-            entry = self.inbox.take_now() if taken < TURN_DECISIONS and time.monotonic() < end else None
+            entry = self.inbox.take_now() if taken < TURN_DECISIONS and not enough() else None
+        if self._core.busy and (not taken or not enough()):
+            self._core.work(self._now(), enough)
+        if self._core.deposed:
+            raise Deposed(self._core.deposed)
         self._metrics.batch_decisions.observe(taken)
         changes = self._core.take_changes()
         self._metrics.turn_seconds.observe(time.monotonic() - end + TURN_SECONDS)
@@ -187,18 +209,22 @@ class Writer:
         turn.step = Committed(changes=changes, published=self._publication())
         while pushed := self._core.configuration.take_pushes():
             turn.pushes.append(pushed)
+        if turn.pushes:
+            turn.remaining_s = self._core.remaining_s(self._now())
         self._beats += 1
         self._loop.call_soon_threadsafe(self._finish, turn)
 
-    def _take(self, item: Any, answer: Any, turn: _Turn) -> None:
+    def _take(self, item: Any, answer: Any, turn: _Turn, enough: Enough) -> None:
         if not isinstance(item, Request):
-            self._core.take(item, self._now())
+            self._core.take(item, self._now(), enough)
+            if isinstance(item, ElectionAhead) and self._head() != self._core.snapshot.revision:
+                raise Deposed("its store holds what it did not write: another controller does")
             if answer is not None:
                 turn.done.append(answer)
             return
         began = time.perf_counter()
         try:
-            result: Result | BaseException = self._core.decide(item, self._now())
+            result: Result | BaseException = self._core.decide(item, self._now(), enough)
         except Refusal as refusal:
             result = refusal
         except BaseException as fault:

@@ -171,9 +171,7 @@ class VirtualNetwork:
         demand = replace(Demand(source=source, target=target, rate_millibit_per_s=bit_per_s * 1000), **more)  # type: ignore[arg-type]
         return self._create(KeyRelay(name=name, demand=demand))
 
-    def create_blocked(
-        self, name: str, source: str, target: str, bit_per_s: int = 1000, **more: object
-    ) -> KeyRelay:
+    def create_blocked(self, name: str, source: str, target: str, bit_per_s: int = 1000, **more: object) -> KeyRelay:
         """Create a relay that may be kept waiting for a route."""
         demand = replace(Demand(source=source, target=target, rate_millibit_per_s=bit_per_s * 1000), **more)  # type: ignore[arg-type]
         return self._create(KeyRelay(name=name, demand=demand, accept_blocked=True))
@@ -335,6 +333,11 @@ class VirtualNetwork:
             self.down.discard((node, link))
             if self.agents[node].connected:
                 self.take(LinkReport(node=node, link=link))
+
+    def unheard(self, node: str, link: str, *, silent: bool) -> None:
+        """Let a node say of a link that it does not hear the other end on the peer connection, or that it does."""
+        why = "cut" if (node, link) in self.down else ""
+        self.take(LinkReport(node=node, link=link, down_reason=why, neighbour_unreachable=silent))
 
     def exhaust(self, link: str) -> None:
         node = self.snapshot.links[link].nodes[0]

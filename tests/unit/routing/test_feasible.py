@@ -10,8 +10,9 @@ from controller.domain.link import LinkCondition
 from controller.domain.node import Node
 from controller.domain.refusals import Precondition, Refusal
 from controller.domain.route import Route
+from controller.domain.route_sets import all_given_up, rerouted
 from controller.domain.snapshot import Snapshot
-from controller.routing.feasible import charges_after_move, check_move, check_route, find_move, given_up
+from controller.routing.feasible import charges_after_move, check_move, check_route, find_move
 from controller.routing.graph import graph_of
 
 from .networks import (
@@ -136,7 +137,7 @@ def moves(draw: st.DrawFn) -> tuple[Snapshot, KeyRelay]:
     if routes:
         present = tuple(draw(st.lists(st.sampled_from(routes), max_size=wanted.shares)))
         earlier = tuple(draw(st.lists(st.sampled_from(routes), max_size=wanted.shares)))
-        held = given_up(KeyRelay(name="one", demand=wanted, routes=earlier))
+        held = all_given_up(KeyRelay(name="one", demand=wanted, routes=earlier))
     relay = KeyRelay(name="one", demand=wanted, routes=present, releasing=held, route_version=2)
     return replace(snapshot, relays={"one": relay}), relay
 
@@ -153,6 +154,6 @@ def test_a_move_never_promises_more_than_there_is_on_the_links_it_takes(case: tu
             assert not all_in_order(replace(snapshot, relays={}), relay.demand)
         return
     check_move(graph, relay, routes)
-    moved = replace(relay, routes=routes, releasing=relay.releasing + given_up(relay))
+    moved = rerouted(relay, routes, version=3)
     excess = over_reserved(snapshot.links, snapshot.conditions, reserved_millibit_per_s([moved]))
     assert excess.keys().isdisjoint(moved.links())

@@ -1,5 +1,7 @@
 """What each node is told, what it has confirmed, and the indexes that save recounting."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +74,7 @@ def test_what_an_agent_still_holds_after_a_new_start_is_not_confirmed() -> None:
 def test_an_entry_is_wanted_as_of_a_revision() -> None:
     configuration = Configuration(line(2), entry_to_bytes)
     configuration.recompile(line(2).applying(put(RELAY)), OWNER, revision=5)
-    entry_id = "keyRelays/r/shares/0"
+    entry_id = f"keyRelays/r/routes/{RELAY.route_version}/shares/0"
     assert configuration.wanted_at("n01", entry_id, 5)
     assert not configuration.wanted_at("n01", entry_id, 4)
     assert not configuration.wanted_at("n00", entry_id, 5)  # the head end is told last
@@ -137,8 +139,12 @@ def test_the_indexes_are_what_a_recount_would_give(steps: list[KeyRelay | str]) 
 
 
 def test_a_change_of_route_holds_both_until_the_old_one_is_off() -> None:
-    moved = routed(RELAY, RELAY.routes, version=3, now_ms=10, because="again")
-    assert moved.phase is Phase.BREAKING
-    assert {held.link for held in moved.releasing} == {"l00", "l01"}
+    settled = replace(RELAY, phase=Phase.SETTLED)
+    moved = routed(settled, RELAY.routes, version=3, now_ms=10, because="again")
+    assert moved.phase is Phase.INSTALLING
+    assert [(left.version, left.in_use) for left in moved.retiring] == [(RELAY.route_version, True)]
     assert reserved_millibit_per_s([moved]) == reserved_millibit_per_s([RELAY])  # the same share: the larger, not both
-    assert routed(moved, RELAY.routes, version=4, now_ms=20, because="").releasing == moved.releasing
+    # what was only being installed was never in use, and is given up at once
+    again = routed(moved, RELAY.routes, version=4, now_ms=20, because="")
+    assert again.retiring == moved.retiring
+    assert {held.link for held in again.releasing} == {"l00", "l01"}

@@ -41,7 +41,7 @@ def with_relay(
     """Return the snapshot with a relay that carries keys."""
     demand = Demand(source=source, target=target, rate_millibit_per_s=rate_bit_per_s * 1000, **more)
     relay = KeyRelay(name=name, demand=demand)
-    made = create_relay(snapshot, relay, version=7, caller=ALICE, now_ms=0, wall_ms=0)
+    made = create_relay(snapshot, relay, version=7, caller=ALICE, now_ms=0, wall_ms=0).relay
     settled = replace(
         made, state=RelayState.ACTIVE, phase=Phase.SETTLED, ever_active=True, backup_installed=made.backup is not None
     )

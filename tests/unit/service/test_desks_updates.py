@@ -27,7 +27,7 @@ RELAY = KeyRelay(name="r", demand=DEMAND)
 
 def settled(snapshot: Snapshot, relay: KeyRelay = RELAY, **more: Any) -> Snapshot:
     """Return the snapshot with the relay created, all nodes told, and keys flowing."""
-    created = create_relay(snapshot, relay, version=7, caller=CALLER, now_ms=0, wall_ms=0)
+    created = create_relay(snapshot, relay, version=7, caller=CALLER, now_ms=0, wall_ms=0).relay
     return snapshot.applying(
         put(
             replace(
@@ -217,7 +217,7 @@ def test_an_update_of_a_blocked_relay_retries_it() -> None:
     dark = ring(4)
     dark = dark.applying(put(*(replace(link, maintenance=True) for link in dark.links.values())))
     snapshot = dark.applying(
-        put(create_relay(dark, replace(RELAY, accept_blocked=True), version=7, caller="", now_ms=0, wall_ms=0))
+        put(create_relay(dark, replace(RELAY, accept_blocked=True), version=7, caller="", now_ms=0, wall_ms=0).relay)
     )
     assert snapshot.relays["r"].state is RelayState.BLOCKED
     bright = snapshot.applying(put(*ring(4).links.values()))
@@ -366,5 +366,5 @@ def test_links_that_a_relay_is_leaving_or_keeps_as_its_backup_are_in_use() -> No
 
 def test_a_protected_relay_that_may_wait_runs_without_its_backup_meanwhile() -> None:
     wanted = replace(RELAY, demand=replace(DEMAND, shares=2, protection=Protection.ONE_FOR_ONE), accept_blocked=True)
-    relay = create_relay(ring(4), wanted, version=7, caller=CALLER, now_ms=0, wall_ms=0)
+    relay = create_relay(ring(4), wanted, version=7, caller=CALLER, now_ms=0, wall_ms=0).relay
     assert (len(relay.routes), relay.backup, relay.state) == (2, None, RelayState.PENDING)

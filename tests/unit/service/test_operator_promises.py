@@ -38,6 +38,7 @@ demands: st.SearchStrategy[Mapping[str, Any]] = st.fixed_dictionaries(
         "priority": st.integers(0, 3),
         "max_hops": st.sampled_from([None, 1, 2, 3]),
         "manual": st.booleans(),
+        "may_preempt": st.booleans(),
         "revertive": st.booleans(),
         "wait_to_restore_ms": st.sampled_from([0, 500]),
         "hold_off_ms": st.sampled_from([0, 700]),
