@@ -11,6 +11,7 @@ from controller.domain.snapshot import Snapshot
 from controller.routing.graph import graph_of
 from controller.service.deployment import deployed, find_deployment
 from controller.service.lifecycle import blocked
+from controller.service.preemption import Placement, preempted
 
 DISABLED: Final = "disabled by"
 """Why a relay that is not wanted now has no route."""
@@ -25,8 +26,8 @@ def create_relay(
     now_ms: int,
     wall_ms: int,
     named: bool = True,
-) -> KeyRelay:
-    """Return the relay as it begins: routed, or BLOCKED where that is accepted.
+) -> Placement:
+    """Return the relay as it begins: routed, or BLOCKED where that is accepted, and what makes room for it.
 
     `version` is the route version to give; `now_ms` is service time, `wall_ms` milliseconds since 1970; `named` tells
     whether the client chose the name, so that messages may say it.
@@ -57,16 +58,19 @@ def create_relay(
         expires_at_ms=None if wanted.demand.lifetime_s is None else now_ms + 1000 * wanted.demand.lifetime_s,
     )
     if not relay.admin_enabled:
-        return blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}")
+        return Placement(relay=blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}"))
     try:
         # One that would be kept waiting may as well run without its backup.
         place = find_deployment(graph_of(snapshot), relay, unprotected=relay.accept_blocked)
     except Refusal as refusal:
+        made = preempted(snapshot, relay, version=version, now_ms=now_ms) if relay.demand.may_preempt else None
+        if made is not None:
+            return made
         if not relay.accept_blocked:
             raise
-        return blocked(relay, str(refusal))
+        return Placement(relay=blocked(relay, str(refusal)))
     created = deployed(relay, place, version=version, now_ms=now_ms, because="created")
-    return replace(created, state=RelayState.PENDING)
+    return Placement(relay=replace(created, state=RelayState.PENDING))
 
 
 def check_names(snapshot: Snapshot, demand: Demand, *, known: Demand | None = None) -> None:

@@ -9,6 +9,7 @@ from controller.domain.etag import etag
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import Link
 from controller.domain.node import Node
+from controller.domain.prediction import PredictedMove
 from controller.domain.refusals import AlreadyExists, NotFound, Precondition
 from controller.domain.snapshot import NO_CHANGES, Changes, RequestRecord, Snapshot, document_key, put
 from controller.service.application_desk import (
@@ -113,6 +114,7 @@ def _answer(changes: Changes, document: Any) -> Decision:
 def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, version: int) -> Decision:
     document = request.document
     collection = _COLLECTIONS[type(document)]
+    displaced: tuple[PredictedMove, ...] = ()
     if request.request_id:
         repeated = _repeated(snapshot, request, now_ms)
         if repeated is not None:
@@ -127,7 +129,7 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
         case Application():
             changes = create_application(snapshot, document)
         case KeyRelay():
-            relay = create_relay(
+            placement = create_relay(
                 snapshot,
                 document,
                 version=version,
@@ -136,7 +138,8 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
                 wall_ms=wall_ms,
                 named=request.named,
             )
-            changes = put(relay)
+            changes = put(placement.relay, *placement.others)
+            displaced = placement.moves
     created = changes.folded[collection, document_key(document)]
     resource = resource_name(collection, document_key(document))
     changes += _bygone(snapshot, [resource])
@@ -150,7 +153,7 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
                 used_ms=now_ms,
             )
         )
-    return _answer(changes, created)
+    return Decision(changes=changes, result=Result(document=created, revision=0, displaced=displaced))
 
 
 def _bygone(snapshot: Snapshot, created: Iterable[str]) -> Changes:

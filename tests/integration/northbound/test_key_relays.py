@@ -260,3 +260,25 @@ async def test_an_application_goes_with_its_relay(operator: Client) -> None:
         if note.kind == app_pb.WatchApplicationsResponse.KIND_SYNC_END:
             break
     assert kinds == [None, "sae", "sae", "application", None]
+
+
+async def test_a_relay_of_higher_priority_displaces_others_and_tells_whom(operator: Client, world: Controller) -> None:
+    room: dict[str, Any] = {"rate_bit_per_s": 8000, "target": "nodes/n01", "max_hops": 1}
+    await operator.relays.CreateKeyRelay(asked("low", **room))
+    refusal = await refused(operator.relays.CreateKeyRelay(asked("high", priority=5, **room)))
+    assert reason_of(refusal).reason == "NO_CAPACITY"
+    request = asked("high", priority=5, may_preempt=True, **room)
+    request.validate_only = True
+    preview = await operator.relays.CreateKeyRelay(request)
+    request.validate_only = False
+    answer = await operator.relays.CreateKeyRelay(request)
+    assert list(answer.displaced) == list(preview.displaced)
+    (move,) = answer.displaced
+    assert (move.key_relay, move.outcome) == ("keyRelays/low", pb.PredictedMove.OUTCOME_BLOCKED)
+    assert "makes room for keyRelays/high" in move.reason
+    async for told in operator.relays.WatchKeyRelays(pb.WatchKeyRelaysRequest()):
+        if told.key_relay.name == "keyRelays/high" and told.key_relay.routes:
+            break
+    await world.confirm_keys("high")
+    low = (await operator.relays.GetKeyRelay(pb.GetKeyRelayRequest(name="keyRelays/low"))).key_relay
+    assert low.state == State.STATE_BLOCKED

@@ -24,7 +24,7 @@ def published(relays: int) -> Published:
         relay = KeyRelay(
             name=f"r{number:03}", demand=Demand(source="n00", target="n01", rate_millibit_per_s=1000, max_hops=1)
         )
-        made = create_relay(snapshot, relay, version=3, caller="", now_ms=0, wall_ms=0)
+        made = create_relay(snapshot, relay, version=3, caller="", now_ms=0, wall_ms=0).relay
         free = replace(made, demand=replace(made.demand, max_hops=None))
         snapshot = snapshot.applying(put(free))
     return Published(snapshot=snapshot, election=ElectionId(epoch=1, term=1))
