@@ -78,7 +78,7 @@ def one_step(world: SourceWorld) -> None:
             world.move(*one)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(story=stories, seed=st.integers(0, 1000))
 def test_no_bit_is_used_twice_or_by_one_end_only_and_the_link_comes_back(
     story: list[tuple[object, ...]], seed: int

@@ -213,6 +213,32 @@ def test_a_stream_that_ends_under_the_word_loses_no_block() -> None:
     assert world.stored_bit("a") == world.stored_bit("b") > 0
 
 
+def test_a_stream_that_ends_under_the_answer_loses_no_block_and_is_no_failure() -> None:
+    world = SourceWorld(settings=replace(SETTINGS, down_after=1), relay=False)
+    world.produce(64)
+    until_step(world, "b", Tell)
+    world.advance("b")
+    world.drop_stream(*ENDS)
+    world.elapse(10)
+    assert kinds(world, "a") == kinds(world, "b") == []
+    assert [bool(block.key) for block in world.modules["b"].blocks] == [True, True]
+    assert world.stored_bit("a") == world.stored_bit("b") > 0
+
+
+def test_a_block_of_which_the_slave_got_a_part_is_void_as_a_whole() -> None:
+    world = SourceWorld(at_once=5, relay=False)
+    world.produce(16)
+    until_step(world, "b", AskById)
+    world.advance("b")
+    assert isinstance(world.modules["b"].step, AskById)
+    world.expire()
+    world.elapse(5)
+    (block,) = world.modules["b"].blocks
+    assert block.key == b""
+    assert world.stored_bit("a") == world.stored_bit("b") == 0
+    assert not world.sites["b"].alarms
+
+
 def test_a_master_that_dies_before_it_tells_burns_the_keys_and_never_gives_the_number_again() -> None:
     world = SourceWorld(relay=False)
     world.produce(64)
