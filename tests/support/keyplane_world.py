@@ -76,6 +76,8 @@ class World:
         self.cut_off: set[frozenset[str]] = set()
         self.answers: dict[int, Answer] = {}
         self.tamper: Callable[[str, str, Message], Message | None] = lambda _sender, _receiver, message: message
+        self.liars: dict[str, Callable[[bytes], bytes]] = {}
+        """What nodes do to payloads that they pass on, with valid tags; give it before they start."""
         self.batches = 0
         self._chance = random.Random(seed)
         self._stride_bit = stride_bit
@@ -93,7 +95,7 @@ class World:
     def start(self, name: str) -> None:
         """Start a site from its disk."""
         site = self.sites[name]
-        plane = site.plane = KeyPlane(name, stride_bit=self._stride_bit)
+        plane = site.plane = KeyPlane(name, stride_bit=self._stride_bit, lie=self.liars.get(name))
         site.wake_s = float("inf")
         self._carry_out(site, plane.restore(list(site.disk.values()), self.now_s))
         self.handle(name, Configure(now_s=self.now_s, settings=site.settings))
@@ -246,7 +248,15 @@ class World:
             self.handle(end, BlockFinished(now_s=self.now_s, link=link, block=number, key=key, measured=measured))
         return number
 
-    def ask(self, node: str, master: str, slave: str, number: int = 1, size_bit: int | None = None) -> int:
+    def ask(
+        self,
+        node: str,
+        master: str,
+        slave: str,
+        number: int = 1,
+        size_bit: int | None = None,
+        more_slaves: tuple[str, ...] = (),
+    ) -> int:
         """Send `enc_keys`; return the number of the request."""
         self._requests += 1
         event = GetKeys(
@@ -256,6 +266,7 @@ class World:
             slave=slave,
             number=number,
             size_bit=size_bit,
+            more_slaves=more_slaves,
         )
         self.handle(node, event)
         return self._requests

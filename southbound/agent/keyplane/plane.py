@@ -1,7 +1,7 @@
 """The node's key plane: takes every event to the part that decides it, and runs what became possible."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from controller.domain.capacity import END_TO_END_CHECK_BIT
@@ -39,6 +39,7 @@ from southbound.agent.keyplane.messages import (
     ChunkVoid,
     HashKeyDrawn,
     HeadReady,
+    KeyFetched,
     KeyVoid,
     KeyVoided,
     LinkState,
@@ -91,8 +92,14 @@ class _Reservoir:
 class KeyPlane:
     """All key of one node: links, relays, stocks and deliveries. See `events.py` for the contract."""
 
-    def __init__(self, node: str, *, stride_bit: int = 1 << 16) -> None:
-        """Start empty; `stride_bit` is how far durable marks run ahead (a crash burns at most so much per block)."""
+    def __init__(self, node: str, *, stride_bit: int = 1 << 16, lie: Callable[[bytes], bytes] | None = None) -> None:
+        """Start empty.
+
+        Args:
+            node: Whose key it is.
+            stride_bit: How far durable marks run ahead; a crash burns at most so much per block.
+            lie: Changes what the node passes on for others; only laboratories have one.
+        """
         self._node = node
         self._stride_bit = stride_bit
         self._settings = Settings()
@@ -101,7 +108,7 @@ class KeyPlane:
         self._links: dict[str, QkdLink] = {}
         self._stocks: dict[str, RelayStock] = {}
         self._chance = _Reservoir()
-        self._forwarder = Forwarder(node, self)
+        self._forwarder = Forwarder(node, self, lie)
         self._delivery = KeyDelivery(node, self._stocks, self._chance, self._connected)
         self._due_s = NEVER
         self._told_wake_s = NEVER
@@ -166,7 +173,7 @@ class KeyPlane:
             case GetKeys():
                 self._delivery.get_keys(event, box)
             case GetKeysById():
-                self._delivery.get_keys_by_id(event, box)
+                self._delivery.far.get_keys_by_id(event, box)
             case Entropy():
                 self._chance.add(event.data)
                 self._delivery.entropy_came(box)
@@ -175,9 +182,9 @@ class KeyPlane:
                 self._told_wake_s = NEVER
         return self._finish(box)
 
-    def status(self, master: str, slave: str) -> KeyStatus | None:
-        """Return the figures of 014's `status`, or None where no association serves the pair."""
-        return self._delivery.status(master, slave)
+    def status(self, master: str, slave: str, now_s: float = 0.0) -> KeyStatus | None:
+        """Return the figures of 014's `status` (as of the last event at least); None where none serves the pair."""
+        return self._delivery.status(master, slave, max(now_s, self._now_s))
 
     def peers(self) -> frozenset[str]:
         """Return the nodes that a stream is needed to: neighbours, and far ends of this node's relays."""
@@ -241,11 +248,14 @@ class KeyPlane:
                 self._stocks[relay] = RelayStock(relay, self._node, far)
             stock = self._stocks[relay]
             stock.configure([hop for hop in ends.get(relay, ()) if self._far(hop) == far], box)
+            stock.keep_for(
+                max((one.key_ttl_s for one in settings.associations if one.relay == relay), default=NEVER), box
+            )
             if not stock.told and far in self._connected:
                 stock.connect(box)
                 self._delivery.connect(stock, box)
         self._forwarder.configure(hops, self._links, box)
-        self._delivery.configure(settings.associations)
+        self._delivery.configure(settings.associations, box.now_s)
         self._settings = settings
         longest = max((_payload_bytes(hop) * hop.shares for hop in hops), default=0)
         most = max((association.keys_per_request_max for association in settings.associations), default=0)
@@ -318,13 +328,15 @@ class KeyPlane:
                 if stock is not None and stock.far_node == node:
                     self._received_for_stock(stock, message, box)
             case Assign():
-                self._delivery.on_assign(node, message, box)
+                self._delivery.far.on_assign(node, message, box)
             case Assigned():
                 self._delivery.on_assigned(node, message, box)
             case KeyVoid():
-                self._delivery.on_void(node, message, box)
+                self._delivery.far.on_void(node, message, box)
             case KeyVoided():
                 self._delivery.on_voided(node, message, box)
+            case KeyFetched():
+                self._delivery.far.on_fetched(node, message, box)
 
     def _received_on_link(
         self,

@@ -7,7 +7,7 @@ be sent; its shares then wait, each for its own link, like chunks of others.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -94,8 +94,10 @@ class _Traffic:
 class Forwarder:
     """All hops of all relays at one node."""
 
-    def __init__(self, node: str, ends: Ends) -> None:
+    def __init__(self, node: str, ends: Ends, lie: Callable[[bytes], bytes] | None = None) -> None:
+        """Start without hops; `lie` changes what this node passes on, as a compromised one could: for laboratories."""
         self._node = node
+        self._lie = lie
         self._ends = ends
         self._hops: dict[HopName, RelayHop] = {}
         self._traffic: dict[str, _Traffic] = {}
@@ -216,6 +218,8 @@ class Forwarder:
             taken = self._ends.take(hop, message.chunk_id, payload, box)
             traffic.acks.append(replace(ack, accepted=taken))
             return
+        if self._lie is not None:
+            payload = self._lie(payload)
         queue = self._traffic[outward.link].transit.setdefault(name, deque())
         queue.append(_Transit(message.forward, message.chunk_id, bytearray(payload), box.now_s, link.name, ack))
         box.wake(box.now_s + TRANSIT_TIMEOUT_S)

@@ -68,8 +68,10 @@ class Way:
         return [_route(hop) for hop in self.hops] == [_route(hop) for hop in other]
 
     def rest(self, now_s: float) -> None:
-        """Pause, longer each time, after a chunk was lost."""
+        """Pause, longer each time, after a chunk was lost; those that were under way with it are the same loss."""
         self.proven = False
+        if now_s < self.paused_until_s:
+            return
         self.pause_s = min(_LONGEST_PAUSE_S, max(_PAUSE_S, 2 * self.pause_s))
         self.paused_until_s = now_s + self.pause_s
 

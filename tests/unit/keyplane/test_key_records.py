@@ -13,7 +13,7 @@ def record(number: int, state: KeyState = KeyState.BOUND, expires_s: float = 100
     return KeyRecord(
         key_id=f"key-{number}",
         state=state,
-        relay="r",
+        relays=("r",),
         application="app",
         master="m",
         slaves=("s",),
@@ -78,7 +78,7 @@ def test_of_keys_that_were_delivered_only_the_newest_records_are_kept(monkeypatc
 
 
 def test_no_more_keys_are_bound_than_may_wait_for_their_slaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("southbound.agent.keyplane.delivery.BOUND_KEPT", 3)
+    monkeypatch.setattr("southbound.agent.keyplane.far_keys.BOUND_KEPT", 3)
     wires = line(1)
     relay = Relay("r", "n00", wires)
     world = world_of(wires, [relay])
