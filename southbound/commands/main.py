@@ -1,4 +1,4 @@
-"""The command line of the agent: qinet-agent run | fleet | fault | reset-election."""
+"""The command line of the agent: qinet-agent run | fleet | fault | conformance | reset-election."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,9 +15,13 @@ from southbound.agent.drivers.simulated import HISTORY_S
 from southbound.agent.plan import SimulatedNetwork, agent_plan
 from southbound.agent.storage import reset_election
 from southbound.agent.uplink import ControllerAddress
+from southbound.commands.conformance import conform, controller_tls, restarter
 from southbound.commands.daemons import run_agent, run_fleet
 from southbound.commands.exits import CODES_HELP, Exit
 from southbound.commands.faults import find_lab, order
+from southbound.conformance.output import Output, listing
+from southbound.conformance.run import CHECKS, chosen
+from southbound.conformance.settings import Settings
 from southbound.fleet.fleet import FleetPlan
 
 app = typer.Typer(
@@ -176,6 +180,55 @@ def _request(kind: Kind, name: str, value: float) -> pb.OrderFaultRequest:
             return pb.OrderFaultRequest(crash=pb.CrashFault(node=name))
         case Kind.RESTART:
             return pb.OrderFaultRequest(restart=pb.RestartFault(node=name))
+
+
+@app.command(epilog=CODES_HELP)
+def conformance(
+    *,
+    listen: Annotated[str, typer.Option(help="HOST:PORT where the agent under test dials in; port 0: any.")] = "",
+    node: Annotated[str, typer.Option(help="Its node; without it, the first that dials in.")] = "",
+    pki: Pki = Path("pki"),
+    name: Annotated[
+        str, typer.Option("--as", help="Name of the controller whose certificate is shown.")
+    ] = "controller",
+    certificate: Annotated[Path | None, typer.Option(help="A controller's certificate, in place of that.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="The CA of the agent's certificate.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="A check, or a group as `update`; repeatable.")
+    ] = None,
+    restart_command: Annotated[
+        str, typer.Option(help="Shell command that kills the agent, as SIGKILL does, and starts it again.")
+    ] = "",
+    heartbeat_ms: Annotated[int, typer.Option(min=20, help="Heartbeat interval that the agent is told.")] = 500,
+    report_ms: Annotated[int, typer.Option(min=20, help="Report interval that the agent is told.")] = 1000,
+    patience_s: Annotated[float, typer.Option(min=0.1, help="How long the agent may take to dial in.")] = 30.0,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How it is told.")] = Output.TABLE,
+    list_checks: Annotated[bool, typer.Option("--list", help="Tell what is checked, and check nothing.")] = False,
+) -> None:
+    """Check an agent of any make against the protocol: it dials in here, as if this were its controller.
+
+    Give it a fresh state directory: what it has in force is taken out, and its highest election id rises. Exit code 1
+    means that a check failed.
+    """
+    if list_checks:
+        typer.echo(listing(CHECKS))
+        return
+
+    async def work() -> Exit:
+        host, port = _endpoint("--listen", listen)
+        settings = Settings(
+            node=node,
+            heartbeat_ms=heartbeat_ms,
+            report_ms=report_ms,
+            patience_s=patience_s,
+            restart=restarter(restart_command) if restart_command else None,
+        )
+        checks = chosen(only or [])
+        tls = controller_tls(pki, name, (certificate, key, ca))
+        return await conform(tls, f"{host}:{port}", settings, checks, output)
+
+    _daemon(work, "warning", "text")
 
 
 @app.command("reset-election")

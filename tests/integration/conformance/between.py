@@ -36,7 +36,13 @@ class Stream:
 
 
 class Vice:
-    """What an agent does wrong: nothing, here. One object lives as long as the agent under test, restarts included."""
+    """What an agent does wrong: nothing, here. One object lives as long as the agent under test, restarts included.
+
+    Attributes:
+        also: Groups of checks that it needs besides that of what it fails.
+    """
+
+    also: tuple[str, ...] = ()
 
     async def opened(self, stream: Stream) -> None:
         """Take that the agent dialled; runs until the stream ends."""
@@ -58,6 +64,7 @@ class Between(rpc.AgentServiceServicer):
         self._controller = controller
         self._node = node
         self._suite = suite
+        self._running: set[asyncio.Task[None]] = set()
         self._server = grpc.aio.server(
             interceptors=[IdentityInterceptor({Kind.NODE})], options=[("grpc.so_reuseport", 0)]
         )
@@ -70,10 +77,15 @@ class Between(rpc.AgentServiceServicer):
 
     async def stop(self) -> None:
         await self._server.stop(0)
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def Session(  # type: ignore[override]
         self, request_iterator: object, context: _Context
     ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         options = (("grpc.use_local_subchannel_pool", 1),)
         identity = Identity(Kind.CONTROLLER, self._controller.identity.name)
         async with open_aio_channel(self._node, self._suite, identity, options) as channel:
@@ -97,12 +109,14 @@ class Between(rpc.AgentServiceServicer):
                 call.cancel()
                 # A write that is cut off leaves the stream in no state to be ended with a status.
                 stream.to_agent.put_nowait(None)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
-                        await asyncio.gather(tasks[3], return_exceptions=True)
-                for task in (*tasks, idle):
-                    task.cancel()
-                await asyncio.gather(*tasks, idle, return_exceptions=True)
+                writer = tasks.pop(3)
+                for work in (*tasks, idle):
+                    work.cancel()
+                try:
+                    await asyncio.wait([writer], timeout=1.0)
+                    await asyncio.gather(*tasks, idle, return_exceptions=True)
+                finally:
+                    writer.cancel()
         if code is not grpc.StatusCode.OK:
             await context.abort(code, details or "")
 
