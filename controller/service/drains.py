@@ -2,17 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.key_relay import KeyRelay
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete
 from controller.service.maintenance_desk import DRAINING, Leaving, asked_by, to_drain
-
-RELAYS_A_STEP: Final = 4
-"""Relays that are tried in one step: each costs one search for routes, and a turn of the writer has 10 ms."""
-
 
 class Drains:
     """Derived from the alarms, which are stored: whoever leads after a crash tries all that is still there again."""
@@ -41,9 +36,10 @@ class Drains:
             self._by[resource] = asked_by(alarm)
 
     def step(self, snapshot: Snapshot, move: Callable[[KeyRelay, Leaving], Any]) -> Changes:
-        """Hand over the next few relays, most important first; return what ends the drain when there are no more.
+        """Hand over the next relay, most important first; return what ends the drain when there are no more.
 
-        `move` decides on one relay, and what it decides counts for the next.
+        One at a time: each costs a search for routes, and a turn of the writer has 10 ms. What `move` decides counts
+        for the next.
         """
         resource = next(iter(self._left), None)
         if resource is None:
@@ -53,9 +49,7 @@ class Drains:
         names = self._left[resource]
         if names is None:
             names = self._left[resource] = deque(relay.name for relay in to_drain(snapshot, what))
-        for name in list(islice(names, RELAYS_A_STEP)):
-            names.popleft()
-            relay = snapshot.relays.get(name)
-            if relay is not None:
-                move(relay, what)
+        relay = snapshot.relays.get(names.popleft()) if names else None
+        if relay is not None:
+            move(relay, what)
         return NO_CHANGES if names else delete("alarms", (CONTROLLER, resource, DRAINING))
