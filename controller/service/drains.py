@@ -9,6 +9,7 @@ from controller.domain.key_relay import KeyRelay
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete
 from controller.service.maintenance_desk import DRAINING, Leaving, asked_by, to_drain
 
+
 class Drains:
     """Derived from the alarms, which are stored: whoever leads after a crash tries all that is still there again."""
 
