@@ -60,18 +60,23 @@ class Refused:
     facts: dict[str, str]
 
 
+def refused_with(error: grpc.RpcError) -> Refused:
+    """Return what the error of a call says."""
+    call: Any = error  # what a stub raises is a call, too; its type does not say so
+    status = rpc_status.from_call(call)
+    info = ErrorInfo()
+    for detail in status.details if status is not None else ():
+        if detail.Is(ErrorInfo.DESCRIPTOR):
+            detail.Unpack(info)
+    return Refused(call.code(), info.reason, call.details() or "", dict(info.metadata))
+
+
 def refusal(call: Callable[[], object]) -> Refused:
     """Return what the call is refused with; fail if it is not."""
     try:
         answer = call()
     except grpc.RpcError as error:
-        call_of: Any = error  # what a stub raises is a call, too; its type does not say so
-        status = rpc_status.from_call(call_of)
-        info = ErrorInfo()
-        for detail in status.details if status is not None else ():
-            if detail.Is(ErrorInfo.DESCRIPTOR):
-                detail.Unpack(info)
-        return Refused(call_of.code(), info.reason, call_of.details() or "", dict(info.metadata))
+        return refused_with(error)
     raise AssertionError(f"was not refused: {answer}")
 
 
