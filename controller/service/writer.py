@@ -15,7 +15,6 @@ from controller.domain.log import LogRecord
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Changes, ElectionId, Snapshot
 from controller.observability.metrics import Metrics
-from controller.planning.lifetimes import seconds_left
 from controller.ports.agents import AgentPort
 from controller.ports.clock import Clock
 from controller.ports.store import OutcomeUnknown, Store, Unusable
@@ -126,7 +125,8 @@ class Writer:
 
     def start(self) -> None:
         """Begin to decide. Call on the asyncio thread: it also gives every node its configuration."""
-        self._push(self._core.configuration.take_pushes(), self._core.snapshot)
+        pushes, revision = self._core.configuration.take_pushes(), self._core.snapshot.revision
+        self._agents.push(pushes, revision, self._election, remaining_s=self._core.remaining_s(self._now()))
         self._thread.start()
 
     def stop(self) -> None:
@@ -297,17 +297,14 @@ class Writer:
             digests=configuration.digests(),
         )
 
-    def _push(self, pushes: Mapping[str, Mapping[str, bytes] | None], snapshot: Snapshot) -> None:
-        remaining_s = seconds_left(snapshot, pushes.values(), self._now().service_ms)
-        self._agents.push(pushes, snapshot.revision, self._election, remaining_s=remaining_s)
-
     def _finish(self, turn: _Turn) -> None:
         """On the asyncio thread, once per turn: show, push, answer."""
         try:
             assert turn.step is not None
             self.desk.publish(turn.step)
             for pushes in turn.pushes:
-                self._push(pushes, turn.step.published.snapshot)
+                revision = turn.step.published.snapshot.revision
+                self._agents.push(pushes, revision, self._election, remaining_s=turn.remaining_s)
             for done in turn.done:
                 done()
         except BaseException as death:
