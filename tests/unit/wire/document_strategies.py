@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from controller.domain.alarm import Alarm, Severity
 from controller.domain.application import Application, Qos, Sae
-from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState, Releasing
+from controller.domain.history import RelayChange, RelayHistory
+from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState, Releasing, RouteSet
 from controller.domain.link import (
     MAX_RATE_MILLIBIT_PER_S,
     Basis,
@@ -21,7 +22,7 @@ from controller.domain.link import (
 )
 from controller.domain.node import UINT32_MAX, Capability, Interface, Node, Role, Technology
 from controller.domain.route import Route
-from controller.domain.snapshot import AgentRecord, RequestRecord, document_key
+from controller.domain.snapshot import AgentRecord, Freeze, RequestRecord, document_key
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 sae_ids = st.from_regex(r"[A-Za-z0-9._~-]{1,12}", fullmatch=True)
@@ -90,6 +91,10 @@ conditions = st.builds(
     down_reason=texts,
     exhausted=st.booleans(),
     promised_skr_millibit_per_s=st.none() | rates,
+    unreachable_from=names,
+    flap_penalty=uint32,
+    flap_at_ms=times_ms,
+    damped=st.booleans(),
 )
 saes = st.builds(Sae, id=sae_ids, node=labels)
 
@@ -137,21 +142,33 @@ def demands(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Demand:
         hold_off_ms=draw(uint32),
         lifetime_s=draw(st.none() | st.integers(1, 2**40)),
         forward_share=draw(figures(0, 1)),
+        manual=draw(st.booleans()),
+        revertive=draw(st.booleans()),
+        wait_to_restore_ms=draw(uint32),
+        may_preempt=draw(st.booleans()),
     )
 
 
 releasing = st.builds(
     Releasing,
     link=labels,
-    share=st.integers(0, 15),
+    share=st.integers(0, 31),
     charge_millibit_per_s=st.integers(0, 2**50),
     nodes=st.tuples(labels, labels),
+)
+route_sets = st.builds(
+    RouteSet,
+    version=st.integers(0, 2**40),
+    routes=st.lists(routes(), max_size=1).map(tuple),
+    in_use=st.booleans(),
+    charge_millibit_per_s=st.integers(0, 2**50),
+    forward_share=figures(0, 1),
 )
 relays = st.builds(
     KeyRelay,
     name=labels,
     demand=demands(),
-    application=labels | st.just(""),
+    applications=names.map(lambda chosen: tuple(sorted(chosen))),
     admin_enabled=st.booleans(),
     accept_blocked=st.booleans(),
     state=st.sampled_from(RelayState),
@@ -168,7 +185,28 @@ relays = st.builds(
     expires_at_ms=st.none() | times_ms,
     move_at_ms=st.none() | times_ms,
     install_by_ms=st.none() | times_ms,
+    starved_at=names,
+    retiring=st.lists(route_sets, max_size=1).map(tuple),
+    backup=st.none() | route_sets,
+    backup_installed=st.booleans(),
+    drained_at=names,
+    revert_at_ms=st.none() | times_ms,
 )
+changes = st.builds(
+    RelayChange,
+    revision=st.integers(0, 2**40),
+    at_ms=times_ms,
+    state=st.sampled_from(RelayState),
+    phase=st.sampled_from(Phase),
+    reason=texts,
+    by=texts,
+    routes=st.lists(routes(), max_size=2).map(tuple),
+    route_version=st.integers(0, 2**40),
+)
+histories = st.builds(
+    RelayHistory, relay=labels, changes=st.lists(changes, max_size=3).map(tuple), gone_ms=st.none() | times_ms
+)
+freezes = st.builds(Freeze, reason=texts, by=texts, since_ms=times_ms)
 agents = st.builds(AgentRecord, node=labels, store_id=texts, peer_address=texts, delivery_address=texts, version=texts)
 requests = st.builds(RequestRecord, caller=texts, request_id=texts, body_sha256=texts, resource=texts, used_ms=times_ms)
 alarms = st.builds(
@@ -196,6 +234,8 @@ BY_COLLECTION: dict[str, st.SearchStrategy[tuple[str, Any, Any]]] = {
     "agents": _keyed("agents", agents),
     "requests": _keyed("requests", requests),
     "alarms": _keyed("alarms", alarms),
+    "histories": _keyed("histories", histories),
+    "freezes": _keyed("freezes", freezes),
 }
 writes = st.one_of(*BY_COLLECTION.values())
 deletes = writes.map(lambda write: (write[0], write[1], None))
