@@ -82,6 +82,7 @@ class ApplicationEntry:
         local_saes: SAE ids served here.
         remotes: Where the others are; at least one, each node once.
         ttl_s: How long an unused key may stay stored.
+        max_bandwidth_bit_per_s: Most key that its masters at the node may get together; uint32, 0 for no bound.
     """
 
     application: str
@@ -90,6 +91,7 @@ class ApplicationEntry:
     key_size_bit: int
     ttl_s: int
     priority: int = 0
+    max_bandwidth_bit_per_s: int = 0
 
     @property
     def id(self) -> str:

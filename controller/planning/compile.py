@@ -166,6 +166,7 @@ def _application_entries(snapshot: Snapshot, application: Application) -> Iterat
                 key_size_bit=application.key_size_bit,
                 ttl_s=application.qos.ttl_s,
                 priority=application.qos.priority,
+                max_bandwidth_bit_per_s=application.qos.max_bandwidth_bit_per_s,
             ),
         )
 

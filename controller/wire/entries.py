@@ -168,6 +168,7 @@ def _application_to_pb(entry: ApplicationEntry) -> pb.Application:
         key_size_bit=entry.key_size_bit,
         ttl_s=entry.ttl_s,
         priority=entry.priority,
+        max_bandwidth_bit_per_s=entry.max_bandwidth_bit_per_s,
         remotes=[
             pb.ApplicationRemote(node=remote.node, address=remote.address, relay=remote.relay, saes=remote.saes)
             for remote in entry.remotes
@@ -186,6 +187,7 @@ def _application_from_pb(application: pb.Application) -> ApplicationEntry:
         key_size_bit=application.key_size_bit,
         ttl_s=application.ttl_s,
         priority=application.priority,
+        max_bandwidth_bit_per_s=application.max_bandwidth_bit_per_s,
     )
 
 

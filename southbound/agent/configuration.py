@@ -317,6 +317,7 @@ def associations(entry: ApplicationEntry) -> list[plane.Association]:
             key_size_min_bit=min(64, size_bit),
             key_size_max_bit=max(4096, size_bit),
             key_ttl_s=float(entry.ttl_s),
+            max_bandwidth_bit_per_s=entry.max_bandwidth_bit_per_s,
         )
         for remote in entry.remotes
     ]

@@ -24,17 +24,27 @@ class NodeDesk:
         self._room = room
         self._notices = notices
         self._on_notice = on_notice
-        self._missing: dict[tuple[str, str], float] = {}
+        self._missing: dict[tuple[str, ...], float] = {}
         self._seen: dict[str, None] = {}
 
     async def status(self, *, master: str, slave: str) -> KeyStatus | None:
         """Return the figures of the pair, or None where no association serves it."""
         return self._room.status(master, slave)
 
-    async def get_keys(self, *, master: str, slave: str, number: int, size_bit: int | None) -> Answer:
+    async def get_keys(
+        self, *, master: str, slave: str, number: int, size_bit: int | None, more_slaves: tuple[str, ...]
+    ) -> Answer:
         """Hand out fresh keys."""
         return await self.ask(
-            GetKeys(now_s=0.0, request=0, master=master, slave=slave, number=number, size_bit=size_bit)
+            GetKeys(
+                now_s=0.0,
+                request=0,
+                master=master,
+                slave=slave,
+                number=number,
+                size_bit=size_bit,
+                more_slaves=more_slaves,
+            )
         )
 
     async def get_keys_by_id(self, *, slave: str, master: str, key_ids: tuple[str, ...]) -> Answer:
@@ -51,16 +61,16 @@ class NodeDesk:
             self._seen[sae] = None
             log.info("sae called sae=%s", sae)
 
-    def application_missing(self, *, master: str, slave: str) -> None:
+    def application_missing(self, *, master: str, slaves: tuple[str, ...]) -> None:
         """Tell the controller that a master asked for keys without an association, now and then."""
         now_s = time.monotonic()
-        pair = (master, slave)
-        if now_s - self._missing.get(pair, -_REPEAT_S) < _REPEAT_S:
+        asked = (master, *slaves)
+        if now_s - self._missing.get(asked, -_REPEAT_S) < _REPEAT_S:
             return
-        self._missing.pop(pair, None)
+        self._missing.pop(asked, None)
         if len(self._missing) >= _REMEMBERED:
             del self._missing[next(iter(self._missing))]
-        self._missing[pair] = now_s
-        new = pb.ApplicationNew(server_sae=master, client_saes=[slave])
-        self._notices.add(("application_new", master, slave), pb.Notification(application_new=new))
+        self._missing[asked] = now_s
+        new = pb.ApplicationNew(server_sae=master, client_saes=slaves)
+        self._notices.add(("application_new", *asked), pb.Notification(application_new=new))
         self._on_notice()

@@ -171,7 +171,7 @@ class KeyRoom:
 
     def status(self, master: str, slave: str) -> KeyStatus | None:
         """Return the figures of 014's `status`, or None where no association serves the pair."""
-        return self._plane.status(master, slave)
+        return self._plane.status(master, slave, self._service_time.now_s())
 
     def figures(self) -> Figures:
         """Return the figures for reports and metrics."""

@@ -30,7 +30,7 @@ class WorldDesk:
     failure: Exception | None = None
     waiting: int = 0
     seen: set[str] = field(default_factory=set)
-    missing: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.flowing.set()
@@ -40,9 +40,11 @@ class WorldDesk:
         assert plane is not None
         return plane.status(master, slave)
 
-    async def get_keys(self, *, master: str, slave: str, number: int, size_bit: int | None) -> Answer:
+    async def get_keys(
+        self, *, master: str, slave: str, number: int, size_bit: int | None, more_slaves: tuple[str, ...]
+    ) -> Answer:
         await self._ready()
-        return self._answer(self.world.ask(self.node, master, slave, number, size_bit))
+        return self._answer(self.world.ask(self.node, master, slave, number, size_bit, more_slaves))
 
     async def get_keys_by_id(self, *, slave: str, master: str, key_ids: tuple[str, ...]) -> Answer:
         await self._ready()
@@ -51,8 +53,8 @@ class WorldDesk:
     def sae_called(self, sae: str) -> None:
         self.seen.add(sae)
 
-    def application_missing(self, *, master: str, slave: str) -> None:
-        self.missing.append((master, slave))
+    def application_missing(self, *, master: str, slaves: tuple[str, ...]) -> None:
+        self.missing.append((master, *slaves))
 
     async def _ready(self) -> None:
         self.waiting += 1

@@ -21,7 +21,9 @@ class KeyDesk(Protocol):
     async def status(self, *, master: str, slave: str) -> KeyStatus | None:
         """Return the figures of the pair, or None where no association serves it."""
 
-    async def get_keys(self, *, master: str, slave: str, number: int, size_bit: int | None) -> Answer:
+    async def get_keys(
+        self, *, master: str, slave: str, number: int, size_bit: int | None, more_slaves: tuple[str, ...]
+    ) -> Answer:
         """Hand out fresh keys: the `GetKeys` of the key plane and its answer."""
 
     async def get_keys_by_id(self, *, slave: str, master: str, key_ids: tuple[str, ...]) -> Answer:
@@ -30,7 +32,7 @@ class KeyDesk(Protocol):
     def sae_called(self, sae: str) -> None:
         """Learn that this SAE is at this node, by its certificate. Told on every request: must be cheap."""
 
-    def application_missing(self, *, master: str, slave: str) -> None:
+    def application_missing(self, *, master: str, slaves: tuple[str, ...]) -> None:
         """Learn that a master asked for keys without an association (015: application_new). Told on every attempt."""
 
 
@@ -53,10 +55,16 @@ async def answer_request(request: Request, caller: str, desk: KeyDesk) -> Reply:
 async def _enc_keys(request: KeyRequest, caller: str, desk: KeyDesk) -> Reply:
     status = await desk.status(master=caller, slave=request.slave)
     if status is None:
-        desk.application_missing(master=caller, slave=request.slave)
+        desk.application_missing(master=caller, slaves=(request.slave, *request.more_slaves))
         raise _no_application(caller, request.slave)
     check_limits(request, status)
-    answer = await desk.get_keys(master=caller, slave=request.slave, number=request.number, size_bit=request.size_bit)
+    answer = await desk.get_keys(
+        master=caller,
+        slave=request.slave,
+        number=request.number,
+        size_bit=request.size_bit,
+        more_slaves=request.more_slaves,
+    )
     if answer.status == 503:
         status = await desk.status(master=caller, slave=request.slave)
     return _reply(answer, status)
@@ -80,5 +88,5 @@ def _reply(answer: Answer, now: KeyStatus | None) -> Reply:
         return unauthorised()
     if answer.status == 503:
         details = [] if now is None else [{"stored_key_count": now.stored_key_count}]
-        return error_reply(503, answer.message, details, {"Retry-After": str(RETRY_AFTER_S)})
+        return error_reply(503, answer.message, details, {"Retry-After": str(answer.retry_after_s or RETRY_AFTER_S)})
     return error_reply(answer.status, answer.message)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from controller.domain.names import SAE_RULE, is_sae_id
 from southbound.agent.delivery.json_body import integer, objects, only_members, read_object
 from southbound.agent.delivery.refused import RequestRefused
 from southbound.agent.delivery.target import Method, Target
@@ -16,6 +17,7 @@ _KEY_REQUEST: Final = ("number", "size", "additional_slave_SAE_IDs", "extension_
 _KEY_IDS: Final = ("key_IDs", "key_IDs_extension")
 _KEY_ID: Final = ("key_ID", "key_ID_extension")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ADDITIONAL_SLAVES_MAX: Final = 63
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
 
 
@@ -34,11 +36,13 @@ class KeyRequest:
         slave: The SAE that shall be able to get the same keys.
         number: How many, at least 1.
         size_bit: Of each, a multiple of 8; the association's default if None.
+        more_slaves: Further SAEs that shall, all different.
     """
 
     slave: str
     number: int = 1
     size_bit: int | None = None
+    more_slaves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +82,8 @@ def read_request(target: Target, caller: str, content_type: str | None, body: by
     if target.method is Method.ENC_KEYS:
         if target.verb == "GET":
             asked = {name: _decimal(text, name) for name, text in target.parameters.items()}
-            return _key_request(target.sae, asked)
-        return _key_request(target.sae, read_object(content_type, body))
+            return _key_request(target.sae, caller, asked)
+        return _key_request(target.sae, caller, read_object(content_type, body))
     if target.verb == "GET":
         if "key_ID" not in target.parameters:
             raise RequestRefused(400, "key_ID is missing: GET dec_keys?key_ID=UUID, or POST for several keys")
@@ -94,6 +98,13 @@ def check_limits(request: KeyRequest, status: KeyStatus) -> None:
         RequestRefused: 400, naming the limit.
     """
     size_bit = status.key_size_bit if request.size_bit is None else request.size_bit
+    if len(request.more_slaves) > status.max_sae_id_count:
+        raise RequestRefused(
+            400,
+            f"additional_slave_SAE_IDs has {len(request.more_slaves)} entries, more than max_SAE_ID_count, "
+            f"{status.max_sae_id_count}: the application has no more SAEs at other nodes",
+            [{"max_SAE_ID_count": status.max_sae_id_count}],
+        )
     if request.number > status.max_key_per_request:
         raise RequestRefused(
             400,
@@ -120,28 +131,32 @@ def _decimal(text: str, name: str) -> int:
     return int(text)
 
 
-def _key_request(slave: str, asked: Mapping[str, object]) -> KeyRequest:
+def _key_request(slave: str, caller: str, asked: Mapping[str, object]) -> KeyRequest:
     only_members(asked, _KEY_REQUEST, "the key request")
     number = integer(asked["number"], "number") if "number" in asked else 1
     size_bit = integer(asked["size"], "size") if "size" in asked else None
     if size_bit is not None and size_bit % 8:
         raise RequestRefused(400, NOT_A_MULTIPLE)
-    _check_additional_slaves(asked.get("additional_slave_SAE_IDs", []))
+    more_slaves = _additional_slaves(asked.get("additional_slave_SAE_IDs", []), slave, caller)
     _check_mandatory(objects(asked.get("extension_mandatory", []), "extension_mandatory"))
     objects(asked.get("extension_optional", []), "extension_optional")  # we know none, and may ignore all
-    return KeyRequest(slave=slave, number=number, size_bit=size_bit)
+    return KeyRequest(slave=slave, number=number, size_bit=size_bit, more_slaves=more_slaves)
 
 
-def _check_additional_slaves(value: object) -> None:
+def _additional_slaves(value: object, slave: str, caller: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise RequestRefused(400, "additional_slave_SAE_IDs is not an array of strings")
-    if value:
-        raise RequestRefused(
-            400,
-            f"additional_slave_SAE_IDs has {len(value)} entries, more than max_SAE_ID_count, 0: "
-            "this version serves one slave",
-            [{"max_SAE_ID_count": 0}],
-        )
+    if len(value) > _ADDITIONAL_SLAVES_MAX:
+        raise RequestRefused(400, f"additional_slave_SAE_IDs has {len(value)} entries, more than any application has")
+    for position, sae in enumerate(value):
+        where = f"additional_slave_SAE_IDs[{position}]"
+        if not is_sae_id(sae):
+            raise RequestRefused(400, f"{where} is not {SAE_RULE}")
+        if sae == caller:
+            raise RequestRefused(400, f"{where} is the caller itself, which gets the keys as their master")
+        if sae == slave or sae in value[:position]:
+            raise RequestRefused(400, f"{where} is named before: name each slave once")
+    return tuple(value)
 
 
 def _check_mandatory(extensions: list[dict[str, object]]) -> None:

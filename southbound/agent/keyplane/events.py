@@ -109,6 +109,7 @@ class GetKeys:
         slave: The SAE it wants to share the keys with.
         number: How many; 1 if not said.
         size_bit: Size of each; the association's default if None.
+        more_slaves: Further SAEs that shall get the same keys, none of them named twice.
     """
 
     now_s: float
@@ -117,6 +118,7 @@ class GetKeys:
     slave: str
     number: int = 1
     size_bit: int | None = None
+    more_slaves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,12 +222,14 @@ class Answer:
         status: 200, 400, 401 or 503, as GS QKD 014 uses them.
         message: For the body of 400 and 503; empty for 401, whose body is empty.
         keys: For 200.
+        retry_after_s: With 503: after which time it will do; 0 where that can't be said.
     """
 
     request: int
     status: int
     message: str = ""
     keys: tuple[DeliveredKey, ...] = ()
+    retry_after_s: int = 0
 
 
 class AlarmKind(StrEnum):
@@ -319,6 +323,7 @@ class KeyStatus:
     Attributes:
         stored_key_count: Keys of the default size that a request would get now; 0 while the far end is not connected.
         max_key_count: Upper bound of it.
+        max_sae_id_count: Further slaves that a request may name: the others that one application has elsewhere.
     """
 
     source_kme: str

@@ -29,17 +29,25 @@ class KeyState(StrEnum):
 
 @dataclass(slots=True)
 class KeyRecord:
-    """One key. `expires_s` is the service time at which it is erased, whatever it waits for but an assignment."""
+    """One key.
+
+    Attributes:
+        relays: Whose stock it cost: one for each far node; of a void key those whose far end has not erased it yet.
+        slaves: Who may fetch it: at the origin all of them, at a far end those there.
+        expires_s: Service time at which it is erased, whatever it waits for but an assignment.
+        fetched: Slaves that have fetched it.
+    """
 
     key_id: str
     state: KeyState
-    relay: str
+    relays: tuple[str, ...]
     application: str
     master: str
     slaves: tuple[str, ...]
     expires_s: float
     size_bit: int
     key: bytes = field(repr=False)
+    fetched: tuple[str, ...] = ()
 
 
 class KeyRecords:
@@ -62,7 +70,16 @@ class KeyRecords:
 
     def void(self, relay: str) -> Iterator[str]:
         """Yield the ids of a relay's keys that the far end has not erased yet."""
-        return (key.key_id for key in self._keys.values() if key.relay == relay and key.state is KeyState.VOID)
+        return (key.key_id for key in self._keys.values() if relay in key.relays and key.state is KeyState.VOID)
+
+    def fetched(self, relay: str) -> dict[str, list[str]]:
+        """Return the ids of a relay's delivered keys that slaves are known to have fetched, by slave."""
+        found: dict[str, list[str]] = {}
+        for key in self._keys.values():
+            if relay in key.relays and key.state is KeyState.DELIVERED:
+                for slave in key.fetched:
+                    found.setdefault(slave, []).append(key.key_id)
+        return found
 
     def bound_count(self, application: str) -> int:
         """Return how many keys of an application wait here for their slaves."""
@@ -81,6 +98,25 @@ class KeyRecords:
             self._delivered[key.key_id] = None
             while len(self._delivered) > DELIVERED_KEPT:
                 self.erase(self._keys[next(iter(self._delivered))], box)
+
+    def voided(self, key: KeyRecord, relay: str, box: Outbox) -> None:
+        """Note that a relay's far end has erased a void key; with the last of them the record ends."""
+        left = tuple(each for each in key.relays if each != relay)
+        if not left:
+            self.erase(key, box)
+        elif left != key.relays:
+            key.relays = left
+            self._persist(key, box)
+
+    def fetch(self, key: KeyRecord, slave: str, box: Outbox) -> None:
+        """Note that a slave has its key; of a bound key the last slave ends the record."""
+        if slave in key.fetched:
+            return
+        key.fetched = (*key.fetched, slave)
+        if key.state is KeyState.BOUND and set(key.slaves) <= set(key.fetched):
+            self.erase(key, box)
+        else:
+            self._persist(key, box)
 
     def erase(self, key: KeyRecord, box: Outbox) -> None:
         """End a record, with its key."""
@@ -115,13 +151,14 @@ class KeyRecords:
         key = KeyRecord(
             key_id=meta["key_id"],
             state=KeyState(meta["state"]),
-            relay=meta["relay"],
+            relays=tuple(meta["relays"]) if "relays" in meta else (meta["relay"],),  # one: written by 0.1.0
             application=meta["application"],
             master=meta["master"],
             slaves=tuple(meta["slaves"]),
             expires_s=meta["expires_s"],
             size_bit=meta["size_bit"],
             key=record.secret,
+            fetched=tuple(meta.get("fetched", ())),
         )
         self._enter(key)
         return key
@@ -135,27 +172,30 @@ class KeyRecords:
             self._delivered[key.key_id] = None
 
     def _persist(self, key: KeyRecord, box: Outbox) -> None:
-        meta = {
+        meta: dict[str, object] = {
             "key_id": key.key_id,
             "state": key.state.value,
-            "relay": key.relay,
+            "relays": list(key.relays),
             "application": key.application,
             "master": key.master,
             "slaves": list(key.slaves),
             "expires_s": key.expires_s,
             "size_bit": key.size_bit,
         }
+        if key.fetched:
+            meta["fetched"] = list(key.fetched)
         box.persist("key", key.key_id, meta, key.key)
 
 
-def entry(kind: LedgerKind, key: KeyRecord, box: Outbox, *, sent: bool = False) -> LedgerEntry:
-    """Return a key's line in the ledger."""
+def entry(kind: LedgerKind, key: KeyRecord, box: Outbox, *, sent: bool = False, sae: str = "") -> LedgerEntry:
+    """Return a key's line in the ledger; which stock a key of several relays cost, its cuts say."""
     return LedgerEntry(
         kind=kind,
         at_s=box.now_s,
-        relay=key.relay,
+        relay=key.relays[0] if len(key.relays) == 1 else "",
         key_id=key.key_id,
         application=key.application,
         length_bit=key.size_bit,
         sent=sent,
+        sae=sae,
     )

@@ -25,7 +25,7 @@ class LedgerKind(StrEnum):
     CUT = "CUT"
     """Stocked bits bound to a key. relay, origin, chunk_id, offset_bit, length_bit, key_id."""
     KEY = "KEY"
-    """A key handed to a SAE, the master's if sent, else a slave's. relay, key_id, length_bit, application."""
+    """A key handed to the master if sent, else to a slave. key_id, length_bit, application, sae, relay if it is one."""
 
 
 class Purpose(StrEnum):
@@ -46,6 +46,7 @@ class LedgerEntry:
         at_s: The node's service time of the entry.
         sent: Whether this node sent what the bits were used for (else it received it).
         origin: The end of the relay that made the chunk.
+        sae: Whom a key was handed to.
         count: See CESSION and CHUNK.
     """
 
@@ -66,3 +67,4 @@ class LedgerEntry:
     key_id: str = ""
     application: str = ""
     count: int = 0
+    sae: str = ""

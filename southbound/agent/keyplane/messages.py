@@ -182,10 +182,16 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class KeyCut:
-    """One key, by its UUID (canonical text), and the stocked bits it is made of, in order."""
+    """One key, by its UUID (canonical text), and the stocked bits it is made of, in order.
+
+    With `wrapped`, the key goes to slaves at several nodes: one-time-padded with these bits, but the last 256 of them,
+    which are hash key and mask of the tag.
+    """
 
     key_id: str
     cuts: tuple[Cut, ...]
+    wrapped: bytes = field(default=b"", repr=False)
+    tag: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,15 @@ class KeyVoided:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFetched:
+    """From the far end: a slave has these keys. From the origin, on every connection: which of its keys one has."""
+
+    relay: str
+    slave: str
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleKeys:
     """Which keys of an upstream source make a block, or the answer. For the link's modules: the key plane ignores it.
 
@@ -255,5 +270,6 @@ Message = (
     | Assigned
     | KeyVoid
     | KeyVoided
+    | KeyFetched
     | ModuleKeys
 )

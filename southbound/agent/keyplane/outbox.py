@@ -50,9 +50,9 @@ class Outbox:
         """Send a message to a node that is up."""
         self.effects.append(Send(node, message))
 
-    def refuse(self, request: int, status: int, message: str = "") -> None:
+    def refuse(self, request: int, status: int, message: str = "", *, retry_after_s: int = 0) -> None:
         """Answer a request for keys with 400, 401 or 503."""
-        self.effects.append(Answer(request, status, message))
+        self.effects.append(Answer(request, status, message, (), retry_after_s))
 
     def deliver(self, request: int, keys: tuple[DeliveredKey, ...]) -> None:
         """Answer a request for keys with keys."""

@@ -170,7 +170,8 @@ class Association:
         key_size_bit: Default size of a key; multiples of 8, min <= default <= max.
         key_size_min_bit, key_size_max_bit: Bounds of what may be asked for.
         keys_per_request_max: Keys in one answer; >= 1.
-        key_ttl_s: How long a key that was handed out waits for its slave; > 0.
+        key_ttl_s: How long a key that was handed out waits for its slave, and stock for being handed out; > 0.
+        max_bandwidth_bit_per_s: Most key that the application's masters here get together; 0: as much as there is.
 
     Raises:
         InvalidValue: A field is out of range; names the application and the field.
@@ -186,6 +187,7 @@ class Association:
     key_size_max_bit: int = 4096
     keys_per_request_max: int = 128
     key_ttl_s: float = 86400.0
+    max_bandwidth_bit_per_s: int = 0
 
     def __post_init__(self) -> None:
         place = f"applications/{self.application}"
@@ -201,6 +203,8 @@ class Association:
             raise InvalidValue(place, ("keys_per_request_max", f"{self.keys_per_request_max} is below 1"))
         if not self.key_ttl_s > 0:
             raise InvalidValue(place, ("key_ttl_s", f"{self.key_ttl_s} is not above 0"))
+        if self.max_bandwidth_bit_per_s < 0:
+            raise InvalidValue(place, ("max_bandwidth_bit_per_s", f"{self.max_bandwidth_bit_per_s} is negative"))
         if set(self.local_saes) & set(self.remote_saes):
             raise InvalidValue(place, ("remote_saes", "names an SAE that is also local"))
 

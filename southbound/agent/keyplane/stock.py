@@ -20,12 +20,14 @@ from southbound.agent.keyplane.events import (
 )
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
 from southbound.agent.keyplane.messages import ChunkConfirm, ChunkVoid, Cut, HeadReady, StockMark, StockState
-from southbound.agent.keyplane.outbox import Outbox
+from southbound.agent.keyplane.outbox import NEVER, Outbox
 from southbound.agent.keyplane.settings import RelayHop
 from southbound.agent.keyplane.shares import Assembly, Partial, SeenIds
 from southbound.agent.keyplane.ways import Flight, Way, Ways
 
 _IDS_PER_S: Final = 1_000_000
+_HELD_LONGER_S: Final = 30.0
+"""The origin ends a chunk and tells: only one that is away for longer than this is not waited for."""
 
 
 class RelayStock:
@@ -51,6 +53,7 @@ class RelayStock:
         self._partials = Assembly()
         self._was_older = False
         self._filling = False
+        self._ttl_s = NEVER
         self._told_routes: tuple[object, ...] = (0, (), ())
 
     @property
@@ -59,6 +62,14 @@ class RelayStock:
         return self.ways.hop
 
     # ------------------------------------------------------------ settings and connection
+
+    def keep_for(self, ttl_s: float, box: Outbox) -> None:
+        """Keep unused chunks no longer than this from now on."""
+        self._ttl_s = ttl_s
+        # After a restart they are in any order, and the oldest is to end first.
+        self.own = dict(sorted(self.own.items()))
+        self.held = dict(sorted(self.held.items()))
+        self._expire_old(box)
 
     def configure(self, hops: Iterable[RelayHop], box: Outbox) -> None:
         """Go on with these versions; what is under way on others is void."""
@@ -285,7 +296,27 @@ class RelayStock:
             self._tell_routes(box)
         for partial in self._partials.expire(box.now_s):
             self._note_partial(partial, box)
+        self._expire_old(box)
         box.wake(min(self.ways.wake_s(box.now_s), self._partials.due_s()))
+
+    def _expire_old(self, box: Outbox) -> None:
+        """Void what was not handed out in its time; the far end of a chunk, which got it later, does so by itself."""
+        over = []
+        for chunk in self.own.values():
+            if box.now_s < chunk.made_s + self._ttl_s:
+                box.wake(chunk.made_s + self._ttl_s)
+                break
+            if chunk.confirmed:
+                over.append(chunk.chunk_id)
+        self.void_own(over, box)
+        for chunk in list(self.held.values()):
+            end_s = chunk.made_s + self._ttl_s + _HELD_LONGER_S
+            if box.now_s < end_s:
+                box.wake(end_s)
+                break
+            del self.held[chunk.chunk_id]
+            self._seen.void(chunk.chunk_id)
+            self._void(chunk, "held", self.far_node, box)
 
     def void_own(self, chunk_ids: list[int], box: Outbox) -> None:
         """Never use these chunks, and tell the far end."""

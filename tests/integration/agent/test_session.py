@@ -248,7 +248,7 @@ async def test_reports_tell_stored_key_measured_blocks_and_what_may_be_promised(
 async def test_a_master_without_application_is_told_to_the_controller(running: Running) -> None:
     await running.start("a")
     session = await running.controller.session("a")
-    running.agents["a"].desk.application_missing(master="alice", slave="nobody")
+    running.agents["a"].desk.application_missing(master="alice", slaves=("nobody",))
     told = await session.until(lambda said: said.notification.HasField("application_new"))
     assert told.notification.application_new.server_sae == "alice"
     assert list(told.notification.application_new.client_saes) == ["nobody"]

@@ -75,6 +75,11 @@ def test_optional_and_reserved_extensions_are_ignored() -> None:
     assert post("dec_keys", reserved) == KeyIdsRequest(master="bob", key_ids=(ONE,))
 
 
+def test_additional_slaves_keep_their_order() -> None:
+    asked = post("enc_keys", {"additional_slave_SAE_IDs": ["eve", "carol"]})
+    assert asked == KeyRequest(slave="bob", more_slaves=("eve", "carol"))
+
+
 def test_no_additional_slaves_is_the_same_as_none_said() -> None:
     assert post("enc_keys", {"additional_slave_SAE_IDs": []}) == KeyRequest(slave="bob")
 
@@ -124,7 +129,11 @@ def test_a_mandatory_extension_has_its_message_and_is_named() -> None:
         ({"Size": 256}, "size"),
         ({"additional_slave_SAE_IDs": "eve"}, "additional_slave_SAE_IDs"),
         ({"additional_slave_SAE_IDs": [1]}, "additional_slave_SAE_IDs"),
-        ({"additional_slave_SAE_IDs": ["eve"]}, "max_SAE_ID_count"),
+        ({"additional_slave_SAE_IDs": ["a b"]}, "additional_slave_SAE_IDs[0]"),
+        ({"additional_slave_SAE_IDs": ["eve", "alice"]}, "caller"),
+        ({"additional_slave_SAE_IDs": ["bob"]}, "named before"),
+        ({"additional_slave_SAE_IDs": ["eve", "eve"]}, "named before"),
+        ({"additional_slave_SAE_IDs": [f"eve{number}" for number in range(64)]}, "more than any application has"),
         ({"extension_mandatory": {}}, "extension_mandatory"),
         ({"extension_mandatory": [1]}, "extension_mandatory"),
         ({"extension_mandatory": [{}]}, "extension_mandatory"),

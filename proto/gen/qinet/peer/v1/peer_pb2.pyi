@@ -90,6 +90,7 @@ class PeerMessage(_message.Message):
     KEY_VOIDED_FIELD_NUMBER: _builtins.int
     HEAD_READY_FIELD_NUMBER: _builtins.int
     MODULE_KEYS_FIELD_NUMBER: _builtins.int
+    KEY_FETCHED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___PeerHello:
         """Names the sender; first on a stream, and only there."""
@@ -162,6 +163,10 @@ class PeerMessage(_message.Message):
     def module_keys(self) -> Global___ModuleKeys:
         """Which keys of an upstream source make a block, and whether the other end got them."""
 
+    @_builtins.property
+    def key_fetched(self) -> Global___KeyFetched:
+        """A slave has fetched keys."""
+
     def __init__(
         self,
         *,
@@ -183,12 +188,13 @@ class PeerMessage(_message.Message):
         key_voided: Global___KeyVoided | None = ...,
         head_ready: Global___HeadReady | None = ...,
         module_keys: Global___ModuleKeys | None = ...,
+        key_fetched: Global___KeyFetched | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys", "key_fetched"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -984,6 +990,41 @@ class KeyVoided(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___KeyVoided: _TypeAlias = KeyVoided  # noqa: Y015
+
+@_typing.final
+class KeyFetched(_message.Message):
+    """A slave has these keys. From the far end after it has handed them out; from the origin, first on every stream, which
+    of its keys each slave is known to have: a far end that still holds them for that slave runs on an old copy of its
+    store, and never gives them to it again.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELAY_FIELD_NUMBER: _builtins.int
+    SLAVE_FIELD_NUMBER: _builtins.int
+    KEY_IDS_FIELD_NUMBER: _builtins.int
+    relay: _builtins.str
+    """Name of the key relay."""
+    slave: _builtins.str
+    """SAE id of the slave, at the far end."""
+    @_builtins.property
+    def key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """UUIDs of the keys. Those that the receiver does not know are over."""
+
+    def __init__(
+        self,
+        *,
+        relay: _builtins.str = ...,
+        slave: _builtins.str = ...,
+        key_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_ids", b"key_ids", "relay", b"relay", "slave", b"slave"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyFetched: _TypeAlias = KeyFetched  # noqa: Y015
 
 @_typing.final
 class ModuleKeys(_message.Message):

@@ -202,6 +202,7 @@ class Application(_message.Message):
     TTL_S_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     REMOTES_FIELD_NUMBER: _builtins.int
+    MAX_BANDWIDTH_BIT_PER_S_FIELD_NUMBER: _builtins.int
     application: _builtins.str
     """Id of the application."""
     relay: _builtins.str
@@ -216,6 +217,8 @@ class Application(_message.Message):
     """How long an unused key may stay stored; s, >= 1 (015: ttl)."""
     priority: _builtins.int
     """Larger is more important (015: app_priority)."""
+    max_bandwidth_bit_per_s: _builtins.int
+    """Most key that its masters at this node may get together; bit/s, 0 for no bound (015: app_qos/max_bandwidth)."""
     @_builtins.property
     def local_saes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """SAE ids served by this node."""
@@ -241,10 +244,11 @@ class Application(_message.Message):
         ttl_s: _builtins.int = ...,
         priority: _builtins.int = ...,
         remotes: _abc.Iterable[Global___ApplicationRemote] | None = ...,
+        max_bandwidth_bit_per_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "key_size_bit", b"key_size_bit", "local_saes", b"local_saes", "priority", b"priority", "relay", b"relay", "remote_address", b"remote_address", "remote_node", b"remote_node", "remote_saes", b"remote_saes", "remotes", b"remotes", "ttl_s", b"ttl_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application", b"application", "key_size_bit", b"key_size_bit", "local_saes", b"local_saes", "max_bandwidth_bit_per_s", b"max_bandwidth_bit_per_s", "priority", b"priority", "relay", b"relay", "remote_address", b"remote_address", "remote_node", b"remote_node", "remote_saes", b"remote_saes", "remotes", b"remotes", "ttl_s", b"ttl_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
