@@ -196,8 +196,8 @@ class KeyRelay:
         created_ms: Wall clock, displayed only, milliseconds since 1970.
         expires_at_ms: Service time at which the controller ends it, milliseconds; None means never.
         move_at_ms: Service time before which it is neither moved (hold-off) nor, when BLOCKED, tried again.
-        install_by_ms: Service time by which the step that its phase names is to be done: then an unfinished installation
-            looks for another route, and a drain ends.
+        install_by_ms: Service time by which the step that its phase names is to be done: then an unfinished
+            installation looks for another route, a drain ends, and room that was made for it is kept no more.
         revert_at_ms: Service time at which it returns to its former routes, which stand as its backup.
     """
 

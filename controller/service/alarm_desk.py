@@ -14,6 +14,9 @@ CONFIG_REFUSED: Final = "CONFIG_REFUSED"
 """Raised in the node's name: on the refused entry, or on the node itself when it refused a whole update."""
 
 
+NODE_UNREACHABLE: Final = "NODE_UNREACHABLE"
+
+
 def _set(snapshot: Snapshot, alarm: Alarm, *, lasts: bool) -> Changes:
     """Raise, renew or clear; an alarm that goes on keeps the time at which it was raised."""
     known = snapshot.alarms.get(alarm.key)
@@ -102,7 +105,7 @@ def unreachable_alarm(snapshot: Snapshot, node: str, *, lasts: bool, wall_ms: in
         Alarm(
             node=CONTROLLER,
             object=f"nodes/{node}",
-            kind="NODE_UNREACHABLE",
+            kind=NODE_UNREACHABLE,
             message="no session, and no neighbour hears it: services that pass it move",
             raised_ms=wall_ms,
         ),

@@ -98,8 +98,19 @@ def served(
         for far in far_nodes:
             now = snapshot.applying(changes)
             if _serving(now, application.name, event.node, far) is None:
-                relay = _relay_to(now, application.name, event.node, far, policy, version, now_ms, wall_ms)
-                changes += put(relay)
+                relay = _joining(now, application.name, event.node, far, policy)
+                if relay.name in now.relays and not now.relays[relay.name].removed:
+                    changes += put(relay)
+                    continue
+                created = create_relay(
+                    now,
+                    relay,
+                    version=version(relay.name),
+                    caller="controller",
+                    now_ms=now_ms,
+                    wall_ms=wall_ms,
+                )
+                changes += put(created.relay, *created.others)
     except AlreadyExists:
         return NO_CHANGES  # the one before is still being removed: who asks again finds it gone
     except Refusal as refusal:
@@ -131,19 +142,16 @@ def _joins(relay: KeyRelay, one: str, other: str) -> bool:
     return {relay.demand.source, relay.demand.target} == {one, other}
 
 
-def _relay_to(
-    snapshot: Snapshot,
-    application: str,
-    source: str,
-    target: str,
-    policy: AutoRelay,
-    version: Callable[[str], int],
-    now_ms: int,
-    wall_ms: int,
-) -> KeyRelay:
-    name = _named(*sorted((source, target)))
+def _joining(snapshot: Snapshot, application: str, one: str, other: str, policy: AutoRelay) -> KeyRelay:
+    """Return the relay that serves an application between two nodes: one that was made so before, or one to create.
+
+    Raises:
+        Refusal: TOO_MANY were made.
+    """
+    first, second = sorted((one, other))
+    name = _named(first, second)
     made = [relay for relay in snapshot.relays.values() if relay.name.startswith(PREFIX) and not relay.removed]
-    known = next((relay for relay in made if relay.name == name and _joins(relay, source, target)), None)
+    known = next((relay for relay in made if relay.name == name and _joins(relay, one, other)), None)
     if known is not None:
         return replace(known, applications=tuple(sorted({*known.applications, application})))
     if len(made) >= policy.max_relays:
@@ -152,8 +160,7 @@ def _relay_to(
             f"auto_relay has made {len(made)} key relays already, and may make {policy.max_relays}; create this one,"
             " or raise auto_relay.max_relays",
         )
-    first, second = sorted((source, target))
-    wanted = KeyRelay(
+    return KeyRelay(
         name=name,
         applications=(application,),
         demand=Demand(
@@ -166,7 +173,3 @@ def _relay_to(
             lifetime_s=policy.lifetime_s,
         ),
     )
-    made_now = create_relay(
-        snapshot, wanted, version=version(name), caller="controller", now_ms=now_ms, wall_ms=wall_ms
-    )
-    return made_now.relay

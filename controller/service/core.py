@@ -65,6 +65,7 @@ from controller.service.agent_desk import (
     refused_services,
 )
 from controller.service.alarm_desk import (
+    NODE_UNREACHABLE,
     blocked_alarm,
     overpromise_alarm,
     protection_alarm,
@@ -171,7 +172,9 @@ class Core:
         self._words: dict[str, dict[str, RelayReport]] = {}
         self._refusals: dict[str, int] = {}
         self._losses = Losses()
-        self._unreachable: set[str] = set()
+        self._unreachable = {
+            key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] == NODE_UNREACHABLE
+        }
         self._ahead: set[str] = set()
         self._holdings = Holdings(self._snapshot.relays.values())
         self._restless: dict[str, None] = dict.fromkeys(self._snapshot.relays)  # an ordered set

@@ -33,6 +33,9 @@ DRAIN_WITHIN_MS: Final = 15_000
 MAKE_ROOM_WITHIN_MS: Final = 60_000
 """How long a relay that displaced others has their room kept from those of lower priority."""
 
+_UNUSED: Final = frozenset({Phase.INSTALLING, Phase.BREAKING})
+"""Phases in which the wanted routes are not in use yet."""
+
 Confirmed = Callable[[str], bool]
 """Tells of a node whether it has confirmed what it was last told of this relay."""
 
@@ -125,7 +128,7 @@ def fallen_back(relay: KeyRelay, *, because: str) -> KeyRelay | None:
 
     None when there are none, or they do not carry what is asked by now (its rate was changed, say).
     """
-    if relay.phase not in (Phase.INSTALLING, Phase.BREAKING):
+    if relay.phase not in _UNUSED:
         return None
     present = wanted_set(relay)
     old = next((routes for routes in reversed(relay.retiring) if routes.in_use), None)
@@ -240,8 +243,10 @@ def advanced(relay: KeyRelay, confirmed: Confirmed, *, now_ms: int) -> KeyRelay:
         if relay.backup.in_use != doubled:
             relay = replace(relay, backup=replace(relay.backup, in_use=doubled))
     head = relay.demand.source
-    if relay.phase in (Phase.INSTALLING, Phase.BREAKING) and all(map(confirmed, relay.nodes() - {head})):
-        return replace(relay, phase=Phase.SWITCHING, install_by_ms=None)
+    if relay.phase in _UNUSED and all(map(confirmed, relay.nodes() - {head})):
+        # One update of the head end: the new routes are in use from it on, and no old ones are.
+        retiring = tuple(replace(routes, in_use=False) for routes in relay.retiring)
+        return replace(relay, phase=Phase.SWITCHING, retiring=retiring, install_by_ms=None)
     if relay.phase is Phase.SWITCHING and confirmed(head):
         if relay.retiring:
             return replace(relay, phase=Phase.DRAINING, install_by_ms=now_ms + DRAIN_WITHIN_MS)
@@ -344,8 +349,7 @@ def with_state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: 
 def _state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: bool) -> tuple[RelayState, str]:
     if relay.removed or not relay.routes:
         return (RelayState.REMOVING if relay.removed else RelayState.BLOCKED), relay.state_reason
-    in_use = relay.phase in (Phase.DRAINING, Phase.SETTLED)
-    if not in_use or not relay.confirmed_by >= relay.origins:
+    if relay.phase in _UNUSED or not relay.confirmed_by >= relay.origins:
         if relay.ever_active:
             # What it leaves is in use until the switch, and what then is under way there still becomes keys.
             beside = (*relay.retiring, *(routes for routes in told_sets(relay) if routes is relay.backup))

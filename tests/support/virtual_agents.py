@@ -23,7 +23,7 @@ from controller.domain.events import (
     RelayReport,
     TimePassed,
 )
-from controller.domain.key_relay import Demand, KeyRelay
+from controller.domain.key_relay import Demand, KeyRelay, Protection
 from controller.domain.log import LogRecord
 from controller.domain.snapshot import COLLECTIONS, AgentRecord, Changes, ElectionId, Snapshot
 from controller.service.app_desk import App
@@ -421,6 +421,10 @@ class VirtualNetwork:
             for key, entries in by_version.items():
                 assert len(entries) == entries[0].shares, (node, key)
                 assert len({entry.passive for entry in entries}) == 1, (node, key)
+        for known in self.snapshot.relays.values():
+            if known.routes and self.agents[known.demand.source].connected:
+                most = 2 if known.demand.protection is Protection.ONE_PLUS_ONE else 1
+                assert len(self.versions_in_use(known)) <= most, known
 
     def check_promises(self, weakened: Collection[str] = ()) -> None:
         """Assert what must hold at every moment; links that weakened below what was promised then are named."""

@@ -78,7 +78,9 @@ def test_an_entry_refused_of_a_route_that_was_left_blocks_nothing() -> None:
     world.cut(old.links[0])
     assert world.snapshot.relays["r"].routes[0] != old
     world.take(
-        ConfigRefused(node=old.nodes[1], version=version, refused={f"keyRelays/r/routes/{first}/shares/0": ("UNAVAILABLE", "no")})
+        ConfigRefused(
+            node=old.nodes[1], version=version, refused={f"keyRelays/r/routes/{first}/shares/0": ("UNAVAILABLE", "no")}
+        )
     )
     assert world.snapshot.relays["r"].routes
     world.quiet()

@@ -1,6 +1,7 @@
 """Whatever happens in whatever order: nothing is over-promised, and once quiet all is as it is wanted."""
 
 import itertools
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,26 +20,40 @@ from tests.support.virtual_agents import VirtualNetwork
 
 NODES = [f"n{i}" for i in range(6)]
 RELAYS = [f"r{i}" for i in range(8)]
+BEGIN_WITH: list[dict[str, Any]] = [
+    {"protection": Protection.ONE_FOR_ONE, "revertive": True, "wait_to_restore_ms": 2000},
+    {"protection": Protection.ONE_PLUS_ONE, "priority": 2},
+    {"shares": 2, "priority": 1},
+    {"protection": Protection.ONE_FOR_ONE},
+    {"hold_off_ms": 700},
+]
 NO_ROOM = {"NO_ROUTE", "NO_CAPACITY", "NO_DISJOINT_ROUTES"}
 IN_THE_WAY = {"IN_USE", "OVER_RESERVED"}
 
 
 class Promises(RuleBasedStateMachine):
     @initialize(
-        edges=st.lists(
-            st.tuples(st.sampled_from(NODES), st.sampled_from(NODES), st.integers(1, 5)).filter(lambda e: e[0] != e[1]),
-            min_size=4,
-            max_size=10,
-        )
+        ring=st.lists(st.integers(2, 8), min_size=5, max_size=6),
+        chords=st.lists(
+            st.tuples(st.sampled_from(NODES[:5]), st.sampled_from(NODES[:5]), st.integers(1, 6)).filter(
+                lambda e: e[0] != e[1]
+            ),
+            max_size=5,
+        ),
     )
-    def build(self, edges: list[tuple[str, str, int]]) -> None:
+    def build(self, ring: list[int], chords: list[tuple[str, str, int]]) -> None:
+        around = [(NODES[i], NODES[(i + 1) % len(ring)], capacity) for i, capacity in enumerate(ring)]
         self.world = VirtualNetwork(
-            network((f"l{i}", a, b, 1000 * capacity) for i, (a, b, capacity) in enumerate(edges))
+            network((f"l{i}", a, b, 1000 * capacity) for i, (a, b, capacity) in enumerate([*around, *chords]))
         )
         self.all_nodes = dict(self.world.snapshot.nodes)
         self.all_links = dict(self.world.snapshot.links)
         self.weakened: set[str] = set()
         self.world.connect_all()
+        for number, wanted in enumerate(BEGIN_WITH):
+            with suppress(Precondition):
+                self.world.create(f"r{number}", NODES[number % 2], NODES[2 + number % 3], 600, **wanted)
+        self.world.quiet()
 
     @property
     def links(self) -> list[str]:
@@ -51,7 +66,7 @@ class Promises(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         name=st.sampled_from(RELAYS),
-        rate=st.integers(1, 3000),
+        rate=st.integers(1, 2000),
         hold=st.sampled_from([0, 0, 700]),
         priority=st.integers(0, 2),
         lifetime=st.sampled_from([None, None, 20]),
@@ -59,6 +74,7 @@ class Promises(RuleBasedStateMachine):
         shares=st.sampled_from([1, 1, 1, 2]),
         revertive=st.booleans(),
         manual=st.sampled_from([False, False, True]),
+        may_preempt=st.booleans(),
     )
     def create(self, data: st.DataObject, name: str, rate: int, hold: int, lifetime: int | None, **more: Any) -> None:
         source, target = data.draw(st.permutations(self.nodes))[:2]
@@ -87,7 +103,7 @@ class Promises(RuleBasedStateMachine):
             if refusal.reason not in NO_ROOM | {"NOT_FOUND", "REMOVING"}:
                 raise
 
-    @rule(frozen=st.booleans())
+    @rule(frozen=st.sampled_from([False, False, False, True]))
     def freeze(self, frozen: bool) -> None:
         self.world.ask(SetFreeze(frozen=frozen, reason="a test"))
 
@@ -166,6 +182,19 @@ class Promises(RuleBasedStateMachine):
     def keys(self, drain: bool) -> None:
         self.world.confirm_keys(drain=drain)
 
+    @rule()
+    def all_is_well_for_a_while(self) -> None:
+        for node in self.nodes:
+            if not self.world.agents[node].connected:
+                self.world.connect(node)
+        self.world.quiet()
+
+    @rule(data=st.data())
+    def cut_what_is_used(self, data: st.DataObject) -> None:
+        used = sorted({link for relay in self.world.snapshot.relays.values() for link in relay.links()})
+        if used:
+            self.world.cut(data.draw(st.sampled_from(used)))
+
     @rule(turns=st.integers(1, 5))
     def work(self, turns: int) -> None:
         for _ in range(turns):
@@ -216,7 +245,7 @@ class Promises(RuleBasedStateMachine):
             sets = told_sets(relay)
             assert len({routes.version for routes in sets}) == len(sets), relay
             assert sum(routes.in_use for routes in relay.retiring) <= (relay.phase is Phase.INSTALLING), relay
-            assert all(len(routes.routes) == relay.demand.shares for routes in sets if not routes in relay.retiring)
+            assert all(len(routes.routes) == relay.demand.shares for routes in sets if routes not in relay.retiring)
             if relay.backup is not None:
                 assert disjoint(relay.routes, relay.backup.routes), relay
 
@@ -263,7 +292,7 @@ class Promises(RuleBasedStateMachine):
         kinds = {"RELAY_BLOCKED", "LINK_OVERPROMISED", "PROTECTION_LOST"}
         assert {alarm.kind for alarm in world.snapshot.alarms.values()} <= kinds, world.snapshot.alarms
         for alarm in world.snapshot.alarms.values():
-            collection, _, name = alarm.object.partition("/")
+            _, _, name = alarm.object.partition("/")
             if alarm.kind == "RELAY_BLOCKED":
                 assert world.snapshot.relays[name].state is RelayState.BLOCKED
             elif alarm.kind == "PROTECTION_LOST":
