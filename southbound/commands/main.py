@@ -228,7 +228,11 @@ def conformance(
         tls = controller_tls(pki, name, (certificate, key, ca))
         return await conform(tls, f"{host}:{port}", settings, checks, output)
 
-    _daemon(work, "warning", "text")
+    try:
+        code = _refusing(lambda: asyncio.run(work()))
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    raise typer.Exit(code)
 
 
 @app.command("reset-election")
