@@ -28,6 +28,7 @@ from southbound.agent.keyplane.events import (
     Persist,
     RaiseAlarm,
     Record,
+    RelayFigures,
     RouteConfirmed,
     RoutesChanged,
     Send,
@@ -176,6 +177,10 @@ class KeyRoom:
     def figures(self) -> Figures:
         """Return the figures for reports and metrics."""
         return self._plane.figures()
+
+    def relay_figures(self, relay: str) -> RelayFigures | None:
+        """Return the figures of one relay that ends here; None where it does not."""
+        return self._plane.relay_figures(relay)
 
     def peers(self) -> frozenset[str]:
         """Return the nodes that a stream is needed to."""

@@ -40,7 +40,7 @@ from southbound.agent.listening import ListenRefused, require_free, why_not
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
 from southbound.agent.peers import Peers, PeerStream
-from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_reports
+from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_report, relay_reports
 from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write, refused
 from southbound.agent.uplink import ControllerAddress, Uplink
 
@@ -98,6 +98,7 @@ class Agent:
         self._starvation = StarvationWatch()
         self._told: dict[str, bytes] = {}
         self._starved: dict[str, bool] = {}
+        self._end_hops = rules.end_hops(configuration)
         self._ended = False
         self.failed = asyncio.Event()
         self.peer_address = ""
@@ -338,6 +339,7 @@ class Agent:
         )
 
     def _put_in_force(self) -> None:
+        self._end_hops = rules.end_hops(self._configuration)
         self._peers.want(self._room.peers(), rules.peer_addresses(self._configuration))
         self._modules.configure(rules.link_entries(self._configuration))
 
@@ -399,7 +401,7 @@ class Agent:
     def _relay_reports(self) -> list[pb.RelayReport]:
         return relay_reports(
             self._room.figures(),
-            hops=rules.end_hops(self._configuration),
+            hops=self._end_hops,
             node=self._name,
             totals=self._totals,
             watch=self._starvation,
@@ -410,9 +412,18 @@ class Agent:
         if isinstance(notice, RaiseAlarm | ClearAlarm):
             self._alarms.of_plane(notice, self._plan.clock.wall_ms())
         else:
-            for report in self._relay_reports():
-                if report.relay == notice.relay:
-                    self._notices.add(("relay", report.relay), pb.Notification(relay_update=report))
+            # Of one relay alone: where hundreds are set up at once, each says so once for every key it confirms first.
+            figures, versions = self._room.relay_figures(notice.relay), self._end_hops.get(notice.relay)
+            if figures is not None and versions:
+                report = relay_report(
+                    figures,
+                    versions,
+                    node=self._name,
+                    totals=self._totals,
+                    watch=self._starvation,
+                    now_s=self.service_s(),
+                )
+                self._notices.add(("relay", report.relay), pb.Notification(relay_update=report))
         self._tell()
 
     def _on_link(self, link: str) -> None:

@@ -11,9 +11,9 @@ from controller.domain.link import LinkStatus
 from controller.wire.southbound import link_status_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
-from southbound.agent.configuration import relay_hop
 from southbound.agent.drivers.module import ModuleBlock
 from southbound.agent.keyplane.events import Figures, LinkFigures, RelayFigures
+from southbound.agent.keyplane.settings import direction_rate_millibit_per_s
 from southbound.agent.link_meter import LinkMeter
 
 _BLOCKS_KEPT: Final = 256
@@ -109,7 +109,7 @@ class StarvationWatch:
         if key not in self._seen:
             self._seen = {old: seen for old, seen in self._seen.items() if old[0] != relay.relay}
             self._seen[key] = deque()
-        promised = relay_hop(hop).direction_rate_millibit_per_s(forward=hop.head == node)
+        promised = _promised_millibit_per_s(hop, node)
         if not promised:
             return False
         window_s = max(STARVED_WINDOW_S, _STARVED_WINDOW_CHUNKS * 1000 * hop.chunk_bit / promised)
@@ -205,29 +205,43 @@ def relay_reports(
         watch: Remembers how each fared.
         now_s: On a clock that does not go back.
     """
-    reports = []
     watch.forget(hops)
-    for relay in figures.relays:
-        versions = hops.get(relay.relay)
-        if not versions:
-            continue
-        hop = versions.get(relay.route_version) or versions[max(versions)]
-        # An end that no key originates at has nothing to confirm.
-        silent = relay_hop(hop).direction_rate_millibit_per_s(forward=hop.head == node) == 0
-        name = f"keyRelays/{relay.relay}"
-        voided_bit = totals.of(name, "voided_bit", relay.voided_bit)
-        reports.append(
-            pb.RelayReport(
-                relay=relay.relay,
-                route_version=relay.route_version,
-                confirmed=silent or relay.route_version in relay.confirmed_versions,
-                confirmed_versions=relay.versions if silent else relay.confirmed_versions,
-                undrained_versions=relay.undrained_versions,
-                stock_bit=relay.available_bit,
-                confirmed_bit_total=totals.of(name, "confirmed_bit", relay.confirmed_bit),
-                delivered_bit_total=totals.of(name, "delivered_bit", relay.delivered_bit),
-                starved=watch.starved(relay, hop, node, now_s),
-                voided_chunk_total=voided_bit // hop.chunk_bit,
-            )
-        )
-    return reports
+    return [
+        relay_report(relay, versions, node=node, totals=totals, watch=watch, now_s=now_s)
+        for relay in figures.relays
+        if (versions := hops.get(relay.relay))
+    ]
+
+
+def relay_report(
+    relay: RelayFigures,
+    versions: Mapping[int, RelayHopEntry],
+    *,
+    node: str,
+    totals: Totals,
+    watch: StarvationWatch,
+    now_s: float,
+) -> pb.RelayReport:
+    """Return this node's view of one relay that ends here; see `relay_reports`."""
+    hop = versions.get(relay.route_version) or versions[max(versions)]
+    # An end that no key originates at has nothing to confirm.
+    silent = _promised_millibit_per_s(hop, node) == 0
+    name = f"keyRelays/{relay.relay}"
+    voided_bit = totals.of(name, "voided_bit", relay.voided_bit)
+    return pb.RelayReport(
+        relay=relay.relay,
+        route_version=relay.route_version,
+        confirmed=silent or relay.route_version in relay.confirmed_versions,
+        confirmed_versions=relay.versions if silent else relay.confirmed_versions,
+        undrained_versions=relay.undrained_versions,
+        stock_bit=relay.available_bit,
+        confirmed_bit_total=totals.of(name, "confirmed_bit", relay.confirmed_bit),
+        delivered_bit_total=totals.of(name, "delivered_bit", relay.delivered_bit),
+        starved=watch.starved(relay, hop, node, now_s),
+        voided_chunk_total=voided_bit // hop.chunk_bit,
+    )
+
+
+def _promised_millibit_per_s(hop: RelayHopEntry, node: str) -> int:
+    """Return what an end is promised of a relay's rate."""
+    return direction_rate_millibit_per_s(hop.rate_millibit_per_s, hop.forward_share, forward=hop.head == node)

@@ -22,6 +22,7 @@ from southbound.agent.keyplane.events import (
     PeerUp,
     Received,
     Record,
+    RelayFigures,
     Send,
     Tick,
     WakeAt,
@@ -200,6 +201,11 @@ class KeyPlane:
             ),
             relays=tuple(stock.figures() for stock in self._stocks.values()),
         )
+
+    def relay_figures(self, relay: str) -> RelayFigures | None:
+        """Return the figures of one relay that ends here, as of the last event; None where it does not."""
+        stock = self._stocks.get(relay)
+        return None if stock is None else stock.figures()
 
     def _finish(self, box: Outbox) -> list[Effect]:
         """Run what became possible, then what fell due; ask for the next tick and for chance."""

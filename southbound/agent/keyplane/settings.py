@@ -73,6 +73,12 @@ class Hop:
     node: str
 
 
+def direction_rate_millibit_per_s(rate_millibit_per_s: int, forward_share: float, *, forward: bool) -> int:
+    """Return the part of a relay's rate that a direction is promised, rounded up; 0 where nothing is."""
+    part = forward_share if forward else 1.0 - forward_share
+    return min(rate_millibit_per_s, math.ceil(rate_millibit_per_s * part))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayHop:
     """A node's part in one share of one version of a key relay's routes.
@@ -154,8 +160,7 @@ class RelayHop:
 
     def direction_rate_millibit_per_s(self, *, forward: bool) -> int:
         """Return the part of the rate that a direction is promised, rounded up; 0 where nothing is."""
-        part = self.forward_share if forward else 1.0 - self.forward_share
-        return min(self.rate_millibit_per_s, math.ceil(self.rate_millibit_per_s * part))
+        return direction_rate_millibit_per_s(self.rate_millibit_per_s, self.forward_share, forward=forward)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
