@@ -356,6 +356,8 @@ class Core:
                 self._strained[key] = None
                 if key not in self._snapshot.links:
                     self._losses.link_up(key)
+                    leaving = (name for name, relay in self._snapshot.relays.items() if relay.releasing)
+                    self._restless |= dict.fromkeys(leaving)
             elif collection == "nodes":
                 self._node_written(key, known=key in before.nodes)
             elif collection == "alarms":
@@ -586,7 +588,9 @@ class Core:
             self._words.pop(name, None)
             return
         owner = ("relays", name)
-        after = relay
+        # What was held of a link that is no more is held of nothing.
+        kept = tuple(held for held in relay.releasing if held.link in self._snapshot.links)
+        after = relay if kept == relay.releasing else replace(relay, releasing=kept)
         for word in self._words.get(name, {}).values():
             after = heard(after, word)
         after = advanced(after, lambda node: self.configuration.confirmed(owner, node), now_ms=now.service_ms)

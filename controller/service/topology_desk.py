@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from controller.domain.alarm import CONTROLLER
 from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.key_relay import KeyRelay
 from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.node import Node
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition
@@ -87,7 +88,7 @@ def _ending_at(snapshot: Snapshot, node: str) -> list[str]:
     return ends + [
         f"keyRelays/{relay.name}"
         for relay in snapshot.relays.values()
-        if node in (relay.demand.source, relay.demand.target)
+        if node in (relay.demand.source, relay.demand.target) and not _beyond_reach(snapshot, relay, node)
     ]
 
 
@@ -120,8 +121,17 @@ def _relays_on(snapshot: Snapshot, link: str) -> list[str]:
     return [
         f"keyRelays/{relay.name}"
         for relay in snapshot.relays.values()
-        if link in relay.told_links() or any(held.link == link for held in relay.releasing)
+        if link in relay.told_links()
+        or any(held.link == link and not _beyond_reach(snapshot, relay, *held.nodes) for held in relay.releasing)
     ]
+
+
+def _beyond_reach(snapshot: Snapshot, relay: KeyRelay, *nodes: str) -> bool:
+    """Tell whether a relay is being removed, and none of these nodes is there to confirm it.
+
+    Then it is no reason to keep the node or link: they may be gone for good, and it would never be.
+    """
+    return relay.removed and snapshot.connected.isdisjoint(nodes)
 
 
 def _refuse_use(resource: str, users: list[str]) -> None:
