@@ -478,11 +478,7 @@ class WholeWorld:
             strained = any(f"links/{link}" in overpromised for link in relay.links())
             if relay.routes and strained:
                 continue  # it gets what there is, perhaps not even a first key
-            # A direction that is hungrier than promised may still slow the other; it must not stop it.
-            flows = (
-                relay.state is RelayState.DEGRADED and bool(relay.starved_at) and relay.confirmed_by >= relay.origins
-            )
-            assert flows or relay.state in {RelayState.ACTIVE, RelayState.BLOCKED}, relay
+            assert relay.state in {RelayState.ACTIVE, RelayState.BLOCKED}, relay
             assert relay.state is RelayState.ACTIVE or relay.state_reason, relay
             assert relay.phase in {Phase.SETTLED, Phase.NONE}
             assert relay.releasing == ()
@@ -492,7 +488,7 @@ class WholeWorld:
                 with pytest.raises(Refusal):
                     find_routes(graph_of(self.snapshot), relay.demand)
         kinds = {alarm.kind for alarm in self.snapshot.alarms.values()}
-        assert kinds <= {"RELAY_BLOCKED", "LINK_OVERPROMISED"}, dict(self.snapshot.alarms)
+        assert kinds <= {"RELAY_BLOCKED", "LINK_OVERPROMISED", "PROTECTION_LOST"}, dict(self.snapshot.alarms)
         for key_id in sorted(self.given.keys() - self.fetched):
             self.fetch(key_id)
         self.check_ledgers()

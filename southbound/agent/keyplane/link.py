@@ -23,11 +23,21 @@ from southbound.agent.keyplane.pool import Cause, InvalidRange, LinkPools
 from southbound.agent.keyplane.settings import LinkSetting
 
 _RESTART_PAUSE_S: Final = 5.0
+_MOST_CESSIONS: Final = 8
 
 
 def range_fields(ranges: tuple[PoolRange, ...]) -> tuple[int, ...]:
     """Return the pool positions as a tag covers them."""
     return tuple(number for each in ranges for number in (each.block, each.offset_bit, each.length_bit))
+
+
+def _for_cessions_bit(ours_bit_per_s: float, theirs_bit_per_s: float) -> int:
+    """Return what relays leave in our direction: who used up all could not give the other one what falls to it.
+
+    So many tags as blocks may have to be ceded before the next one is ours.
+    """
+    ceded = theirs_bit_per_s / ours_bit_per_s if ours_bit_per_s else 0.0
+    return HOP_TAG_BIT * (2 + min(_MOST_CESSIONS, int(ceded)))
 
 
 class QkdLink:
@@ -53,6 +63,9 @@ class QkdLink:
         self._is_older = False
         self._cede_again: set[int] = set()
         self._vain_lead_bit = -1  # with no more lead than that, nothing was found to cede
+        self._fresh: list[int] = []  # blocks that were never looked at for whose promise they are
+        self._promised: tuple[float, float] = (0.0, 0.0)
+        self._keep_bit = 0
         self.session = session
 
     @property
@@ -251,6 +264,9 @@ class QkdLink:
             box.effects.append(ClearAlarm(AlarmKind.STORE_OLDER_THAN_PEER, subject))
         if news or not message.compared:
             self._compare(block, box)
+        if news:
+            # The other end holds it and is told just now that we do: it knows the block before it hears of a cession.
+            self._fresh.append(block.number)
         if message.compared and not block.settled:
             self._vain_lead_bit = -1
         block.settled = message.compared
@@ -278,11 +294,12 @@ class QkdLink:
         pools = self.pools
         own_bit = self.sendable_bit(now_s)
         both_bit = pools.left_bit(pools.node) + pools.left_bit(pools.neighbour)
-        return min(own_bit - -(-floor_bit // 2), both_bit - floor_bit)
+        return min(own_bit - -(-floor_bit // 2), both_bit - floor_bit) - _for_cessions_bit(*self._promised)
 
     def neighbour_spare_bit(self) -> int:
         """Return what the neighbour may draw for acknowledgements, as far as this node knows."""
-        return self.pools.left_bit(self.neighbour) - -(-self.setting.authentication_floor_bit // 2)
+        kept_bit = -(-self.setting.authentication_floor_bit // 2) + _for_cessions_bit(*reversed(self._promised))
+        return self.pools.left_bit(self.neighbour) - kept_bit
 
     @property
     def ready(self) -> bool:
@@ -336,6 +353,7 @@ class QkdLink:
             box.send(self.neighbour, HashKeyDrawn(self.name, ranges))
         if self._sending is None:
             return
+        self._share_out(box)
         for number in sorted(self._cede_again):
             block = self.pools.blocks.get(number)
             if block is None or self.pools.sender(block) != self.neighbour or self._tell_cession(block, box):
@@ -360,26 +378,61 @@ class QkdLink:
 
     # ------------------------------------------------------------ cession
 
+    def promise(self, *, ours_bit_per_s: float, theirs_bit_per_s: float, keep_bit: int) -> None:
+        """Take what relays are promised of each direction, and what is never lent of ours."""
+        self._promised = ours_bit_per_s, theirs_bit_per_s
+        self._keep_bit = keep_bit
+        self._vain_lead_bit = -1
+
+    def _is_theirs(self, number: int) -> bool:
+        """Tell whether a block falls to the neighbour's direction, when each gets its part of what is promised.
+
+        Numbers are dealt out evenly, and alternately as they come where both are promised the same: so both ends
+        deal alike without a word, and neither direction lives on what the other has not used yet.
+        """
+        ours, theirs = self._promised
+        smaller, larger = (ours, theirs) if self.pools.is_smaller() else (theirs, ours)
+        part = larger / (smaller + larger) if smaller + larger else 0.5
+        falls_to_larger = int((number + 1) * part) > int(number * part)
+        return falls_to_larger is self.pools.is_smaller()
+
+    def _share_out(self, box: Outbox) -> None:
+        """Cede new blocks that came to our direction and fall to the other one."""
+        while self._fresh:
+            block = self.pools.blocks.get(self._fresh[-1])
+            if block is not None and block.unused and block.compared and not block.cessions:
+                ours = self.pools.sender(block) == self.pools.node
+                if ours and block.left_bit > HOP_TAG_BIT and self._is_theirs(block.number):
+                    if not self._can_tell_cession(block, box.now_s):
+                        return
+                    self.pools.cede(block, block.cessions + 1, box, sent=True)
+                    self._tell_cession(block, box)
+            self._fresh.pop()
+
     def _to_cede(self, now_s: float) -> Block | None:
         """Return the newest unused block whose move still leaves us no less than the neighbour then has.
 
-        The tag of the cession counts as ours, or a block smaller than it would go back and forth until all is used up.
+        What our direction is promised is not lent. The tag of the cession counts as ours, or a block smaller than it
+        would go back and forth until all is used up.
         """
         pools = self.pools
-        lead_bit = self.sendable_bit(now_s) - pools.left_bit(pools.neighbour)
+        own_bit = self.sendable_bit(now_s)
+        lead_bit = own_bit - pools.left_bit(pools.neighbour)
         # This is asked at every event, mostly in vain: the answer must not cost a walk over all blocks.
         least_bit = 2 * max(pools.least_unused_bit(pools.node), HOP_TAG_BIT) + HOP_TAG_BIT
-        if lead_bit < least_bit or lead_bit <= self._vain_lead_bit:
+        if lead_bit < least_bit or lead_bit <= self._vain_lead_bit or own_bit < self._keep_bit:
             return None
         for block in self._drawable(now_s, newest_first=True):
             worth = block.left_bit > HOP_TAG_BIT and 2 * block.left_bit + HOP_TAG_BIT <= lead_bit
+            worth = worth and own_bit - block.left_bit - HOP_TAG_BIT >= self._keep_bit
             if block.unused and block.settled and worth:
                 return block
         self._vain_lead_bit = lead_bit
         return None
 
     def _can_tell_cession(self, block: Block, now_s: float) -> bool:
-        return self.sendable_bit(now_s) - block.left_bit >= HOP_TAG_BIT
+        ours = self.pools.sender(block) == self.pools.node
+        return self.sendable_bit(now_s) - ours * block.left_bit >= HOP_TAG_BIT
 
     def _tell_cession(self, block: Block, box: Outbox) -> bool:
         if not self._can_tell_cession(block, box.now_s):

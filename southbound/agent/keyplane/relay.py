@@ -104,7 +104,7 @@ class Forwarder:
 
     # ------------------------------------------------------------ settings
 
-    def configure(self, hops: Iterable[RelayHop], links: Iterable[str], box: Outbox) -> None:
+    def configure(self, hops: Iterable[RelayHop], links: Mapping[str, QkdLink], box: Outbox) -> None:
         """Go on with these hops; chunks of a version that is gone are wiped."""
         new = {hop.name: hop for hop in hops}
         for name, hop in self._hops.items():
@@ -120,7 +120,13 @@ class Forwarder:
                 ]
                 if any(sends):
                     parts.append((hop, sends[0], sends[1]))
-            traffic.scheduler.configure(parts, box.now_s)
+            scheduler = traffic.scheduler
+            scheduler.configure(parts, box.now_s)
+            links[link].promise(
+                ours_bit_per_s=scheduler.ours_bit_per_s,
+                theirs_bit_per_s=scheduler.theirs_bit_per_s,
+                keep_bit=scheduler.keep_bit,
+            )
             traffic.own = tuple(
                 name for name, hop in new.items() if (out := self._leads(hop)) is not None and out.link == link
             )

@@ -78,17 +78,33 @@ class LinkScheduler:
     def __init__(self) -> None:
         self._chunks: dict[RelayShare, Bucket] = {}
         self._acks: dict[RelayShare, Bucket] = {}
+        self.theirs_bit_per_s = 0.0
+        """What is promised of the other direction."""
+
+    @property
+    def ours_bit_per_s(self) -> float:
+        """Return what is promised of this direction."""
+        return sum(bucket.rate_bit_per_s for bucket in (*self._chunks.values(), *self._acks.values()))
+
+    @property
+    def keep_bit(self) -> int:
+        """Return what all claims of this direction come to when none is spent: so much is never lent."""
+        return math.ceil(sum(bucket.depth_bit for bucket in (*self._chunks.values(), *self._acks.values())))
 
     def configure(self, hops: Iterable[tuple[RelayHop, bool, bool]], now_s: float) -> None:
         """Set who has a claim: (hop, whether its forward chunks leave here, whether its backward ones do)."""
         chunk_claims: dict[RelayShare, tuple[float, int]] = {}
         ack_claims: dict[RelayShare, float] = {}
+        theirs: dict[RelayShare, float] = {}
         for hop, *sends in hops:
             name = hop.relay, hop.share
             cost_bit = chunk_cost_bit(hop.chunk_bit)
             chunk_rate, ack_rate = rates_bit_per_s(hop, forward_here=sends[0], backward_here=sends[1])
             chunk_claims[name] = max((chunk_rate, cost_bit), chunk_claims.get(name, (0.0, 0)))
             ack_claims[name] = max(ack_rate, ack_claims.get(name, 0.0))
+            other = sum(rates_bit_per_s(hop, forward_here=not sends[0], backward_here=not sends[1]))
+            theirs[name] = max(other, theirs.get(name, 0.0))
+        self.theirs_bit_per_s = sum(theirs.values())
         before, self._chunks = self._chunks, {}
         for name, (rate, cost_bit) in chunk_claims.items():
             self._chunks[name] = Bucket.of(rate, cost_bit, before.get(name), now_s)

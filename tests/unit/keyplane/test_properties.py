@@ -38,6 +38,8 @@ class Story:
         self.chance = random.Random(seed)
         self.wires = ring(size) if is_ring else line(size)
         self.relays: dict[str, Relay] = {}
+        self.older: dict[str, list[Relay]] = {}
+        """Versions that are still set beside the newest, passive or (1+1) in use."""
         self.world: World = world_of(self.wires, [], seed=seed, stride_bit=self.chance.choice((256, 4096)))
         self.nodes = sorted(self.world.sites)
         self.given: dict[str, tuple[Relay, str, bytes]] = {}
@@ -53,16 +55,30 @@ class Story:
         route = way(self.wires, head, self.chance.randint(1, 4), clockwise=self.chance.random() < 0.5)
         relay = Relay(f"r{self.versions}", head, route, version=self.versions)
         if route and relay.tail != head and len(set(relay.nodes)) == len(relay.nodes):
-            self.relays[relay.name] = replace(relay, forward_share=self.chance.choice((0.5, 0.5, 1.0, 0.0)))
+            relay = replace(relay, forward_share=self.chance.choice((0.5, 0.5, 1.0, 0.0)))
+            self.relays[relay.name] = self.chance.choice((relay, self.shared(relay)))
             self.tell()
+
+    def shared(self, relay: Relay) -> Relay:
+        """Return the relay with a second share, the other way round the ring; as it is where there is none."""
+        for clockwise in (True, False):
+            route = way(self.wires, relay.head, len(self.wires) - len(relay.wires), clockwise=clockwise)
+            if not set(route) & set(relay.wires) and route and replace(relay, wires=route).tail == relay.tail:
+                return replace(relay, more=(route,))
+        return relay
 
     def delete(self) -> None:
         if self.relays:
-            del self.relays[self.chance.choice(sorted(self.relays))]
+            name = self.chance.choice(sorted(self.relays))
+            del self.relays[name]
+            self.older.pop(name, None)
             self.tell()
 
     def move(self) -> None:
-        """Give a relay another way between the same ends, or the same with another version."""
+        """Give a relay another way between the same ends, or the same with another version.
+
+        The old version goes at once, drains, or stays in use, too.
+        """
         if not self.relays:
             return
         relay = self.relays[self.chance.choice(sorted(self.relays))]
@@ -72,15 +88,28 @@ class Story:
             route = way(self.wires, relay.head, len(self.wires) - len(relay.wires), clockwise=clockwise)
             if route and Relay("", relay.head, route).tail == relay.tail:
                 ways.append(route)
-        self.relays[relay.name] = replace(relay, wires=self.chance.choice(ways), version=self.versions)
+        older = self.older.setdefault(relay.name, [])
+        old = self.chance.choice((None, replace(relay, passive=True), replace(relay, passive=True), relay))
+        older[:] = [] if old is None else [*(replace(each, passive=True) for each in older[-1:]), old]
+        moved = replace(relay, wires=self.chance.choice(ways), more=(), version=self.versions)
+        self.relays[relay.name] = self.chance.choice((moved, self.shared(moved)))
         self.tell()
+
+    def drop_older(self) -> None:
+        """End a change of route."""
+        if self.older:
+            del self.older[self.chance.choice(sorted(self.older))]
+            self.tell()
+
+    def all_versions(self) -> list[Relay]:
+        return [each for name, relay in self.relays.items() for each in (*self.older.get(name, ()), relay)]
 
     def tell(self) -> None:
         """Configure all nodes, in an order by chance, while messages go on."""
         nodes = list(self.nodes)
         self.chance.shuffle(nodes)
         for node in nodes:
-            self.world.configure(node, settings_of(node, self.wires, self.relays.values()))
+            self.world.configure(node, settings_of(node, self.wires, self.all_versions()))
             self.deliver()
 
     def deliver(self) -> None:
@@ -168,6 +197,7 @@ class Story:
         assert audit({name: site.ledger for name, site in self.world.sites.items()}) == []
         self.status_is_true()
         self.accounts_are_true()
+        self.stocks_agree()
 
     def status_is_true(self) -> None:
         for relay in self.relays.values():
@@ -189,9 +219,33 @@ class Story:
             for stock in site.plane._stocks.values():
                 assert stock.available_bit == sum(each.left_bit for each in stock.own.values() if each.confirmed)
 
+    def stocks_agree(self) -> None:
+        """What an origin may hand out is at the far end bit by bit, and of as many shares as are asked for."""
+        for site in self.world.sites.values():
+            for stock in site.plane._stocks.values() if site.plane is not None else ():
+                far = self.world.sites[stock.far_node].plane
+                held = far._stocks[stock.relay].held if far is not None and stock.relay in far._stocks else {}
+                for chunk in stock.own.values():
+                    assert chunk.shares >= stock.ways.needed_shares
+                    other = held.get(chunk.chunk_id)
+                    if chunk.confirmed and other is not None:
+                        shorter = min(len(chunk.key), len(other.key))
+                        assert chunk.key[len(chunk.key) - shorter :] == other.key[len(other.key) - shorter :]
+                        assert chunk.shares == other.shares
+
     def live(self, steps: int) -> None:
         acts = [self.distil, self.deliver, self.deliver, self.deliver, self.ask, self.ask, self.fetch, self.wait]
-        acts += [self.create, self.create, self.move, self.delete, self.crash, self.restart, self.restart]
+        acts += [
+            self.create,
+            self.create,
+            self.move,
+            self.move,
+            self.drop_older,
+            self.delete,
+            self.crash,
+            self.restart,
+            self.restart,
+        ]
         acts += [self.drop_stream]
         for _ in range(2):
             self.create()
@@ -206,6 +260,8 @@ class Story:
     def recover(self) -> None:
         """When all is up again, every relay fills its stocks, and its status says what can be had."""
         self.restart()
+        self.older.clear()
+        self.tell()
         self.world.settle()
         for wire in self.wires:
             for _ in range(6):
