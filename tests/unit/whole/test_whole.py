@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from controller.domain.key_relay import Demand, Protection
 from controller.domain.refusals import AlreadyExists, Precondition
-from controller.service.requests import ApplyTopology, Request, UpdateAdministration
+from controller.service.requests import ApplyTopology, Request, SetFreeze, UpdateAdministration
 from tests.support.networks import network
 from tests.support.whole_world import WholeWorld
 
-_NOT_NOW = {"NO_ROUTE", "NO_CAPACITY", "APPLICATION_TAKEN", "ALREADY_EXISTS", "IN_USE", "OVER_RESERVED"}
+_NOT_NOW = {"NO_ROUTE", "NO_CAPACITY", "NO_DISJOINT_ROUTES"}
+_NOT_NOW |= {"APPLICATION_TAKEN", "ALREADY_EXISTS", "IN_USE", "OVER_RESERVED"}
 
 
 class Story:
@@ -42,7 +43,10 @@ class Story:
             hold_off_ms=self.chance.choice((0, 0, 3000)),
             lifetime_s=self.chance.choice((None, None, None, 40)),
             forward_share=self.chance.choice((0.5, 0.5, 0.9, 1.0, 0.0)),
-            protection=self.chance.choice((Protection.RESTORE, Protection.RESTORE, Protection.UNPROTECTED)),
+            protection=self.chance.choice((Protection.RESTORE, Protection.RESTORE, *Protection)),
+            shares=self.chance.choice((1, 1, 2)),
+            revertive=self.chance.random() < 0.5,
+            wait_to_restore_ms=2000,
         )
         try:
             self.world.create(name, demand, accept_blocked=self.chance.random() < 0.3)
@@ -157,6 +161,7 @@ class Story:
             self.world.check()
         self.world.check_ledgers()
         self.mend_topology()
+        self.ask(SetFreeze(frozen=False))
         self.world.recover()
         self.world.check_quiet()
 
