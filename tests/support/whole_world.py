@@ -244,11 +244,12 @@ class WholeWorld:
 
     # ------------------------------------------------------------ applications
 
-    def get(self, relay: str, node: str, other: str) -> int:
-        """Let the SAE at a node ask for keys to share with the one at the other."""
+    def get(self, relay: str, node: str, other: str, *, little: bool = False) -> int:
+        """Let the SAE at a node ask for keys to share with the one at the other; for `little`, one short one."""
         master, slave = sae_of(relay, node), sae_of(relay, other)
         size_bit = self.chance.choice((None, 128, 512))
-        request = self.planes.ask(node, master, slave, self.chance.randint(1, 4), size_bit)
+        count, size_bit = (1, 128) if little else (self.chance.randint(1, 4), size_bit)
+        request = self.planes.ask(node, master, slave, count, size_bit)
         if self.nodes[node].alive:
             self._asked[request] = slave, master
         return request
@@ -501,7 +502,7 @@ class WholeWorld:
         for master, slave in (ends, ends[::-1]):
             if master not in relay.origins:
                 continue
-            request = self.get(relay.name, master, slave)
+            request = self.get(relay.name, master, slave, little=True)
             self.settle()
             answer = self.planes.answers[request]
             assert answer.status == 200, (relay.name, master, answer.message)
