@@ -1,6 +1,7 @@
 """Drains and freezes: what is to leave a node or link that people work on, and whether anything moves by itself."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,10 +10,13 @@ from controller.domain.capacity import relay_charges
 from controller.domain.key_relay import KeyRelay
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import InvalidValue, NotFound, Refusal
+from controller.domain.route import Route
 from controller.domain.snapshot import NO_CHANGES, Changes, Freeze, Snapshot, delete, put
-from controller.routing.graph import graph_of
-from controller.service.deployment import Deployment, by_importance, charges_deployed, deployed, fits, routed_relays
-from controller.service.lifecycle import next_version
+from controller.routing.disjoint import find_backup
+from controller.routing.feasible import charges_after_move
+from controller.routing.graph import Graph, graph_of
+from controller.service.deployment import Deployment, by_importance, deployed, fits, routed_relays
+from controller.service.lifecycle import backed_up, carries, next_version, switched
 from controller.service.requests import Drain, SetFreeze
 
 DRAINING: Final = "DRAINING"
@@ -49,9 +53,11 @@ class Leaving:
 
     def touched(self, relay: KeyRelay) -> bool:
         """Tell whether a relay is to leave, if it can."""
-        beside = relay.backup.routes if relay.backup else ()
-        passed = (*relay.routes, *beside)
-        return any(self.nodes & set(route.nodes) or self.links & set(route.links) for route in passed)
+        return self.passed((*relay.routes, *(relay.backup.routes if relay.backup else ())))
+
+    def passed(self, routes: Iterable[Route]) -> bool:
+        """Tell whether routes go over something of it."""
+        return any(self.nodes & set(route.nodes) or self.links & set(route.links) for route in routes)
 
 
 def drain(snapshot: Snapshot, request: Drain, *, wall_ms: int) -> Changes:
@@ -96,18 +102,15 @@ def to_drain(snapshot: Snapshot, what: Leaving) -> list[KeyRelay]:
 
 
 def moved_off(snapshot: Snapshot, relay: KeyRelay, what: Leaving, *, version: int, now_ms: int) -> KeyRelay:
-    """Return a relay on its way to routes elsewhere; the same value where it stays.
+    """Return a relay on its way elsewhere; the same value where it stays.
 
     What it is to leave carries nothing new any more in this snapshot. `version` is the revision that the decision will
     be committed as, `now_ms` is service time.
     """
-    if not what.touched(relay) or _ends_there(relay, what):
+    if not what.touched(relay):
         return relay
-    place = fits(graph_of(snapshot, ignoring=[relay.name]), relay)
-    if isinstance(place, Refusal):
-        return relay
-    because = _moved_because(place, what)
-    return deployed(relay, place, version=next_version(relay, version), now_ms=now_ms, because=because)
+    free = graph_of(snapshot, ignoring=[relay.name])
+    return _off(snapshot, free, relay, what, version=next_version(relay, version), now_ms=now_ms)[0]
 
 
 def plan_drain(snapshot: Snapshot, what: Leaving, relays: Iterable[KeyRelay]) -> Iterator[PredictedMove]:
@@ -118,24 +121,54 @@ def plan_drain(snapshot: Snapshot, what: Leaving, relays: Iterable[KeyRelay]) ->
     graph = graph_of(snapshot)
     for relay in relays:
         free = graph.freed(relay_charges(relay))
-        ends = _ends_there(relay, what)
-        place = None if ends else fits(free, relay)
-        if isinstance(place, Deployment):
-            graph = free.charged(charges_deployed(relay, place))
-            because = _moved_because(place, what)
-            yield PredictedMove(relay=relay.name, outcome=Outcome.MOVES, routes=place.routes, reason=because)
-        else:
-            because = f"ends at {ends}" if place is None else f"fits nowhere else: {place.message}"
-            yield PredictedMove(relay=relay.name, outcome=Outcome.STAYS, routes=relay.routes, reason=because)
+        after, move = _off(snapshot, free, relay, what, version=next_version(relay, 0), now_ms=0)
+        graph = free.charged(relay_charges(after))
+        yield move
 
 
-def _moved_because(place: Deployment, what: Leaving) -> str:
-    return what.why + (f"; without a backup: {place.lacks}" if place.lacks else "")
+def _off(
+    snapshot: Snapshot, free: Graph, relay: KeyRelay, what: Leaving, *, version: int, now_ms: int
+) -> tuple[KeyRelay, PredictedMove]:
+    """Return a relay as it is from now on, and what to tell of it.
+
+    Best it has new routes, with a backup if it asks for one; else it switches to the backup that it has; else it runs
+    without one.
+    """
+
+    def told(after: KeyRelay, outcome: Outcome, reason: str) -> tuple[KeyRelay, PredictedMove]:
+        return after, PredictedMove(relay=relay.name, outcome=outcome, routes=after.routes, reason=reason)
+
+    ends = sorted(f"nodes/{end}" for end in what.nodes & {relay.demand.source, relay.demand.target})
+    if ends:
+        return told(relay, Outcome.STAYS, f"ends at {' and '.join(ends)}")
+    if not what.passed(relay.routes):
+        with suppress(Refusal):
+            held = charges_after_move(relay, relay.routes, backup=())
+            backup = find_backup(free.charged(held), relay.demand, relay.routes)
+            because = f"{what.why}: its backup moves"
+            return told(backed_up(relay, backup, version=version, because=because), Outcome.MOVES, because)
+    place = fits(free, relay)
+    if isinstance(place, Deployment) and not place.lacks:
+        moved = deployed(relay, place, version=version, now_ms=now_ms, because=what.why)
+        return told(moved, Outcome.MOVES, what.why)
+    if not what.passed(relay.routes):
+        return told(relay, Outcome.STAYS, f"only its backup is there, and no other fits: {_why(place)}")
+    spare = relay.backup
+    if spare and relay.backup_installed and carries(spare, snapshot) and not what.passed(spare.routes):
+        because = f"{what.why}; without a backup: {_why(place)}"
+        switching = switched(relay, because=because)
+        # What it leaves would stand as the backup of a revertive relay, which would return to it.
+        alone = backed_up(switching, (), version=version, because=because) if switching.backup else switching
+        return told(alone, Outcome.SWITCHES, because)
+    if isinstance(place, Deployment):
+        because = f"{what.why}; without a backup: {place.lacks}"
+        moved = deployed(relay, place, version=version, now_ms=now_ms, because=because)
+        return told(moved, Outcome.MOVES, because)
+    return told(relay, Outcome.STAYS, f"fits nowhere else: {place.message}")
 
 
-def _ends_there(relay: KeyRelay, what: Leaving) -> str:
-    ends = sorted(what.nodes & {relay.demand.source, relay.demand.target})
-    return " and ".join(f"nodes/{end}" for end in ends)
+def _why(place: Deployment | Refusal) -> str:
+    return place.message if isinstance(place, Refusal) else place.lacks
 
 
 def in_maintenance(snapshot: Snapshot, what: Leaving) -> Snapshot:

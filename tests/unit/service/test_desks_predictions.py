@@ -90,6 +90,31 @@ def test_what_ends_at_a_node_stays_and_says_so() -> None:
     assert (move.outcome, move.reason) == (Outcome.STAYS, "ends at nodes/n02")
 
 
+def test_a_drained_relay_switches_to_its_backup_where_no_other_pair_of_routes_is_left() -> None:
+    snapshot = with_relay(ring(4, 150), "r", "n00", "n02", protection=Protection.ONE_FOR_ONE, revertive=True)
+    relay = snapshot.relays["r"]
+    assert relay.backup is not None
+    used, spare = relay.routes[0].transit[0], relay.backup.routes[0].transit[0]
+    (move,) = drained(snapshot, f"nodes/{used}")
+    assert (move.outcome, move.routes) == (Outcome.SWITCHES, relay.backup.routes)
+    begun = snapshot.applying(drain(snapshot, Drain(collection="nodes", key=used), wall_ms=0))
+    what = Leaving.of("nodes", used)
+    after = moved_off(begun, begun.relays["r"], what, version=9, now_ms=0)
+    assert (after.routes, after.phase, after.backup) == (relay.backup.routes, Phase.SWITCHING, None)
+    (move,) = drained(snapshot, f"nodes/{spare}")
+    assert (move.outcome, move.routes) == (Outcome.STAYS, relay.routes)
+    assert "only its backup is there" in move.reason
+
+
+def test_a_backup_alone_moves_without_touching_what_carries_keys() -> None:
+    snapshot = with_relay(square(), "r", "a", "z", protection=Protection.ONE_FOR_ONE)
+    relay = snapshot.relays["r"]
+    assert relay.backup is not None
+    (move,) = drained(snapshot, f"nodes/{relay.backup.routes[0].transit[0]}")
+    assert (move.outcome, move.routes) == (Outcome.MOVES, relay.routes)
+    assert move.reason.endswith("its backup moves")
+
+
 def test_a_drain_moves_manual_relays_and_takes_backups_along() -> None:
     snapshot = with_relay(square(), "m", "a", "z", manual=True)
     snapshot = with_relay(snapshot, "p", "a", "z", protection=Protection.ONE_FOR_ONE)
@@ -181,9 +206,9 @@ def test_what_a_drain_predicts_is_what_it_does(relays: list[tuple[str, str, int,
         move = predicted.get(name)
         if move is None or move.outcome is Outcome.STAYS:
             assert relay == snapshot.relays[name]
-        else:
-            assert relay.routes == move.routes
-            assert relay.retiring[-1].routes == snapshot.relays[name].routes
+            continue
+        assert relay.routes == move.routes
+        assert relay.route_version == snapshot.relays[name].route_version or relay.retiring
 
 
 # Freezes
