@@ -66,6 +66,10 @@ def with_change(
     if history is None or before is None:
         return RelayHistory(relay=after.name, changes=(change,))
     changes = history.changes
+    waits = after.state is RelayState.BLOCKED
+    if waits and changes and _told(replace(before, state_reason="")) == _told(replace(after, state_reason="")):
+        # It was tried again and fits nowhere for another reason: that is no event of its own.
+        return replace(history, changes=(*changes[:-1], replace(changes[-1], reason=after.state_reason)))
     if changes and changes[-1].revision == revision:
         # One decision, one line: what it came to in the end, and who caused it, not who drew the consequences.
         change = replace(change, by=changes[-1].by, reason=change.reason or changes[-1].reason)
