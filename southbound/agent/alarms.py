@@ -14,6 +14,7 @@ from southbound.agent.notices import Notices
 log = logging.getLogger(__name__)
 
 LINK_DOWN = "LINK_DOWN"
+CLOCK_LOST = "CLOCK_LOST"
 _NAMES = {AlarmKind.BLOCK_DISTURBED: "QBER_HIGH"}
 """Kinds of the key plane under the name that operators know; the others keep theirs."""
 

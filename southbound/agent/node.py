@@ -17,7 +17,7 @@ from controller.identity.credentials import AnyTls, https_server_context
 from controller.wire.southbound import capability_to_pb, election_to_pb, interface_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent import configuration as rules
-from southbound.agent.alarms import Alarms
+from southbound.agent.alarms import CLOCK_LOST, Alarms
 from southbound.agent.clock import CarriedWall, Clock, ServiceTime, SystemClock
 from southbound.agent.configuration import Accepted, Configuration, Update
 from southbound.agent.delivery.server import DeliveryServer
@@ -36,6 +36,7 @@ from southbound.agent.keyplane.events import (
     RaiseAlarm,
 )
 from southbound.agent.keyplane.plane import KeyPlane
+from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.listening import ListenRefused, require_free, why_not
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
@@ -64,6 +65,7 @@ class AgentPlan:
         state_dir: Of this agent alone.
         peer_listen, delivery_listen: Host and port; port 0 takes the last one again if it is free, else any.
         advertised_host: Where others reach this node; "" for the host that is listened on.
+        hooks: What a laboratory may do to the agent; None outside of one.
     """
 
     node: Node
@@ -76,6 +78,7 @@ class AgentPlan:
     delivery_listen: tuple[str, int] = ("127.0.0.1", 0)
     advertised_host: str = ""
     clock: Clock = field(default_factory=SystemClock)
+    hooks: LabHooks | None = None
 
 
 class Agent:
@@ -105,7 +108,12 @@ class Agent:
         self.delivery_address = ""
         self._notices = Notices()
         self._alarms = Alarms(self._name, self._notices)
-        self._room = KeyRoom(KeyPlane(self._name), storage, self._service_time, self._on_plane)
+        self._room = KeyRoom(
+            KeyPlane(self._name, lie=plan.hooks.pass_on if plan.hooks else None),
+            storage,
+            self._service_time,
+            self._on_plane,
+        )
         self.desk = NodeDesk(self._room, self._notices, self._tell)
         self._delivery: DeliveryServer | None = None
         self._peers = Peers(node=self._name, tls=plan.tls, post=self._from_peer, on_change=self._on_peers)
@@ -121,7 +129,12 @@ class Agent:
             spawn=self._spawn,
         )
         self._uplink = Uplink(
-            node=self._name, tls=plan.tls, controllers=plan.controllers, host=self, notices=self._notices
+            node=self._name,
+            tls=plan.tls,
+            controllers=plan.controllers,
+            host=self,
+            notices=self._notices,
+            hooks=plan.hooks,
         )
 
     @classmethod
@@ -150,6 +163,16 @@ class Agent:
                 raise refused(plan.state_dir, problem) from None
             raise
         return agent
+
+    def clock_changed(self) -> None:
+        """Tell that the clock is lost, or was found again."""
+        if self._plan.hooks is not None and self._plan.hooks.clock_lost:
+            reason = "the clock is lost: its offset from UTC is unknown, times in reports are not to be relied on"
+            self._alarms.raised("", CLOCK_LOST, reason, self._plan.clock.wall_ms())
+            self._notices.add(("clock",), pb.Notification(clock_lost=pb.ClockLost(reason=reason)))
+        else:
+            self._alarms.cleared("", CLOCK_LOST)
+        self._tell()
 
     async def ask(self, event: GetKeys | GetKeysById) -> Answer:
         """Have the key plane answer a request for keys; `request` and `now_s` of the event are filled in."""
@@ -285,6 +308,7 @@ class Agent:
         self.delivery_address = f"{plan.advertised_host or plan.delivery_listen[0]}:{delivery_port}"
         await self._write([PutValue("peer_port", str(peer_port)), PutValue("delivery_port", str(delivery_port))])
         self._put_in_force()
+        self.clock_changed()
         self._spawn(self._uplink.run(), "uplink")
         self._spawn(self._end_orphans(), "orphans")
         log.info(

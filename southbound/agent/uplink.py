@@ -19,6 +19,7 @@ from controller.identity.peers import Identity, Kind
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.southbound.v1 import agent_pb2_grpc
 from southbound.agent.configuration import Accepted, Configuration, Update
+from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.notices import Notices
 from southbound.agent.session import Apply, Effect, End, Remember, Say, Session, Welcomed
 from southbound.repeats import Repeats
@@ -99,8 +100,16 @@ class Uplink:
     """The agent's way to its controllers: one session at a time, the next controller after each end."""
 
     def __init__(
-        self, *, node: str, tls: AnyTls, controllers: Sequence[ControllerAddress], host: Host, notices: Notices
+        self,
+        *,
+        node: str,
+        tls: AnyTls,
+        controllers: Sequence[ControllerAddress],
+        host: Host,
+        notices: Notices,
+        hooks: LabHooks | None = None,
     ) -> None:
+        self._hooks = hooks
         self._node = node
         self._tls = tls
         self._controllers = tuple(controllers)
@@ -193,6 +202,8 @@ class Uplink:
     ) -> None:
         while True:
             response = await inbox.get()
+            if self._hooks is not None and self._hooks.delay_s:
+                await asyncio.sleep(self._hooks.delay_s)
             host = self._host
             effects = session.receive(response, host.configuration, time.monotonic(), host.service_s())
             await self._carry_out(effects, session, outbox)

@@ -91,6 +91,14 @@ def _in_force(fault: pb.OrderFaultRequest) -> str:
             return f"links/{fault.qber.link}: QBER at {fault.qber.qber:g}"
         case "crash":
             return f"nodes/{fault.crash.node}: agent crashed"
+        case "lie":
+            return (
+                f"nodes/{fault.lie.node}: {'changes what it passes on' if fault.lie.lies else 'passes on what comes'}"
+            )
+        case "slow":
+            return f"nodes/{fault.slow.node}: obeys {fault.slow.delay_ms} ms late"
+        case "clock":
+            return f"nodes/{fault.clock.node}: clock {'lost' if fault.clock.lost else 'found'}"
         case _:
             return f"nodes/{fault.restart.node}: agent runs"
 

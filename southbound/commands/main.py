@@ -132,16 +132,28 @@ class Kind(StrEnum):
     QBER = "qber"
     CRASH = "crash"
     RESTART = "restart"
+    LIE = "lie"
+    SLOW = "slow"
+    CLOCK = "clock"
+
+
+_MOST: Final = {Kind.RATE: 1.0, Kind.QBER: 0.5, Kind.SLOW: 60_000.0, Kind.LIE: 1.0, Kind.CLOCK: 1.0}
+_BEGINS: Final = frozenset({Kind.LIE, Kind.CLOCK})
+"""Kinds that begin without a value, and end with 0."""
 
 
 # A negative number is a value that is out of range, and no option of one digit.
 @app.command(epilog=CODES_HELP, context_settings={"ignore_unknown_options": True})
 def fault(
     *,
-    kind: Annotated[Kind, typer.Argument(help="cut|repair|rate|qber a link, crash|restart an agent.")],
-    name: Annotated[str, typer.Argument(help="Name of the link; of the node for crash and restart.")],
+    kind: Annotated[Kind, typer.Argument(help="cut|repair|rate|qber a link, crash|restart|lie|slow|clock an agent.")],
+    name: Annotated[str, typer.Argument(help="Name of the link; of the node from crash on.")],
     value: Annotated[
-        float | None, typer.Argument(help="rate: part that is left, 0 to 1. qber: what is measured, 0 to 0.5.")
+        float | None,
+        typer.Argument(
+            help="rate: part that is left, 0 to 1. qber: what is measured, 0 to 0.5. slow: how late, ms, 0 ends it. "
+            "lie, clock: 0 ends it."
+        ),
     ] = None,
     state: Annotated[
         Path,
@@ -154,10 +166,15 @@ def fault(
     ] = None,
     user: Annotated[str, typer.Option(help="Whose certificate to show: user/NAME.")] = "user/operator",
 ) -> None:
-    """Order a fault of a running fleet: a cut fibre, less rate, a higher QBER, a crashed agent; or end one."""
-    if (value is not None) is not (kind in {Kind.RATE, Kind.QBER}):
+    """Order a fault of a running fleet: a cut fibre, less rate, a higher QBER, a crashed agent; or end one.
+
+    An agent can also lie (change the keys that it passes on, with valid tags), obey late, or lose its clock.
+    """
+    if value is None and kind in _BEGINS:
+        value = 1.0
+    if (value is not None) is not (kind in _MOST):
         _leave(Exit.USAGE, f"{kind} takes {'a value' if value is None else 'no value'}: see qinet-agent fault --help")
-    most = 1.0 if kind is Kind.RATE else 0.5
+    most = _MOST.get(kind, 0.0)
     if value is not None and not 0.0 <= value <= most:
         _leave(Exit.USAGE, f"{kind} takes a value in 0..{most:g}, not {value:g}")
     request = _request(kind, name, value or 0.0)
@@ -180,6 +197,12 @@ def _request(kind: Kind, name: str, value: float) -> pb.OrderFaultRequest:
             return pb.OrderFaultRequest(crash=pb.CrashFault(node=name))
         case Kind.RESTART:
             return pb.OrderFaultRequest(restart=pb.RestartFault(node=name))
+        case Kind.LIE:
+            return pb.OrderFaultRequest(lie=pb.LieFault(node=name, lies=value > 0))
+        case Kind.SLOW:
+            return pb.OrderFaultRequest(slow=pb.SlowFault(node=name, delay_ms=round(value)))
+        case Kind.CLOCK:
+            return pb.OrderFaultRequest(clock=pb.ClockFault(node=name, lost=value > 0))
 
 
 @app.command(epilog=CODES_HELP)

@@ -9,6 +9,7 @@ from typing import Final
 
 from controller.domain.refusals import InvalidValue, NotFound
 from southbound.agent.drivers.simulated import HISTORY_S, Condition, SimulatedChannel
+from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.node import Agent, AgentPlan
 from southbound.agent.plan import SimulatedNetwork, agent_plan
 from southbound.agent.uplink import ControllerAddress
@@ -16,6 +17,7 @@ from southbound.agent.uplink import ControllerAddress
 log = logging.getLogger(__name__)
 
 _STARTED_AT_ONCE: Final = 4
+_LONGEST_DELAY_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ class Fleet:
         for name in plan.left_out:
             plan.network.node(name)
         self._network = plan.network
-        self._plans = {
+        self._hooks = {node.name: LabHooks() for node in plan.network.topology.nodes if node.name not in plan.left_out}
+        plans = {
             node.name: agent_plan(
                 plan.network,
                 node.name,
@@ -65,6 +68,7 @@ class Fleet:
             for node in plan.network.topology.nodes
             if node.name not in plan.left_out
         }
+        self._plans = {name: replace(made, hooks=self._hooks[name]) for name, made in plans.items()}
         self._agents: dict[str, Agent] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._changing = asyncio.Lock()
@@ -172,6 +176,48 @@ class Fleet:
         if not 0.0 <= qber <= 0.5:
             raise InvalidValue(f"links/{link}", ("qber", f"{qber} is not in [0, 0.5]"))
         return self._order(link, replace(self._condition(link), qber=qber))
+
+    def lie(self, node: str, *, lies: bool) -> bool:
+        """Have a node change the keys that it passes on, with valid tags; return whether that changes anything.
+
+        Raises:
+            NotFound: This fleet has no such node.
+        """
+        self._require_node(node)
+        changed, self._hooks[node].lies = self._hooks[node].lies is not lies, lies
+        return self._told(node, changed, "lies", lies)
+
+    def slow(self, node: str, delay_ms: int) -> bool:
+        """Have an agent obey its controller so late; 0 ends it. Return whether that changes anything.
+
+        Raises:
+            NotFound: This fleet has no such node.
+            InvalidValue: The delay is longer than a minute.
+        """
+        self._require_node(node)
+        if not 0 <= delay_ms <= _LONGEST_DELAY_MS:
+            raise InvalidValue(f"nodes/{node}", ("delay_ms", f"{delay_ms} is not in [0, {_LONGEST_DELAY_MS}]"))
+        delay_s = delay_ms / 1000
+        changed, self._hooks[node].delay_s = self._hooks[node].delay_s != delay_s, delay_s
+        return self._told(node, changed, "delay_s", delay_s)
+
+    def clock(self, node: str, *, lost: bool) -> bool:
+        """Have an agent lose its clock, or find it again; return whether that changes anything.
+
+        Raises:
+            NotFound: This fleet has no such node.
+        """
+        self._require_node(node)
+        changed, self._hooks[node].clock_lost = self._hooks[node].clock_lost is not lost, lost
+        if changed and node in self._agents:
+            self._agents[node].clock_changed()
+        return self._told(node, changed, "clock_lost", lost)
+
+    @staticmethod
+    def _told(node: str, changed: bool, what: str, value: object) -> bool:
+        if changed:
+            log.warning("fault ordered node=%s %s=%s", node, what, value)
+        return changed
 
     def _condition(self, link: str) -> Condition:
         return self._channel(link).condition

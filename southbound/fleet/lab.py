@@ -76,8 +76,15 @@ class LabService(lab_pb2_grpc.LabServiceServicer):
                 return await fleet.crash(request.crash.node)
             case "restart":
                 return await fleet.restart(request.restart.node)
+            case "lie":
+                return fleet.lie(request.lie.node, lies=request.lie.lies)
+            case "slow":
+                return fleet.slow(request.slow.node, request.slow.delay_ms)
+            case "clock":
+                return fleet.clock(request.clock.node, lost=request.clock.lost)
             case _:
-                raise InvalidValue("", ("fault", "is required: cut, repair, rate, qber, crash or restart"))
+                known = "cut, repair, rate, qber, crash, restart, lie, slow or clock"
+                raise InvalidValue("", ("fault", f"is required: {known}"))
 
 
 def _code(refusal: Refusal) -> grpc.StatusCode:

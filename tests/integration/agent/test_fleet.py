@@ -22,7 +22,7 @@ from controller.identity.credentials import open_aio_channel
 from controller.identity.peers import Identity, Kind, parse_identity
 from controller.identity.tls_files import Tls, TlsRefused, files_in, load_tls
 from qinet.lab.v1 import lab_pb2, lab_pb2_grpc
-from southbound.agent.plan import SimulatedNetwork
+from southbound.agent.plan import SimulatedNetwork, agent_plan
 from southbound.agent.uplink import ControllerAddress
 from southbound.commands.exits import Exit
 from southbound.commands.main import app
@@ -155,9 +155,51 @@ async def test_an_agent_crashes_and_restarts_by_order_from_its_store(fleet: Flee
     assert after.peer_address == before.peer_address
 
 
+async def test_an_agent_lies_is_slow_and_loses_its_clock_by_order(fleet: Fleet, lab: str, pki: Path) -> None:
+    def clock_alarms() -> list[str]:
+        return [alarm.kind for alarm in fleet.agents["middle"].hello().alarms]
+
+    begins = [
+        lab_pb2.OrderFaultRequest(lie=lab_pb2.LieFault(node="middle", lies=True)),
+        lab_pb2.OrderFaultRequest(slow=lab_pb2.SlowFault(node="middle", delay_ms=70)),
+        lab_pb2.OrderFaultRequest(clock=lab_pb2.ClockFault(node="middle", lost=True)),
+    ]
+    ends = [
+        lab_pb2.OrderFaultRequest(lie=lab_pb2.LieFault(node="middle")),
+        lab_pb2.OrderFaultRequest(slow=lab_pb2.SlowFault(node="middle")),
+        lab_pb2.OrderFaultRequest(clock=lab_pb2.ClockFault(node="middle")),
+    ]
+    hooks = fleet.plans["middle"].hooks
+    assert hooks is not None
+    async with open_aio_channel(tls(pki, "user/operator"), lab, ALICE) as channel:
+        order = stub(channel).OrderFault
+        assert [(await order(each)).changed for each in (*begins, *begins)] == [True] * 3 + [False] * 3
+        assert clock_alarms() == ["CLOCK_LOST"]
+        assert hooks.pass_on(b"ab") == b"`b"
+        assert hooks.delay_s == 0.07
+        await fleet.crash("middle")
+        await fleet.restart("middle")
+        assert clock_alarms() == ["CLOCK_LOST"]
+        assert [(await order(each)).changed for each in ends] == [True] * 3
+    assert clock_alarms() == []
+    assert hooks.pass_on(b"ab") == b"ab"
+
+
+def test_an_agent_that_is_run_alone_has_no_hook_of_a_laboratory(tmp_path: Path, pki: Path) -> None:
+    network = SimulatedNetwork(TOPOLOGY)
+    alone = agent_plan(network, "middle", pki=pki, controllers=[NOWHERE], state_dir=tmp_path / "state")
+    assert alone.hooks is None
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
+        (lab_pb2.OrderFaultRequest(lie=lab_pb2.LieFault(node="nope", lies=True)), grpc.StatusCode.NOT_FOUND),
+        (
+            lab_pb2.OrderFaultRequest(slow=lab_pb2.SlowFault(node="bob", delay_ms=60_001)),
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ),
+        (lab_pb2.OrderFaultRequest(clock=lab_pb2.ClockFault(node="nope", lost=True)), grpc.StatusCode.NOT_FOUND),
         (lab_pb2.OrderFaultRequest(cut=lab_pb2.CutFault(link="nope")), grpc.StatusCode.NOT_FOUND),
         (lab_pb2.OrderFaultRequest(crash=lab_pb2.CrashFault(node="nope")), grpc.StatusCode.NOT_FOUND),
         (lab_pb2.OrderFaultRequest(), grpc.StatusCode.INVALID_ARGUMENT),
@@ -170,7 +212,7 @@ async def test_an_agent_crashes_and_restarts_by_order_from_its_store(fleet: Flee
             grpc.StatusCode.INVALID_ARGUMENT,
         ),
     ],
-    ids=["link", "node", "nothing", "factor", "qber"],
+    ids=["liar", "slow", "clock", "link", "node", "nothing", "factor", "qber"],
 )
 async def test_orders_that_cannot_be_are_refused(
     lab: str, pki: Path, fault: lab_pb2.OrderFaultRequest, code: grpc.StatusCode
