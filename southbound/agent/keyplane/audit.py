@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from controller.domain.capacity import END_TO_END_CHECK_BIT, HOP_TAG_BIT
 from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind, Purpose
+from southbound.agent.keyplane.wrapping import WRAP_TAG_BIT
 
 Ledgers = Mapping[str, Iterable[LedgerEntry]]
 _ChunkName = tuple[str, str, int]
@@ -155,7 +156,8 @@ class _KeyBooks:
         self.cuts: dict[str, dict[str, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
         self.stocked: dict[_ChunkName, dict[str, LedgerEntry]] = defaultdict(dict)
         self.masters: dict[str, tuple[str, LedgerEntry]] = {}
-        self.slaves: dict[str, tuple[str, LedgerEntry]] = {}
+        self.slaves: dict[tuple[str, str], tuple[str, LedgerEntry]] = {}
+        """By key and SAE: of several slaves each gets it once."""
         self.hops: dict[_WayName, dict[str, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
         """Of a chunk on one version of the routes, as one share: what each node paid to send it on."""
         self.received: set[tuple[object, ...]] = set()
@@ -173,11 +175,13 @@ class _KeyBooks:
                     self.faults.append(f"{node}: key {entry.key_id} is cut from bits of chunk {name} cut before")
                 spent[name].add(entry.offset_bit, _end(entry))
             elif entry.kind is LedgerKind.KEY:
-                handed = self.masters if entry.sent else self.slaves
-                if entry.key_id in handed:
-                    before = handed[entry.key_id][0]
-                    self.faults.append(f"{node}: key {entry.key_id} was handed out before, at {before}")
-                handed[entry.key_id] = node, entry
+                before = self.masters.get(entry.key_id) if entry.sent else self.slaves.get((entry.key_id, entry.sae))
+                if before is not None:
+                    self.faults.append(f"{node}: key {entry.key_id} was handed out before, at {before[0]}")
+                if entry.sent:
+                    self.masters[entry.key_id] = node, entry
+                else:
+                    self.slaves[entry.key_id, entry.sae] = node, entry
             elif entry.kind is LedgerKind.USE and entry.purpose is Purpose.CHUNK:
                 if entry.sent:
                     self.hops[name, entry.route_version, entry.share][node].append(entry)
@@ -220,17 +224,23 @@ def _keys(ledgers: Mapping[str, list[LedgerEntry]]) -> list[str]:
         books.read(node, ledger)
     faults = books.faults
     for key_id, (node, entry) in books.masters.items():
-        mine = books.cuts[key_id][node]
-        if sum(cut.length_bit for cut in mine) != entry.length_bit:
+        cuts = books.cuts[key_id]
+        mine: dict[str, list[LedgerEntry]] = {}
+        for cut in cuts[node]:
+            mine.setdefault(cut.relay, []).append(cut)
+        # Cut from the stock with one far node, or wrapped in those with several: each costs the key and a tag.
+        due_bit = entry.length_bit + (WRAP_TAG_BIT if len(mine) > 1 else 0)
+        if any(sum(cut.length_bit for cut in part) != due_bit for part in mine.values()):
             faults.append(f"{node}: key {key_id} has {entry.length_bit} bit and is not cut from as many")
-        fars = [far for far in books.cuts[key_id] if far != node]
-        if len(fars) != 1 or _bits(mine) != _bits(books.cuts[key_id][fars[0]]):
+        fars = {far: [each for each in mine if _bits(mine[each]) == _bits(cuts[far])] for far in cuts if far != node}
+        if not mine or len(fars) != len(mine) or not all(fars.values()):
             faults.append(f"{node}: key {key_id} was not cut alike at the other end")
             continue
-        for cut in mine:
-            if wrong := books.paid((cut.relay, cut.origin, cut.chunk_id), node, fars[0]):
-                faults.append(f"{node}: key {key_id}: {wrong}")
-    for key_id, (node, entry) in books.slaves.items():
+        for far, (relay, *_) in fars.items():
+            for cut in mine[relay]:
+                if wrong := books.paid((cut.relay, cut.origin, cut.chunk_id), node, far):
+                    faults.append(f"{node}: key {key_id}: {wrong}")
+    for (key_id, _sae), (node, entry) in books.slaves.items():
         if key_id not in books.masters or books.masters[key_id][1].length_bit != entry.length_bit:
             faults.append(f"{node}: key {key_id} was handed to a slave, but never to its master like this")
     return faults
