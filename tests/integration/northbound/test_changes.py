@@ -1,5 +1,6 @@
 """Changes of key relays and applications in place, over real gRPC, on the real writer."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -220,6 +221,34 @@ async def gone(operator: Client, name: str = "r") -> None:
         except grpc.aio.AioRpcError:
             return
         assert told is not None
+
+
+async def test_of_two_changes_of_one_etag_the_second_is_refused(operator: Client, world: Controller) -> None:
+    before = await running(operator, world)
+    answers = await asyncio.gather(
+        *(operator.relays.UpdateKeyRelay(update(etag=before.etag, priority=number)) for number in (1, 2)),
+        return_exceptions=True,
+    )
+    (stale,) = (answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError))
+    assert reason_of(stale).reason == "STALE_ETAG"
+    assert reason_of(stale).metadata["etag"] == (await got(operator)).etag
+
+
+async def test_what_is_being_removed_changes_no_more(operator: Client, world: Controller) -> None:
+    await running(operator, world)
+    world.agents.obeying = False
+    await operator.relays.DeleteKeyRelay(pb.DeleteKeyRelayRequest(name="keyRelays/r"))
+    going = await refused(operator.relays.UpdateKeyRelay(update(priority=1)))
+    assert (going.code(), reason_of(going).reason) == (grpc.StatusCode.FAILED_PRECONDITION, "REMOVING")
+    again = await refused(operator.relays.RedeployKeyRelay(pb.RedeployKeyRelayRequest(name="keyRelays/r")))
+    assert reason_of(again).reason == "REMOVING"
+
+
+async def test_a_disabled_relay_is_not_redeployed(operator: Client, world: Controller) -> None:
+    await running(operator, world)
+    await operator.relays.UpdateKeyRelay(update(admin_enabled=False))
+    off = await refused(operator.relays.RedeployKeyRelay(pb.RedeployKeyRelayRequest(name="keyRelays/r")))
+    assert (off.code(), reason_of(off).reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DISABLED")
 
 
 # Applications

@@ -54,9 +54,10 @@ class Client:
 
 
 class ObedientAgents:
-    """Apply every wish as soon as they hear it (ports.agents.AgentPort)."""
+    """Apply every wish as soon as they hear it, while they obey (ports.agents.AgentPort)."""
 
     def __init__(self) -> None:
+        self.obeying = True
         self.deliver: Callable[[AgentEvent, None], bool] | None = None
         self.in_force: dict[str, dict[str, bytes]] = {}
 
@@ -68,6 +69,8 @@ class ObedientAgents:
         *,
         remaining_s: Mapping[str, int] | None = None,
     ) -> None:
+        if not self.obeying:
+            return
         for node, entries in desired.items():
             self.in_force[node] = {key: entry_hash(key, content) for key, content in (entries or {}).items()}
             if self.deliver is not None and entries is not None:
@@ -92,7 +95,7 @@ class Controller:
         self.desk = writer.desk
         self.observations = observations
         self.port = port
-        self._agents = agents
+        self.agents = agents
 
     async def tell(self, event: AgentEvent) -> None:
         """Have the writer take an event, and wait until its effect is committed."""
@@ -105,7 +108,7 @@ class Controller:
             revision = self.desk.published.snapshot.revision
             record = AgentRecord(node=node, store_id="s", peer_address=f"{node}:1", delivery_address=f"{node}:2")
             await self.tell(
-                AgentConnected(record=record, in_force=self._agents.in_force.get(node, {}), version=revision)
+                AgentConnected(record=record, in_force=self.agents.in_force.get(node, {}), version=revision)
             )
 
     async def confirm_keys(self, relay: str) -> None:
