@@ -217,4 +217,4 @@ class OperatorPromises(RuleBasedStateMachine):
 
 
 TestOperatorPromises = OperatorPromises.TestCase
-TestOperatorPromises.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOperatorPromises.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
