@@ -3,9 +3,9 @@
 import math
 
 from controller.config.section import Section
+from controller.domain.auto_relay import AutoRelay
 from controller.domain.key_relay import MAX_SHARES, Protection
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S
-from controller.service.auto_relay import AutoRelay
 
 
 def auto_relay_section(section: Section) -> AutoRelay:

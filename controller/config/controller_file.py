@@ -10,8 +10,8 @@ from controller.config.auto_relay_section import auto_relay_section
 from controller.config.loopback import is_loopback
 from controller.config.os_ken_section import OsKenConfig, os_ken_section
 from controller.config.section import Section, load
+from controller.domain.auto_relay import AutoRelay
 from controller.domain.names import LABEL_RULE, is_label
-from controller.service.auto_relay import AutoRelay
 
 SCHEMA: Final = "qinet-controller"
 VERSION: Final = 1

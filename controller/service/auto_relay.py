@@ -7,13 +7,14 @@ that asks is, by its certificate; the others are where they asked themselves, or
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controller.domain.alarm import CONTROLLER, Alarm, Severity
 from controller.domain.application import Application, Sae
+from controller.domain.auto_relay import AutoRelay
 from controller.domain.events import ApplicationAsked
-from controller.domain.key_relay import Demand, KeyRelay, Protection
+from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.refusals import AlreadyExists, Refusal
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, put
 from controller.service.relay_desk import create_relay
@@ -21,25 +22,6 @@ from controller.service.relay_desk import create_relay
 PREFIX: Final = "auto-"
 """With it begin the names of what is made so; an operator may delete it like anything else."""
 REFUSED: Final = "AUTO_RELAY_REFUSED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AutoRelay:
-    """The policy.
-
-    Attributes:
-        rate_millibit_per_s, priority, shares, protection, lifetime_s: Of each key relay, as of Demand.
-        key_size_bit: Of each application.
-        max_relays: Most key relays that are made so; beyond it, an operator has to make them.
-    """
-
-    rate_millibit_per_s: int
-    priority: int = 0
-    shares: int = 1
-    protection: Protection = Protection.RESTORE
-    lifetime_s: int | None = None
-    key_size_bit: int = 256
-    max_relays: int = 100
 
 
 def learned(snapshot: Snapshot, event: ApplicationAsked) -> Changes:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from controller.domain.auto_relay import AutoRelay
 from controller.domain.events import AgentEvent, ElectionAhead, TimePassed
 from controller.domain.key_relay import KeyRelay, RelayState
 from controller.domain.log import LogRecord
@@ -19,7 +20,6 @@ from controller.ports.agents import AgentPort
 from controller.ports.clock import Clock
 from controller.ports.store import OutcomeUnknown, Store, Unusable
 from controller.service.app_desk import App
-from controller.service.auto_relay import AutoRelay
 from controller.service.configuration import Encode
 from controller.service.core import Core, Enough, Now
 from controller.service.desk import Desk

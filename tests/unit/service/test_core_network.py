@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from controller.domain.application import Sae
+from controller.domain.auto_relay import AutoRelay
 from controller.domain.events import ApplicationAsked, ElectionAhead
 from controller.domain.key_relay import KeyRelay, Protection, RelayState
 from controller.domain.snapshot import Snapshot
-from controller.service.auto_relay import AutoRelay
 from controller.service.core import Core
 from controller.service.requests import Create, Delete, SetFreeze
 from controller.service.writer import check_storable
