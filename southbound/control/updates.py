@@ -73,7 +73,7 @@ class Updates:
         self._unchanged: Confirmed | None = None
         self._nonce = 0
         self._asked: HashParts | None = None
-        self._told_end_ms: dict[str, int | None] = {}
+        self._told_end_ms = refused.told_end_ms
         self._flight: _InFlight | None = None
         self._parts: Iterator[pb.ConfigUpdate] = iter(())
         self._parts_left = 0
@@ -199,6 +199,8 @@ class Updates:
         self._failed_times = 0
         self._refused.applied(flight.step.after)
         self._told_end_ms |= {name: flight.wish.end_ms(name) for name in flight.step.upserts}
+        for name in flight.step.deletes:
+            self._told_end_ms.pop(name, None)
         return Confirmed(
             version=self.version, in_force=flight.step.after, push_to_ack_ms=max(0, now_ms - flight.wish.pushed_ms)
         )

@@ -68,7 +68,11 @@ class RefusedEntry:
 
 
 class RefusedEntries:
-    """The refused entries of one node: the same bytes are only sent again after a back-off with jitter."""
+    """The refused entries of one node: the same bytes are only sent again after a back-off with jitter.
+
+    Attributes:
+        told_end_ms: When each entry that it took was told to end, by id; monotonic, None for one that stays.
+    """
 
     def __init__(self, settings: ControlSettings, jitter: Callable[[], float]) -> None:
         """Start with none.
@@ -80,6 +84,7 @@ class RefusedEntries:
         self._settings = settings
         self._jitter = jitter
         self._refused: dict[str, RefusedEntry] = {}
+        self.told_end_ms: dict[str, int | None] = {}
 
     def delay_ms(self, times: int) -> int:
         """Return how long to wait after something was refused so many times in a row."""

@@ -385,6 +385,12 @@ def test_an_entry_that_shall_end_at_another_time_is_told_again_and_only_then() -
     stage.settle(session, agent)
     assert agent.updates == 3
 
+    # when it was changed while the agent was away
+    stage.push({"links/l": b"1"}, remaining_s={"links/l": 30})
+    session = stage.open(agent.hello())
+    stage.settle(session, agent)
+    assert agent.updates == 4
+
 
 # Two of one service, and two that stand alone.
 IDS = {"a": "links/a", "b": "links/b", "c": "keyRelays/r/routes/1/shares/0", "d": "keyRelays/r/routes/1/shares/1"}
