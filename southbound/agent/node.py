@@ -42,12 +42,14 @@ from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
 from southbound.agent.peers import Peers, PeerStream
 from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_report, relay_reports
-from southbound.agent.storage import DropEntry, PutEntry, PutValue, Storage, Write, refused
+from southbound.agent.storage import LEDGER_RETENTION_S, DropEntry, PutEntry, PutValue, Storage, Write, refused
 from southbound.agent.uplink import ControllerAddress, Uplink
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = "0.1.0"
+_TRIM_EVERY_S: Final = 300.0
+_TRIM_PAUSE_S: Final = 0.1
 _ORPHAN_CHECK_S: Final = 1.0
 _KEEP_TOTALS_S: Final = 10.0
 
@@ -65,6 +67,7 @@ class AgentPlan:
         state_dir: Of this agent alone.
         peer_listen, delivery_listen: Host and port; port 0 takes the last one again if it is free, else any.
         advertised_host: Where others reach this node; "" for the host that is listened on.
+        ledger_retention_s: How long lines of the ledger are kept.
         hooks: What a laboratory may do to the agent; None outside of one.
     """
 
@@ -78,6 +81,7 @@ class AgentPlan:
     delivery_listen: tuple[str, int] = ("127.0.0.1", 0)
     advertised_host: str = ""
     clock: Clock = field(default_factory=SystemClock)
+    ledger_retention_s: float = LEDGER_RETENTION_S
     hooks: LabHooks | None = None
 
 
@@ -190,7 +194,8 @@ class Agent:
         """Stop in good order: requests in flight end, counters are kept. Safe to repeat."""
         if self._ended:
             return
-        await self._uplink.farewell()
+        if not self.failed.is_set():  # else it is no leave that was taken on purpose
+            await self._uplink.farewell()
         if self._delivery is not None:
             await self._delivery.stop()
         await self._end(keep_totals=not self.failed.is_set())
@@ -311,6 +316,7 @@ class Agent:
         self.clock_changed()
         self._spawn(self._uplink.run(), "uplink")
         self._spawn(self._end_orphans(), "orphans")
+        self._spawn(self._trim_ledger(), "ledger")
         log.info(
             "agent runs node=%s peers=%s delivery=%s entries=%d links=%d",
             self._name,
@@ -376,6 +382,13 @@ class Agent:
                 if over is not None:
                     log.warning("services ended without a controller node=%s entries=%d", self._name, len(over.deletes))
                     await self._change(over)
+
+    async def _trim_ledger(self) -> None:
+        while True:
+            # In slices: in between, what keys wait for is made durable.
+            while await self._storage.trim(self.service_s() - self._plan.ledger_retention_s):
+                await asyncio.sleep(_TRIM_PAUSE_S)
+            await asyncio.sleep(_TRIM_EVERY_S)
 
     def _keep_totals(self) -> None:
         now_s = self.service_s()

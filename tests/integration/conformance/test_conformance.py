@@ -91,6 +91,7 @@ def shown(verdicts: dict[str, Verdict], *statuses: Status) -> str:
     return "\n".join(f"{one.check.id}: {one.observed}" for one in verdicts.values() if one.status in statuses)
 
 
+@pytest.mark.timeout(300)
 async def test_our_agent_passes_and_each_bad_one_fails_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
