@@ -18,6 +18,8 @@ from controller.service.lifecycle import backed_up, blocked, next_version
 from controller.service.relay_desk import DISABLED, check_application, check_etag, check_names
 from controller.service.requests import RedeployRelay, UpdateRelay
 
+_WAKING: Final = ("manual", "protection", "hold_off_ms")
+"""What keeps a relay on routes that fail: when it changes, the relay is looked at again."""
 _IN_ENTRIES: Final = ("rate_millibit_per_s", "forward_share", "shares")
 """What nodes are told with each route; what a version says is never rewritten, so another version is told."""
 
@@ -54,7 +56,7 @@ def update_relay(snapshot: Snapshot, request: UpdateRelay, *, version: int, now_
         return replace(off, demand=demand)
     if relay.routes and _serve(snapshot, relay, demand):
         if relay.demand.protected == demand.protected:
-            return replace(wanted, demand=demand)
+            return replace(wanted, demand=demand, move_at_ms=_moves_at(relay, demand, now_ms))
         if not demand.protected:
             return backed_up(replace(wanted, demand=demand), (), version=0, because="")
     return _placed(snapshot, wanted, demand, version=version, now_ms=now_ms, because=f"updated by {caller}")
@@ -106,6 +108,13 @@ def _serve(snapshot: Snapshot, relay: KeyRelay, demand: Demand) -> bool:
         return False
     spare = () if relay.backup is None else relay.backup.routes
     return suits(snapshot, demand, relay.routes) and (not spare or suits(snapshot, demand, spare, backup=True))
+
+
+def _moves_at(relay: KeyRelay, demand: Demand, now_ms: int) -> int | None:
+    """Return until when a relay that rides on stored key goes on with it, once another demand is made."""
+    if not relay.riding or all(getattr(relay.demand, name) == getattr(demand, name) for name in _WAKING):
+        return relay.move_at_ms
+    return now_ms if relay.move_at_ms is None else min(relay.move_at_ms, now_ms + demand.hold_off_ms)
 
 
 def suits(snapshot: Snapshot, demand: Demand, routes: Collection[Route], *, backup: bool = False) -> bool:

@@ -19,6 +19,7 @@ from controller.service.relay_update import redeploy_relay, update_relay
 from controller.service.requests import RedeployRelay, UpdateApplication, UpdateRelay
 from controller.service.topology_desk import delete_link
 from tests.support.networks import network, ring
+from tests.support.virtual_agents import VirtualNetwork
 
 CALLER = "qinet://user/alice"
 DEMAND = Demand(source="n00", target="n02", rate_millibit_per_s=100_000)
@@ -91,6 +92,32 @@ def test_a_lifetime_restarts_when_the_update_names_it() -> None:
     assert updated(snapshot, demand={"lifetime_s": 60}).expires_at_ms == 61_000
     assert updated(snapshot, demand={"priority": 1}).expires_at_ms == 60_000
     assert updated(snapshot, demand={"lifetime_s": None}).expires_at_ms is None
+
+
+@pytest.mark.parametrize(
+    ("more", "change"),
+    [
+        ({"manual": True}, {"manual": False}),
+        ({"protection": Protection.UNPROTECTED}, {"protection": Protection.RESTORE}),
+        ({"hold_off_ms": 900_000}, {"hold_off_ms": 0}),
+    ],
+)
+def test_a_relay_that_rides_out_a_cut_moves_once_what_kept_it_is_gone(
+    more: dict[str, Any], change: dict[str, Any]
+) -> None:
+    world = VirtualNetwork(ring(4))
+    world.connect_all()
+    world.create("r", "n00", "n02", 1, **more)
+    world.quiet()
+    before = world.snapshot.relays["r"].routes
+    world.cut(before[0].links[0])
+    world.quiet()
+    assert world.snapshot.relays["r"].routes == before
+    world.ask(UpdateRelay(relay="r", demand=change, caller=CALLER))
+    world.pass_time(10)
+    world.quiet()
+    relay = world.snapshot.relays["r"]
+    assert (relay.state, relay.routes != before) == (RelayState.ACTIVE, True)
 
 
 # Routes
