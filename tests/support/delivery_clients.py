@@ -5,7 +5,7 @@ import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -64,6 +64,35 @@ def round_trip_with_qkdsec(
         assert [8 * len(key) for key in keys.values()] == [size_bit] * number
         # This client calls the SAE of the path "slave" here; clause 5.4 and table 1 say master.
         assert {each.key_id: each.key for each in at_slave.get_dec_keys(master.sae, key_ids=list(keys))} == keys
+    return keys
+
+
+def multicast_with_etsi_client(master: Application, slaves: Sequence[Application], *, number: int) -> dict[str, bytes]:
+    """Fetch keys for several slaves with `etsi-qkd-014-client`; return them by id after seeing that all have them."""
+    at_master, (first, *more) = _etsi_client(master), slaves
+    code, status = at_master.get_status(first.sae)
+    assert (code, status.max_sae_id_count) == (200, len(more))
+    code, got = at_master.get_key(first.sae, number=number, additional_slave_sae_ids=[slave.sae for slave in more])
+    assert code == 200, vars(got)
+    keys = {each.key_id: _decoded(each.key) for each in got.keys}
+    for slave in slaves:
+        code, fetched = _etsi_client(slave).get_key_with_key_IDs(master.sae, list(keys))
+        assert code == 200, vars(fetched)
+        assert {each.key_id: _decoded(each.key) for each in fetched.keys} == keys
+    return keys
+
+
+def multicast_with_qkdsec(master: Application, slaves: Sequence[Application], *, number: int) -> dict[str, bytes]:
+    """Fetch keys for several slaves with `qkdsec`; return them by id after seeing that all have them."""
+    first, *more = slaves
+    with _qkdsec(master) as at_master:
+        asked = at_master.get_enc_keys(
+            first.sae, number=number, method="POST", additional_slave_sae_ids=[slave.sae for slave in more]
+        )
+    keys = {each.key_id: each.key for each in asked}
+    for slave in slaves:
+        with _qkdsec(slave) as at_slave:
+            assert {each.key_id: each.key for each in at_slave.get_dec_keys(master.sae, key_ids=list(keys))} == keys
     return keys
 
 

@@ -11,6 +11,7 @@ from southbound.agent.delivery.server import DeliveryLimits, DeliveryServer
 from southbound.agent.keyplane.events import Answer, KeyStatus
 from tests.support.delivery_clients import Application
 from tests.support.keyplane_world import Relay, World, line, world_of
+from tests.support.multicast_world import App, fill, multicast_world, relays_between, star
 
 Party = Callable[[str], Tls]
 
@@ -79,6 +80,32 @@ class DeliveryNetwork:
     bob: Application
     desks: tuple[WorldDesk, WorldDesk]
     servers: tuple[DeliveryServer, DeliveryServer]
+
+
+@asynccontextmanager
+async def multicast_network(
+    party: Party, *, max_bandwidth_bit_per_s: int = 0
+) -> AsyncIterator[tuple[World, dict[str, Application]]]:
+    """Run a star of three nodes a, b, c with SAEs alice; bob and bert; carol of one application; give these by id."""
+    wires = star(("b", "c"), hub="a")
+    saes = {"a": ("alice",), "b": ("bob", "bert"), "c": ("carol",)}
+    app = App("app", saes, max_bandwidth_bit_per_s=max_bandwidth_bit_per_s)
+    world = multicast_world(wires, relays_between(saes, wires), [app])
+    fill(world, wires)
+    applications: dict[str, Application] = {}
+    servers = []
+    try:
+        for node, names in saes.items():
+            server = DeliveryServer(WorldDesk(world, node), https_server_context(party(f"node/{node}")))
+            host, port = await server.start("127.0.0.1", 0)
+            servers.append(server)
+            for sae in names:
+                files = party(f"sae/{sae}").files
+                applications[sae] = Application(sae=sae, kme_url=f"https://{host}:{port}", files=files)
+        yield world, applications
+    finally:
+        for server in servers:
+            await server.stop()
 
 
 @asynccontextmanager

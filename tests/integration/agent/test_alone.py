@@ -11,11 +11,20 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from controller.domain.entries import LinkEntry
+from controller.domain.entries import ApplicationEntry, LinkEntry
 from controller.identity.credentials import https_client_context
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent import node
-from tests.integration.agent.scripted import NODES, Controller, Line, Running, eventually, hop_entry, line_entries
+from tests.integration.agent.scripted import (
+    NODES,
+    Controller,
+    Line,
+    Running,
+    application_entry,
+    eventually,
+    hop_entry,
+    line_entries,
+)
 
 ADDRESSES = dict.fromkeys(NODES, "127.0.0.1:9")
 
@@ -172,3 +181,33 @@ async def test_a_master_without_application_gets_503_and_the_controller_hears_of
     told = await session.until(lambda said: said.notification.HasField("application_new"))
     assert told.notification.application_new.server_sae == "alice"
     assert list(told.notification.application_new.client_saes) == ["nobody"]
+
+
+async def test_once_the_controller_has_made_the_application_the_next_request_is_served(running: Running) -> None:
+    """015's application_new: refused and told, then made, then served; who asks again and again is told of once."""
+    await running.start(*NODES)
+    addresses = {node: agent.peer_address for node, agent in running.agents.items()}
+    for name in NODES:
+        entries = [entry for entry in line_entries(name, addresses) if not isinstance(entry, ApplicationEntry)]
+        assert (await running.controller.configure(name, entries)).HasField("ack")
+    session = await running.controller.session("a")
+    alice = https_client_context(running.line.tls("sae/alice"))
+    url = f"https://{running.agents['a'].delivery_address}/api/v1/keys/bob"
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{url}/status", ssl=alice) as answer:
+            assert answer.status == 503
+        for _ in range(3):
+            async with http.post(f"{url}/enc_keys", json={"additional_slave_SAE_IDs": []}, ssl=alice) as answer:
+                assert answer.status == 503
+                assert int(answer.headers["Retry-After"]) > 0
+        told = await session.until(lambda said: said.notification.HasField("application_new"))
+        assert list(told.notification.application_new.client_saes) == ["bob"]
+        for name in ("a", "c"):
+            await running.controller.configure(name, [application_entry(name, addresses)])
+        await eventually(lambda: running.available() >= 1)
+        async with http.get(f"{url}/enc_keys", ssl=alice) as answer:
+            assert answer.status == 200
+            (key,) = (await answer.json())["keys"]
+    assert (await running.taken_at_c([key["key_ID"]])).keys[0].key == base64.b64decode(key["key"])
+    news = [said for said in session.said if said.notification.HasField("application_new")]
+    assert len(news) == 1
