@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.capacity import link_charge_millibit_per_s, relay_charges
@@ -85,6 +85,7 @@ def test_a_link_that_weakened_below_its_promises_has_negative_room() -> None:
     assert graph_of(snapshot).room("a-b") == 100 - CHARGE
 
 
+@settings(deadline=None)
 @given(networks(), st.data())
 def test_a_reserving_copy_is_the_graph_of_the_snapshot_with_that_relay(snapshot: Snapshot, data: st.DataObject) -> None:
     if not snapshot.links:

@@ -1,0 +1,280 @@
+"""The working state of the core: the snapshot that is decided on, and what is derived of it and not stored."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from controller.domain.auto_relay import AutoRelay
+from controller.domain.events import (
+    AppEvent,
+    NetworkImproved,
+    RelayReport,
+)
+from controller.domain.history import with_change
+from controller.domain.key_relay import KeyRelay
+from controller.domain.snapshot import (
+    NO_CHANGES,
+    Changes,
+    Snapshot,
+    joined,
+    put,
+)
+from controller.planning.compile import owners_touched
+from controller.service.agent_desk import (
+    GONE_KINDS,
+)
+from controller.service.alarm_desk import (
+    NODE_UNREACHABLE,
+)
+from controller.service.app_desk import App
+from controller.service.configuration import Configuration, Encode
+from controller.service.drains import Drains
+from controller.service.holdings import Holdings, waits_for_better
+from controller.service.losses import Losses
+from controller.service.worklist import Worklist
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """What time it is.
+
+    Attributes:
+        service_ms: Service time: elapsed leader time, never backwards, milliseconds.
+        wall_ms: Wall clock, for display, milliseconds since 1970.
+    """
+
+    service_ms: int
+    wall_ms: int
+
+
+Enough = Callable[[], bool]
+"""Tells that a turn has taken long enough; what is left then is done in later ones."""
+CONTROLLER: Final = "controller"
+"""Who caused what nobody asked for."""
+
+
+def never() -> bool:
+    """Tell that it is never enough."""
+    return False
+
+
+def storable(changes: Changes) -> None:
+    """Take any changes for storable."""
+
+
+class Working:
+    """The snapshot with what the current batch decided; every change of it goes through one door."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        apps: Sequence[App],
+        encode: Encode,
+        check_storable: Callable[[Changes], None] = storable,
+        auto_relay: AutoRelay | None = None,
+    ) -> None:
+        """Begin with what was committed.
+
+        Args:
+            snapshot: The newest; who was connected in it is not any more.
+            apps: In the order in which they see events.
+            encode: An entry's bytes.
+            check_storable: Raises InvalidValue when the store could not keep the changes.
+            auto_relay: What an SAE gets that asks for keys without an association; None for nothing.
+        """
+        self._snapshot = replace(snapshot, connected=frozenset(), reserved=None)
+        self._apps = tuple(apps)
+        self._check_storable = check_storable
+        self._auto_relay = auto_relay
+        self._by = CONTROLLER
+        self._wall_ms = 0
+        self._pending: list[Changes] = []
+        self._events: deque[AppEvent] = deque()
+        self._app_failures: list[str] = []
+        self._unconfirmed: dict[str, frozenset[str]] = {}
+        self._words: dict[str, dict[str, RelayReport]] = {}
+        self._refusals: dict[str, int] = {}
+        self._losses = Losses()
+        self._unreachable = {
+            key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] == NODE_UNREACHABLE
+        }
+        self._ahead: set[str] = set()
+        self._holdings = Holdings(self._snapshot.relays.values())
+        self._restless: dict[str, None] = dict.fromkeys(self._snapshot.relays)  # an ordered set
+        self._strained: dict[str, None] = {}
+        self._missing: dict[str, int] = {}
+        self._damped = {link for link, condition in self._snapshot.conditions.items() if condition.damped}
+        self._impaired = Worklist()
+        self._waiting = Worklist()
+        self._improved_again = False
+        self._left_attended = False
+        self._drains = Drains(self._snapshot)
+        known_lost = {key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] in GONE_KINDS}
+        self._awaited = frozenset(self._snapshot.agents) - known_lost
+        self._await_until_ms: int | None = None
+        self.configuration = Configuration(self._snapshot, encode)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the working snapshot: what is committed, and what the current batch decided."""
+        return self._snapshot
+
+    def take_changes(self) -> Changes:
+        """Return what was decided since the last call, to be committed as one record."""
+        changes, self._pending = joined(self._pending), []
+        return changes
+
+    def take_app_failures(self) -> list[str]:
+        """Return the apps that failed since the last call, once for each failure."""
+        failures, self._app_failures = self._app_failures, []
+        return failures
+
+    def committed(self, revision: int) -> None:
+        """Note that everything decided so far stands in the log up to this revision."""
+        self._snapshot = replace(self._snapshot, revision=revision)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether consequences of what was decided are still to be drawn."""
+        return bool(
+            self._restless
+            or self._strained
+            or self._events
+            or self._impaired
+            or self._waiting
+            or self._improved_again
+            or self._drains.under_way
+        )
+
+    @property
+    def _revision(self) -> int:
+        return self._snapshot.revision + 1
+
+    def _at(self, now: Now) -> Snapshot:
+        """Return the present as desks and apps see it: the time is right, and what is held need not be counted."""
+        return replace(
+            self._snapshot,
+            service_time_ms=max(now.service_ms, self._snapshot.service_time_ms),
+            reserved=dict(self._holdings.reserved),
+        )
+
+    def _storable(self, changes: Changes) -> Changes:
+        self._check_storable(changes)
+        return changes
+
+    def _write(self, changes: Changes) -> None:
+        if not changes:
+            return
+        before = self._snapshot
+        changes += self._histories(before, changes)
+        self._snapshot = before.applying(changes)
+        self._pending.append(changes)
+        for collection, key in changes.folded:
+            if collection == "relays":
+                self._relay_written(key, before.relays.get(key), self._snapshot.relays.get(key))
+            elif collection == "conditions":
+                self._strained[key] = None
+                condition = self._snapshot.conditions.get(key)
+                (self._damped.add if condition and condition.damped else self._damped.discard)(key)
+                if condition is None or condition.generating:
+                    self._losses.link_up(key)
+            elif collection == "links":
+                self._strained[key] = None
+                if key not in self._snapshot.links:
+                    self._losses.link_up(key)
+                    leaving = (name for name, relay in self._snapshot.relays.items() if relay.releasing)
+                    self._restless |= dict.fromkeys(leaving)
+            elif collection == "nodes":
+                self._node_written(key, known=key in before.nodes)
+            elif collection == "alarms":
+                self._drains.written(key, self._snapshot.alarms.get(key))
+            elif collection == "freezes" and self._snapshot.frozen is None:
+                # What was held back is looked at again.
+                self._losses.forget()
+                self._impaired.add(self._snapshot.relays, self._snapshot.relays)
+                self._improved()
+            if collection in ("links", "nodes") and key in getattr(self._snapshot, collection):
+                self._improved()
+        for owner in sorted(owners_touched(before, self._snapshot, changes)):
+            self.configuration.recompile(self._snapshot, owner, revision=self._revision)
+            if owner[0] == "relays":
+                self._restless[owner[1]] = None
+
+    def _relay_written(self, name: str, before: KeyRelay | None, after: KeyRelay | None) -> None:
+        self._restless[name] = None
+        held = self._holdings.replaced(before, after)
+        self._strained |= dict.fromkeys(sorted(held))
+        if after is None:
+            self._words.pop(name, None)
+            self._refusals.pop(name, None)
+        elif (
+            after.routes and waits_for_better(after) and not (before and waits_for_better(before)) and not after.riding
+        ):
+            self._waiting.add([name], self._snapshot.relays)  # it has lost its backup
+
+    def _histories(self, before: Snapshot, changes: Changes) -> Changes:
+        """Return what the changes add to the histories of key relays: in the same commit, so that none is missing."""
+        told = NO_CHANGES
+        for (collection, name), after in changes.folded.items():
+            if collection != "relays":
+                continue
+            history = before.histories.get(name)
+            if after is None:
+                if history is not None:
+                    told += put(replace(history, gone_ms=before.service_time_ms))
+                continue
+            known = before.relays.get(name)
+            longer = with_change(history, known, after, revision=self._revision, at_ms=self._wall_ms, by=self._by)
+            if longer is not None:
+                told += put(longer)
+        return told
+
+    def _node_written(self, node: str, *, known: bool) -> None:
+        if node not in self._snapshot.nodes:
+            self.configuration.node_deleted(node)
+            self._snapshot = replace(self._snapshot, connected=self._snapshot.connected - {node})
+            self._awaited -= {node}
+            self._losses.agent_back(node)
+            self._ahead.discard(node)
+            self._unreachable.discard(node)
+            self._restless |= dict.fromkeys(self._holdings.at_node(node))  # what it held nobody can use any more
+        elif not known:
+            self.configuration.node_created(node)
+
+    def _improved(self) -> None:
+        if not any(isinstance(event, NetworkImproved) for event in self._events):
+            self._events.append(NetworkImproved())
+
+    def _note_unconfirmed(self, name: str) -> None:
+        relay = self._snapshot.relays.get(name)
+        concerned: set[str] = set()
+        if relay is not None:
+            concerned.update(relay.told_nodes(), (node for held in relay.releasing for node in held.nodes))
+        missing = frozenset(node for node in concerned if not self.configuration.confirmed(("relays", name), node))
+        if missing:
+            self._unconfirmed[name] = missing
+        else:
+            self._unconfirmed.pop(name, None)
+
+    def unconfirmed(self) -> Mapping[str, frozenset[str]]:
+        """Return, by relay, its nodes that have not confirmed what they were last told of it."""
+        return dict(self._unconfirmed)
+
+    def reserved(self) -> Mapping[str, int]:
+        """Return what is reserved on each link, in millibit/s."""
+        return dict(self._holdings.reserved)
+
+    def remaining_s(self, now: Now) -> dict[str, int]:
+        """Return the seconds of life left, by entry id, of what belongs to key relays with a lifetime."""
+        left: dict[str, int] = {}
+        for name in self._holdings.mortal():
+            expires_at_ms = self._snapshot.relays[name].expires_at_ms
+            assert expires_at_ms is not None
+            seconds = max(0, -(-(expires_at_ms - now.service_ms) // 1000))
+            left |= dict.fromkeys(self.configuration.entry_ids(("relays", name)), seconds)
+        return left
+
+    def _given_before(self, name: str) -> int:
+        history = self._snapshot.histories.get(name)
+        return max((change.route_version for change in history.changes), default=0) if history else 0
