@@ -16,6 +16,7 @@ from southbound.agent.drivers.gs014.module import Gs014Module
 from southbound.agent.drivers.gs014.steps import LEAST_BLOCK_BIT, MAX_BLOCK_BIT, MAX_KEYS, MIN_KEY_BIT, Upstream
 from southbound.agent.drivers.module import Module
 from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedModule
+from southbound.agent.storage import LEDGER_RETENTION_S
 
 _LONGEST_S: Final = 1e9
 
@@ -68,13 +69,40 @@ class Gs014Settings:
 ModuleSettings = SimulatedSettings | Gs014Settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFile:
+    """An agent's configuration file.
+
+    Attributes:
+        modules: What it sets of the node's modules, by link.
+        ledger_retention_s: See `Storage.trim`.
+    """
+
+    modules: Mapping[str, ModuleSettings]
+    ledger_retention_s: float = LEDGER_RETENTION_S
+
+
+def load_agent_file(path: Path, node: str, links: Collection[Link]) -> AgentFile:
+    """Return what the file says.
+
+    Raises:
+        Mistakes: Every mistake of the file.
+    """
+    return load(path, partial(_read_file, node=node, links=links))
+
+
 def load_module_settings(path: Path, node: str, links: Collection[Link]) -> Mapping[str, ModuleSettings]:
     """Return what the file sets of a node's modules, by link.
 
     Raises:
         Mistakes: Every mistake of the file.
     """
-    return load(path, partial(_read, node=node, links=links))
+    return load_agent_file(path, node, links).modules
+
+
+def _read_file(section: Section, *, node: str, links: Collection[Link]) -> AgentFile:
+    retention_s = section.number("ledger_retention_s", low=3600, high=_LONGEST_S, default=LEDGER_RETENTION_S)
+    return AgentFile(modules=_read(section, node=node, links=links), ledger_retention_s=retention_s)
 
 
 def make_module(
@@ -153,13 +181,18 @@ def _gs014(section: Section) -> Gs014Settings:
     sae, peer_sae = section.text("sae", max_length=256), section.text("peer_sae", max_length=256)
     if section.sound and sae == peer_sae:
         section.mistake("peer_sae", "is our own: name the SAE id of the other end")
+    server_name = section.text("server_name", default="", max_length=253)
+    if server_name and not _is_host(server_name):
+        section.mistake(
+            "server_name", f"{server_name!r} is no name of a host: give the one in the source's certificate"
+        )
     access = Access(
         url=url,
         peer_sae=peer_sae,
         certificate=section.path("certificate"),
         key=section.path("key"),
         ca=section.path("ca"),
-        server_name=section.text("server_name", default="", max_length=253),
+        server_name=server_name,
         timeout_s=section.number("timeout_s", above=0, high=300, default=5.0),
     )
     defaults = Upstream(sae=sae, peer_sae=peer_sae)
@@ -183,7 +216,15 @@ def _is_base(url: str) -> bool:
     except ValueError:
         return False
     more = parts.query or parts.fragment or parts.username or parts.password
-    return parts.scheme == "https" and bool(parts.hostname) and has_port and not more
+    return parts.scheme == "https" and _is_host(parts.hostname or "") and has_port and not more
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether a text may be a host's name or address, as far as that can be told without looking it up."""
+    try:
+        return bool(text.encode("idna")) and not any(char.isspace() or char in "/%@" for char in text)
+    except UnicodeError:
+        return False
 
 
 _DRIVERS: Final[Mapping[str, Callable[[Section], ModuleSettings]]] = MappingProxyType(

@@ -386,9 +386,8 @@ class Agent:
     async def _trim_ledger(self) -> None:
         while True:
             # In slices: in between, what keys wait for is made durable.
-            while await self._storage.trim(self.service_s() - self._plan.ledger_retention_s):
-                await asyncio.sleep(_TRIM_PAUSE_S)
-            await asyncio.sleep(_TRIM_EVERY_S)
+            left_out = await self._storage.trim(self.service_s() - self._plan.ledger_retention_s)
+            await asyncio.sleep(_TRIM_PAUSE_S if left_out else _TRIM_EVERY_S)
 
     def _keep_totals(self) -> None:
         now_s = self.service_s()

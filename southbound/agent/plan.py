@@ -16,7 +16,7 @@ from controller.identity.tls_files import Tls, files_in, load_tls
 from southbound.agent.clock import SystemClock
 from southbound.agent.drivers.module import Module
 from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedLink
-from southbound.agent.module_settings import Gs014Settings, SimulatedSettings, load_module_settings, make_module
+from southbound.agent.module_settings import AgentFile, Gs014Settings, SimulatedSettings, load_agent_file, make_module
 from southbound.agent.node import AgentPlan
 from southbound.agent.uplink import ControllerAddress
 
@@ -128,7 +128,8 @@ def agent_plan(
     """
     node = network.node(name)
     clock = SystemClock()
-    drivers = {} if config is None else load_module_settings(config, name, network.links_of(name))
+    file = AgentFile(modules={}) if config is None else load_agent_file(config, name, network.links_of(name))
+    drivers = file.modules
     for settings in drivers.values():
         if isinstance(settings, Gs014Settings):
             settings.access.context()  # what is wrong is found now, and not when the first key is fetched
@@ -148,4 +149,5 @@ def agent_plan(
         delivery_listen=delivery_listen,
         advertised_host=advertised_host,
         clock=clock,
+        ledger_retention_s=file.ledger_retention_s,
     )

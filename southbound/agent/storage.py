@@ -10,17 +10,23 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from controller.domain.refusals import Refusal
 from southbound.agent.clock import Stamp
 from southbound.agent.keyplane.events import Append, Erase, Persist, Record
-from southbound.agent.keyplane.ledger import LedgerEntry
+from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+_FIRST_RELEASED: Final = 2
+_CLOSED_TABLE: Final = "CREATE TABLE closed (name TEXT PRIMARY KEY, entry TEXT NOT NULL)"
 _FILE: Final = "agent.sqlite"
 _LOCK: Final = "agent.lock"
 _ERASURES_PER_CHECKPOINT: Final = 256
+LEDGER_RETENTION_S: Final = 7 * 86400.0
+_LEDGER_LINES_MOST: Final = 20_000_000
+"""However young they are: some gigabytes, which a saturated link fills in a day or two."""
+_LINES_PER_TRIM: Final = 2000
 
 _OF_THE_SYSTEM: Final = {
     sqlite3.SQLITE_FULL,
@@ -132,8 +138,22 @@ class Storage:
     async def ledger(self) -> list[dict[str, object]]:
         """Return the key plane's ledger, oldest first: for audits and tests."""
         return await self._run(
-            lambda: [json.loads(row[0]) for row in self._db.execute("SELECT entry FROM ledger ORDER BY seq")]
+            lambda: [
+                *(json.loads(row[0]) for row in self._db.execute("SELECT entry FROM closed ORDER BY name")),
+                *(json.loads(row[0]) for row in self._db.execute("SELECT entry FROM ledger ORDER BY seq")),
+            ]
         )
+
+    async def trim(self, before_s: float, lines_most: int = _LEDGER_LINES_MOST) -> int:
+        """Leave out the oldest lines of the ledger, some at a time; return how many.
+
+        Args:
+            before_s: Service time before which lines are too old.
+            lines_most: How many are kept at the most.
+
+        What was left out is told in CLOSED lines, one for each link, and for each relay and origin.
+        """
+        return await self._run(lambda: self._trim(before_s, lines_most))
 
     async def close(self) -> None:
         """Let go of the store. Safe to repeat."""
@@ -160,6 +180,28 @@ class Storage:
         if self._erasures >= _ERASURES_PER_CHECKPOINT:
             self._erasures = 0
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _trim(self, before_s: float, lines_most: int) -> int:
+        (newest,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM ledger").fetchone()
+        rows = self._db.execute("SELECT seq, entry FROM ledger ORDER BY seq LIMIT ?", (_LINES_PER_TRIM,)).fetchall()
+        closed: dict[str, dict[str, object]] = {}
+        last = 0
+        for seq, line in rows:
+            entry = json.loads(line)
+            if entry["at_s"] >= before_s and seq > newest - lines_most:
+                break
+            last = seq
+            _close(closed, entry)
+        if not last:
+            return 0
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for name, entry in closed.items():
+                row = self._db.execute("SELECT entry FROM closed WHERE name = ?", (name,)).fetchone()
+                if row is not None:
+                    _close(closed, json.loads(row[0]))
+                self._db.execute("INSERT OR REPLACE INTO closed VALUES (?, ?)", (name, json.dumps(entry)))
+            return self._db.execute("DELETE FROM ledger WHERE seq <= ?", (last,)).rowcount
 
     def _write(self, write: Write) -> None:
         execute = self._db.execute
@@ -192,6 +234,21 @@ class Storage:
             self._db.close()
         finally:
             os.close(self._lock)
+
+
+def _close(closed: dict[str, dict[str, object]], entry: dict[str, Any]) -> None:
+    """Raise to an entry's block, or chunk, up to where lines were left out."""
+    if entry.get("link"):
+        name, field = f"links/{entry['link']}", "block"
+        fixed = {"link": entry["link"], "neighbour": entry.get("neighbour", "")}
+    elif entry.get("relay"):
+        name, field = f"keyRelays/{entry['relay']}/{entry.get('origin', '')}", "chunk_id"
+        fixed = {"relay": entry["relay"], "origin": entry.get("origin", "")}
+    else:
+        return
+    line = closed.setdefault(name, {"kind": str(LedgerKind.CLOSED), **fixed, field: -1, "at_s": entry["at_s"]})
+    line[field] = max(int(str(line[field])), entry.get(field, -1))
+    line["at_s"] = max(float(str(line["at_s"])), entry["at_s"])
 
 
 def ledger_line(entry: LedgerEntry) -> str:
@@ -281,6 +338,9 @@ def _load(db: sqlite3.Connection, directory: Path, node: str | None) -> Stored:
     db.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
     db.executescript("PRAGMA secure_delete=ON; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;")
     version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == _FIRST_RELEASED:
+        db.executescript(f"BEGIN IMMEDIATE; {_CLOSED_TABLE}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+        version = SCHEMA_VERSION
     if version > SCHEMA_VERSION:
         raise StoreRefused(
             "STORE_NEWER",
@@ -321,6 +381,7 @@ def _create(db: sqlite3.Connection, node: str) -> None:
         "CREATE TABLE entries (id TEXT PRIMARY KEY, content BLOB NOT NULL, ends_at_s REAL)",
         "CREATE TABLE records (tab TEXT, key TEXT, meta TEXT NOT NULL, secret BLOB NOT NULL, PRIMARY KEY (tab, key))",
         "CREATE TABLE ledger (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL)",
+        _CLOSED_TABLE,
         f"PRAGMA user_version = {SCHEMA_VERSION}",
     ):
         db.execute(statement)

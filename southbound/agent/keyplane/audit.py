@@ -71,17 +71,45 @@ def audit(ledgers: Ledgers) -> list[str]:
     """Return every violation of the rules, in words; empty if the accounts hold.
 
     Give the ledgers of both ends of every link whose key is to be checked; where one is missing, only
-    what the other says by itself is. A ledger is in the order in which it was written.
+    what the other says by itself is. A ledger is in the order in which it was written. Where old lines were left out
+    of one, what others say of the same time is not held against it.
     """
     entries = {node: list(ledger) for node, ledger in ledgers.items()}
+    closed = _Closed(entries)
     accounts: dict[tuple[str, int], dict[str, _BlockAccount]] = defaultdict(dict)
     faults: list[str] = []
     for node, ledger in entries.items():
         faults += _blocks_of(node, ledger, accounts)
     for (link, block), ends in accounts.items():
-        faults += _joined(f"links/{link} block {block}", ends)
-    faults += _keys(entries)
+        faults += _joined(f"links/{link} block {block}", ends, trimmed=block <= closed.blocks.get(link, -1))
+    faults += _keys(entries, closed)
     return faults
+
+
+class _Closed:
+    """Up to where lines were left out of any of the ledgers."""
+
+    def __init__(self, ledgers: Mapping[str, list[LedgerEntry]]) -> None:
+        self.blocks: dict[str, int] = {}
+        self.chunks: dict[tuple[str, str], int] = {}
+        self.nodes: set[str] = set()
+        for node, ledger in ledgers.items():
+            for entry in ledger:
+                if entry.kind is not LedgerKind.CLOSED:
+                    continue
+                self.nodes.add(node)
+                if entry.link:
+                    self.blocks[entry.link] = max(entry.block, self.blocks.get(entry.link, -1))
+                else:
+                    name = entry.relay, entry.origin
+                    self.chunks[name] = max(entry.chunk_id, self.chunks.get(name, -1))
+
+    def touches(self, relay: str, cuts: Iterable[LedgerEntry]) -> bool:
+        """Tell whether lines of a key may have been left out, given those of its cuts that are there."""
+        cuts = list(cuts)
+        if not cuts:
+            return any(relay == each for each, _ in self.chunks)
+        return any(cut.chunk_id <= self.chunks.get((cut.relay, cut.origin), -1) for cut in cuts)
 
 
 def _end(entry: LedgerEntry) -> int:
@@ -104,7 +132,7 @@ def _blocks_of(
     """Read one ledger in order: nothing is used after it was used, burnt or wiped."""
     faults = []
     for entry in ledger:
-        if not entry.link:
+        if not entry.link or entry.kind is LedgerKind.CLOSED:
             continue
         place = f"{node}: links/{entry.link} block {entry.block}"
         account = accounts[entry.link, entry.block].setdefault(node, _BlockAccount())
@@ -121,7 +149,7 @@ def _blocks_of(
     return faults
 
 
-def _joined(place: str, ends: Mapping[str, _BlockAccount]) -> list[str]:
+def _joined(place: str, ends: Mapping[str, _BlockAccount], *, trimmed: bool) -> list[str]:
     """Compare the two ends of one block."""
     faults = []
     everything = Spans()
@@ -130,7 +158,7 @@ def _joined(place: str, ends: Mapping[str, _BlockAccount]) -> list[str]:
             if everything.overlap(entry.offset_bit, _end(entry)):
                 faults.append(f"{place}: {node} sent with {_what(entry)}, which the other end sent with, too")
             everything.add(entry.offset_bit, _end(entry))
-    if len(ends) != 2:
+    if len(ends) != 2 or trimmed:
         return faults
     (one, first), (two, second) = ends.items()
     for node, account, other, far in ((one, first, two, second), (two, second, one, first)):
@@ -151,7 +179,8 @@ def _joined(place: str, ends: Mapping[str, _BlockAccount]) -> list[str]:
 class _KeyBooks:
     """What all ledgers say of chunks and keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, closed: _Closed) -> None:
+        self.closed = closed
         self.faults: list[str] = []
         self.cuts: dict[str, dict[str, list[LedgerEntry]]] = defaultdict(lambda: defaultdict(list))
         self.stocked: dict[_ChunkName, dict[str, LedgerEntry]] = defaultdict(dict)
@@ -211,20 +240,25 @@ class _KeyBooks:
                 return f"{node} paid {paid_bit} bit where {due_bit} are due"
             neighbour = uses[0].neighbour
             for use in uses:
-                if (neighbour, use.link, use.block, *_use(use)) not in self.received:
+                known = (neighbour, use.link, use.block, *_use(use)) in self.received
+                if not known and use.block > self.closed.blocks.get(use.link, -1):
                     return f"{neighbour} does not know of {_what(use)} that {node} paid"
             node = neighbour
-        return "" if node == far else f"no paid way from {origin} to {far}: it ends at {node}"
+        return (
+            "" if node == far or node in self.closed.nodes else f"no paid way from {origin} to {far}: it ends at {node}"
+        )
 
 
-def _keys(ledgers: Mapping[str, list[LedgerEntry]]) -> list[str]:
+def _keys(ledgers: Mapping[str, list[LedgerEntry]], closed: _Closed) -> list[str]:
     """Follow every key that was handed out to the chunks it was cut from, and those to the links they crossed."""
-    books = _KeyBooks()
+    books = _KeyBooks(closed)
     for node, ledger in ledgers.items():
         books.read(node, ledger)
     faults = books.faults
     for key_id, (node, entry) in books.masters.items():
         cuts = books.cuts[key_id]
+        if closed.touches(entry.relay, (cut for part in cuts.values() for cut in part)):
+            continue
         mine: dict[str, list[LedgerEntry]] = {}
         for cut in cuts[node]:
             mine.setdefault(cut.relay, []).append(cut)
@@ -241,6 +275,8 @@ def _keys(ledgers: Mapping[str, list[LedgerEntry]]) -> list[str]:
                 if wrong := books.paid((cut.relay, cut.origin, cut.chunk_id), node, far):
                     faults.append(f"{node}: key {key_id}: {wrong}")
     for (key_id, _sae), (node, entry) in books.slaves.items():
+        if closed.touches(entry.relay, (cut for part in books.cuts[key_id].values() for cut in part)):
+            continue
         if key_id not in books.masters or books.masters[key_id][1].length_bit != entry.length_bit:
             faults.append(f"{node}: key {key_id} was handed to a slave, but never to its master like this")
     return faults

@@ -27,6 +27,10 @@ class LedgerKind(StrEnum):
     KEY = "KEY"
     """A key handed to the master if sent, else to a slave. key_id, length_bit, application, sae, relay if it is one."""
 
+    CLOSED = "CLOSED"
+    """Older lines were left out: of the blocks of a link up to this one (link, neighbour, block), or of the chunks of
+    a relay and origin up to this one, and keys made of them (relay, origin, chunk_id)."""
+
 
 class Purpose(StrEnum):
     """What a use of link bits was for."""

@@ -141,3 +141,33 @@ async def test_the_election_can_be_reset_only_where_an_agent_was(tmp_path: Path)
     assert reset_election(tmp_path) == "[3, 4]"
     assert reset_election(tmp_path) is None
     assert (await read(tmp_path)).values["node"] == "a"
+
+
+async def test_old_lines_of_the_ledger_are_left_out_and_it_says_up_to_where(tmp_path: Path) -> None:
+    def lines(first: int, last: int) -> list[Append]:
+        return [
+            Append(entry)
+            for number in range(first, last)
+            for entry in (
+                LedgerEntry(kind=LedgerKind.BLOCK, at_s=number, link="l", neighbour="b", block=number),
+                LedgerEntry(kind=LedgerKind.CHUNK, at_s=number, relay="r", origin="a", chunk_id=10 * number),
+                LedgerEntry(kind=LedgerKind.KEY, at_s=number, relay="r", key_id=str(number)),
+            )
+        ]
+
+    storage = await Storage.open(tmp_path, "a")
+    await storage.commit(lines(0, 10), STAMP)
+    assert await storage.trim(4.0) == 12
+    assert await storage.trim(4.0) == 0
+    await storage.commit(lines(10, 12), STAMP)
+    assert await storage.trim(0.0, lines_most=6) == 18
+    await storage.close()
+    storage = await Storage.open(tmp_path, "a")
+    ledger = await storage.ledger()
+    await storage.close()
+    assert [line["at_s"] for line in ledger] == [9.0, 9.0, 9.0, *(at for at in (10.0, 11.0) for _ in range(3))]
+    assert [(line["kind"], line.get("block"), line.get("chunk_id")) for line in ledger[:3]] == [
+        ("CLOSED", None, -1),
+        ("CLOSED", None, 90),
+        ("CLOSED", 9, None),
+    ]

@@ -119,3 +119,21 @@ def test_neither_ledger_nor_record_names_hold_key_material(world: World) -> None
         secrets = {record.secret for record in site.disk.values() if record.secret}
         text = repr(site.ledger) + "".join(record.meta for record in site.disk.values())
         assert not [secret for secret in secrets if secret.hex() in text or repr(secret) in text]
+
+
+@given(st.lists(st.integers(0, 400), min_size=3, max_size=3))
+def test_ledgers_of_which_old_lines_were_left_out_can_still_be_joined(world: World, cuts: list[int]) -> None:
+    ledgers: Ledgers = {}
+    for (name, site), count in zip(world.sites.items(), cuts, strict=True):
+        old, ledgers[name] = site.ledger[:count], list(site.ledger[count:])
+        blocks = {entry.link: entry for entry in sorted(old, key=lambda entry: entry.block) if entry.link}
+        chunks = {entry.relay: entry for entry in sorted(old, key=lambda entry: entry.chunk_id) if not entry.link}
+        origins = {(entry.relay, entry.origin): entry for entry in old if not entry.link}
+        closed = [replace(entry, kind=LedgerKind.CLOSED) for entry in blocks.values()]
+        closed += [
+            replace(origins[key], kind=LedgerKind.CLOSED, chunk_id=chunks[key[0]].chunk_id) for key in sorted(origins)
+        ]
+        ledgers[name][:0] = closed
+    assert audit(ledgers) == []
+    used_twice(ledgers) if any(map(sent_chunk, ledgers["n00"])) else None
+    assert bool(audit(ledgers)) is any(map(sent_chunk, ledgers["n00"]))
