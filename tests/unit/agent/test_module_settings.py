@@ -111,6 +111,8 @@ def test_what_is_set_of_a_simulated_module_changes_its_bits_and_its_behaviour(tm
         ),
         (f"modules:\n  1:{GS014}".replace("https:", "http:"), ":4: modules.1.url: "),
         (f"modules:\n  1:{GS014}".replace("8443", "844300"), ":4: modules.1.url: "),
+        (f"modules:\n  1:{GS014}".replace("kme-a.example", "kme..example"), ":4: modules.1.url: "),
+        (f"modules:\n  1:{GS014}    server_name: a..b", "modules.1.server_name: 'a..b' is no name of a host"),
         (f"modules:\n  1:{GS014}".replace("    url", "    uri"), "modules.1.url: is missing"),
         (f"modules:\n  1:{GS014}".replace("sae-b", "sae-a"), "modules.1.peer_sae: is our own"),
         (f"modules:\n  1:{GS014}    key_size_bit: 100", "key_size_bit: 100 is no multiple of 8"),

@@ -31,8 +31,9 @@ def refusal(what: str, status: int, body: bytes | bytearray) -> Failed:
             reason = f"the key source does not let this SAE in ({what}: {status}): look at its certificate and id"
             return Failed(trouble=Trouble.REFUSES, reason=reason)
     told = ""
-    if isinstance(parsed := _json(body), Mapping) and parsed.get("message") in _KNOWN_MESSAGES:
-        told = f", {parsed['message']}"
+    message = parsed.get("message") if isinstance(parsed := _json(body), Mapping) else None
+    if isinstance(message, str) and message in _KNOWN_MESSAGES:
+        told = f", {message}"
     return Failed(trouble=Trouble.REFUSES, reason=f"the key source refuses ({what}: {status}{told})")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import quote
 
 import aiohttp
@@ -58,9 +58,11 @@ class Access:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         file = self.ca
         try:
+            for file in (self.certificate, self.key, self.ca):
+                file.open("rb").close()  # what OpenSSL says of a missing one does not tell which it is
             context.load_verify_locations(cafile=self.ca)
             file = self.certificate
-            context.load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key, password=self._no_password)
         except (OSError, ssl.SSLError) as problem:
             why = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
             raise TlsRefused(
@@ -70,6 +72,15 @@ class Access:
                 {"file": file},
             ) from None
         return context
+
+    def _no_password(self) -> NoReturn:
+        # Without this OpenSSL would ask at the terminal, and the whole agent would wait for the answer.
+        raise TlsRefused(
+            "TLS_FILE_MALFORMED",
+            f"{self.key}: holds an encrypted key, for the key source at {self.url}: decrypt it, daemons start with "
+            "nobody there to ask",
+            {"file": self.key},
+        )
 
 
 class Client:
@@ -122,7 +133,7 @@ class Client:
             reason = refused.message
         except (aiohttp.ClientConnectorCertificateError, ssl.SSLError) as problem:
             reason = f"the key source cannot be trusted ({what}: {_tls_reason(problem)})"
-        except (aiohttp.ClientError, OSError) as problem:
+        except (aiohttp.ClientError, OSError, ValueError) as problem:  # ValueError: names that no host can have
             reason = f"the key source is not reached, or hung up ({what}: {type(problem).__name__})"
         # Where the connection is in doubt the next request makes a new one, from the files as they are then.
         await self._close()

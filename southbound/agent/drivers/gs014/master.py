@@ -10,11 +10,13 @@ from typing import Final
 
 from southbound.agent.drivers.gs014.health import Health, say
 from southbound.agent.drivers.gs014.steps import (
+    HIGHEST_BLOCK,
     LEAST_BLOCK_BIT,
     LEAST_STORE_BIT,
     MAX_BLOCK_BIT,
     MAX_KEYS,
     MIN_KEY_BIT,
+    NO_KEYS_AT_ONCE,
     AskKeys,
     AskStatus,
     Failed,
@@ -208,7 +210,8 @@ class Master:
                     if answer.block == number and answer.key_size_bit == size_bit:
                         self._probing, self._key_s = False, scene.now_s
                         return (yield from say(self._health.fine(), scene)), True
-                    self._last = max(number, answer.block)
+                    # A number that no clock gives leaves none to go on with: that end is not believed.
+                    self._last = answer.block if answer.block <= HIGHEST_BLOCK else number
                     reason = "the other end could not get the keys from its source: see its alarms"
                     break
                 case ModuleKeys() as theirs if theirs.key_ids:
@@ -230,5 +233,5 @@ def unusable(size_bit: int, source: Source) -> str:
     if source.max_keys * size_bit < LEAST_STORE_BIT:
         return f"the key source stores {source.max_keys} keys at most, and a block takes {LEAST_STORE_BIT} bit of them"
     if source.keys_per_request < 1:
-        return "the key source allows no key in a request (max_key_per_request)"
+        return NO_KEYS_AT_ONCE
     return ""

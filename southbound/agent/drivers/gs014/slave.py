@@ -5,9 +5,11 @@ from typing import Final
 
 from southbound.agent.drivers.gs014.health import Health, say
 from southbound.agent.drivers.gs014.steps import (
+    HIGHEST_BLOCK,
     MAX_BLOCK_BIT,
     MAX_KEYS,
     MIN_KEY_BIT,
+    NO_KEYS_AT_ONCE,
     AskById,
     AskStatus,
     Failed,
@@ -63,6 +65,9 @@ class Slave:
             scene = yield Listen(self._settings.quiet_s)
 
     def _take(self, scene: Scene, word: ModuleKeys) -> Rules:
+        if max(word.block, word.end_time_ms) > HIGHEST_BLOCK:
+            reason = "the other end named a block of a number, or a time, that no clock gives"
+            return (yield from say(self._health.failed(Failed(trouble=Trouble.FAR, reason=reason)), scene))
         if word.block <= self._last:
             fetched = word.block == self._last and self._last_fetched
             return (yield Tell(answer_to(word, last=self._last, fetched=fetched)))
@@ -109,6 +114,8 @@ class Slave:
         if not self._at_once:
             scene = yield AskStatus()
             match scene.result:
+                case Source(keys_per_request=0):
+                    return scene, Failed(trouble=Trouble.REFUSES, reason=NO_KEYS_AT_ONCE)
                 case Source() as source:
                     self._at_once = source.keys_per_request
                 case Failed() as failed:
@@ -128,7 +135,8 @@ def _unnameable(word: ModuleKeys) -> str:
     """Return why what the master named cannot be fetched, "" if it can."""
     size_bit = word.key_size_bit
     ids = {key_id.lower() for key_id in word.key_ids}
-    if size_bit % 8 or not MIN_KEY_BIT <= size_bit <= MAX_BLOCK_BIT or len(word.key_ids) > MAX_KEYS:
+    block_bit = size_bit * len(word.key_ids)
+    if size_bit % 8 or size_bit < MIN_KEY_BIT or block_bit > MAX_BLOCK_BIT or len(word.key_ids) > MAX_KEYS:
         return "the other end named keys of a size or number that no block has"
     if len(ids) < len(word.key_ids) or not all(map(is_key_id, ids)):
         return "the other end named a key twice, or what is no key id"

@@ -20,6 +20,8 @@ MAX_BLOCK_BIT: Final = 1 << 20
 MAX_KEYS: Final = 4096
 """So many keys make a block at most: their ids go in one message."""
 MIN_KEY_BIT: Final = 64
+HIGHEST_BLOCK: Final = 1 << 53
+"""Blocks are numbered by the clock, in ms: what is above this was made up, and would leave no number to go on with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,9 @@ class Keys:
     """Keys that the source gave, and will never give again."""
 
     keys: tuple[Key, ...] = field(repr=False)
+
+
+NO_KEYS_AT_ONCE: Final = "the key source allows no key in a request (max_key_per_request)"
 
 
 class Trouble(Enum):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from controller.identity.tls_files import TlsRefused
 from southbound.agent.drivers.gs014.client import Access, Client
@@ -139,3 +140,32 @@ async def test_files_that_cannot_be_used_are_named_and_taken_again_once_they_can
         assert failed.trouble is Trouble.UNREACHABLE
         (tmp_path / "gone.crt").write_bytes(good.certificate.read_bytes())
         assert isinstance(await client.ask(AskStatus()), Source)
+
+
+async def test_a_key_that_is_encrypted_is_refused_by_name_and_nobody_is_asked(
+    pair: UpstreamPair, tmp_path: Path
+) -> None:
+    good = access(pair, 0)
+    key = serialization.load_pem_private_key(good.key.read_bytes(), None)
+    encrypted = tmp_path / "encrypted.key"
+    encrypted.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+    async with Client(replace(good, key=encrypted)) as client:
+        failed = await client.ask(AskStatus())
+        assert isinstance(failed, Failed)
+        assert f"{encrypted}: holds an encrypted key" in failed.reason
+    with pytest.raises(TlsRefused, match=r"absent\.key: cannot be used"):
+        replace(good, key=tmp_path / "absent.key").context()
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 80])
+async def test_a_name_that_no_host_can_have_is_a_failure_like_any_other(pair: UpstreamPair, host: str) -> None:
+    async with Client(replace(access(pair, 0), url=f"https://{host}:1")) as client:
+        failed = await client.ask(AskStatus())
+    assert isinstance(failed, Failed)
+    assert failed.trouble is Trouble.UNREACHABLE

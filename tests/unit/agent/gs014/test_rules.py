@@ -6,10 +6,21 @@ from itertools import pairwise
 import pytest
 
 from southbound.agent.drivers.gs014.master import Master, next_block
-from southbound.agent.drivers.gs014.steps import AskById, AskKeys, AskStatus, Key, Tell, Trouble, Upstream, joined
+from southbound.agent.drivers.gs014.steps import (
+    AskById,
+    AskKeys,
+    AskStatus,
+    Key,
+    Listen,
+    Tell,
+    Trouble,
+    Upstream,
+    joined,
+)
 from southbound.agent.drivers.module import ChannelDown, ChannelUp, Fault, ModuleFault, ModuleSound
 from southbound.agent.keyplane.audit import audit
 from southbound.agent.keyplane.comparison import COMPARE_BIT
+from southbound.agent.keyplane.messages import ModuleKeys
 from tests.support.upstream_014_world import ENDS, WALL_MS, SourceWorld
 
 SETTINGS = Upstream(sae="x", peer_sae="y")
@@ -325,6 +336,52 @@ def test_two_slaves_and_two_masters_are_found_out() -> None:
     world.elapse(60)
     assert Fault.MODULE_REFUSES in kinds(world, "a") + kinds(world, "b")
     assert world.stored_bit("a") == 0
+
+
+def test_a_far_end_that_makes_up_numbers_is_not_believed_and_leaves_numbers_to_go_on_with() -> None:
+    world = SourceWorld(settings=replace(SETTINGS, down_after=1), relay=False)
+    world.produce(64)
+    until_step(world, "a", Tell)
+    world.advance("a")
+    world.modules["b"].steps = None  # in its place answers a liar
+    end = world.modules["a"]
+    told = end.blocks[-1].block
+    end.words.append(ModuleKeys(link="a-b", block=2**64 - 1, key_ids=(), key_size_bit=0, end_time_ms=0))
+    world.elapse(1)
+    assert kinds(world, "a") == [ChannelDown]
+    world.produce(64)
+    world.elapse(60)
+    assert told < end.blocks[-1].block < 2 * WALL_MS
+
+    other = SourceWorld(settings=replace(SETTINGS, down_after=1), relay=False)
+    other.quieten()
+    slave = other.modules["b"]
+    for block, end_ms in ((2**64 - 1, 0), (WALL_MS, 2**64 - 1)):
+        name = "67b6c1d1-5a04-4f0c-8b4a-1f6f8a0c2f11"
+        slave.words.append(ModuleKeys(link="a-b", block=block, key_ids=(name,), key_size_bit=256, end_time_ms=end_ms))
+    other.quieten()
+    assert slave.blocks == []
+    assert kinds(other, "b") == [ChannelDown]
+    other.produce(64)
+    other.elapse(30)
+    assert kinds(other, "b")[-1] is ChannelUp
+
+
+def test_a_slave_is_not_kept_busy_by_a_source_that_allows_no_keys_or_by_blocks_that_nobody_makes() -> None:
+    world = SourceWorld(settings=replace(SETTINGS, down_after=1), at_once=0, relay=False)
+    world.quieten()
+    slave = world.modules["b"]
+    names = tuple(f"67b6c1d1-5a04-4f0c-8b4a-{number:012}" for number in range(8))
+    slave.words.append(ModuleKeys(link="a-b", block=WALL_MS, key_ids=names, key_size_bit=256, end_time_ms=0))
+    world.quieten()
+    assert [block.key for block in slave.blocks] == [b""]
+    (fault, _) = slave.said
+    assert isinstance(fault, ModuleFault)
+    assert "max_key_per_request" in fault.reason
+    slave.words.append(ModuleKeys(link="a-b", block=WALL_MS + 1, key_ids=names, key_size_bit=1 << 20, end_time_ms=0))
+    world.quieten()
+    assert [block.key for block in slave.blocks] == [b"", b""]
+    assert slave.step == Listen(SETTINGS.quiet_s)
 
 
 def test_numbers_rise_by_the_clock_and_change_parity() -> None:
