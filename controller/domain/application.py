@@ -54,7 +54,7 @@ class Application:
     Attributes:
         name: DNS label.
         server_sae: The SAE that opened it; 014's usual master.
-        client_saes: The other SAEs allowed to have the keys; this version serves exactly one.
+        client_saes: The other SAEs allowed to have the keys, at least one.
         key_size_bit: Default key size; a multiple of 8 in 64..8192.
     """
 

@@ -104,6 +104,7 @@ applications = st.builds(
     key_size_bit=st.integers(8, 1024).map(lambda n: 8 * n),
     ttl_s=st.integers(1, 2**32 - 1),
     priority=uint32,
+    max_bandwidth_bit_per_s=uint32,
 )
 links = st.builds(
     LinkEntry,
