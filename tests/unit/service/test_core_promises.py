@@ -300,4 +300,4 @@ class Promises(RuleBasedStateMachine):
 
 
 TestPromises = Promises.TestCase
-TestPromises.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPromises.settings = settings(max_examples=25, stateful_step_count=35, deadline=None)

@@ -9,12 +9,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from apps.restoration import Restoration
-from controller.domain.events import AlarmCleared, LinkReport
+from controller.domain.events import AgentConnected, AlarmCleared, ElectionAhead, LinkReport
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.log import LogRecord
 from controller.domain.node import Node
 from controller.domain.refusals import AlreadyExists, InvalidValue, Refusal
-from controller.domain.snapshot import ElectionId
+from controller.domain.snapshot import AgentRecord, ElectionId
 from controller.observability.metrics import Metrics
 from controller.ports.agents import NO_LIFETIMES
 from controller.ports.clock import SystemClock
@@ -22,11 +22,11 @@ from controller.ports.store import OutcomeUnknown, Store
 from controller.service.app_desk import App
 from controller.service.desk import Stopping
 from controller.service.requests import ApplyTopology, Create, Delete
-from controller.service.writer import Writer, WriterDied
+from controller.service.writer import Deposed, Writer, WriterDied
 from controller.store.memory import Memory, MemoryStore
 from controller.store.sqlite import SqliteStore
 from controller.wire.entries import entry_to_bytes
-from tests.support.networks import line
+from tests.support.networks import line, network
 
 
 class Pushes:
@@ -284,3 +284,46 @@ async def test_a_node_deleted_and_made_again_in_one_turn_is_taken_out_and_let_in
     )
     told = [desired["a"] for desired, _ in bench.pushes.made if "a" in desired]
     assert told == [None, {}]
+
+
+# Others lead
+
+
+async def test_a_writer_that_most_agents_have_seen_a_higher_election_id_than_its_own_ends_and_writes_no_more(
+    start: Start,
+) -> None:
+    bench = start(MemoryStore())
+    await bench.writer.desk.submit(topology())
+    revision = bench.store.head()
+    assert bench.writer.deliver(ElectionAhead(node="n00", highest_epoch=7, highest_term=1), None)
+    await bench.writer.desk.submit(a_node("x"))  # one agent alone stops nobody
+    assert bench.store.head() > revision
+    revision = bench.store.head()
+    for node in ("n01", "n02"):
+        bench.writer.deliver(ElectionAhead(node=node, highest_epoch=7, highest_term=1), None)
+    await asyncio.wait_for(bench.dead.wait(), 10)
+    (death,) = bench.deaths
+    assert isinstance(death, Deposed)
+    assert "raise-epoch" in str(death)
+    with pytest.raises((WriterDied, Stopping)):
+        await bench.writer.desk.submit(a_node("y"))
+    assert "nodes/y" not in bench.writer.desk.published.snapshot.nodes
+
+
+async def test_what_a_turn_had_no_time_for_is_done_without_another_event(start: Start) -> None:
+    ends = [("ab", "a", "b", 10**6), ("ac", "a", "c", 10**6), ("bc", "b", "c", 10**6)]
+    snapshot = network(ends)
+    bench = start(MemoryStore())
+    await bench.writer.desk.submit(ApplyTopology(nodes=snapshot.nodes, links=snapshot.links, network_name="n"))
+    for node in snapshot.nodes:
+        record = AgentRecord(node=node, store_id=node, peer_address=f"{node}:1", delivery_address=f"{node}:2")
+        bench.writer.deliver(AgentConnected(record=record, version=0, in_force={}), None)
+    for number in range(100):
+        demand = Demand(source="a", target="b", rate_millibit_per_s=1000)
+        await bench.writer.desk.submit(Create(document=KeyRelay(name=f"r{number}", demand=demand)))
+    with bench.writer.desk.follow(bench.writer.desk.published.snapshot.revision) as steps:
+        bench.writer.deliver(LinkReport(node="a", link="ab", down_reason="cut"), None)
+        async with asyncio.timeout(30):
+            async for step in steps:
+                if all("ab" not in relay.links() for relay in step.published.snapshot.relays.values()):
+                    break
