@@ -7,6 +7,8 @@ GLOBAL_OPTIONS: Final = frozenset(
     {"--controller", "--controller-name", "--pki", "--as", "--ca", "--cert", "--key", "--timeout"}
 )
 DEFAULT_WAIT: Final = "ACTIVE"
+_WAITS_FOR_STATE: Final = ["relay", "create"]
+"""The command whose `--wait` may name a state; elsewhere it is a flag."""
 
 
 def normalised(arguments: Sequence[str]) -> list[str]:
@@ -27,7 +29,7 @@ def normalised(arguments: Sequence[str]) -> list[str]:
         if argument == "--":
             rest += [argument, *pending]
             break
-        if argument == "--wait":
+        if argument == "--wait" and rest[:2] == _WAITS_FOR_STATE:
             rest.append(f"--wait={DEFAULT_WAIT}")
         elif argument.partition("=")[0] in GLOBAL_OPTIONS:
             first.append(argument)
@@ -36,3 +38,20 @@ def normalised(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(argument)
     return first + rest
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """Return the command of a line, as `normalised` returns lines; empty if there is none.
+
+    >>> command_of(["--controller", "host:1", "get", "nodes"]), command_of(["--help"])
+    ('get', '')
+    """
+    value_follows = False
+    for argument in arguments:
+        if value_follows:
+            value_follows = False
+        elif argument in GLOBAL_OPTIONS:
+            value_follows = True
+        elif not argument.startswith("-"):
+            return argument
+    return ""

@@ -2,38 +2,41 @@
 
 import os
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from controller.cli import application, get, pki, relay, sae, topology, watch
-from controller.cli.arguments import normalised
+from controller.cli.arguments import command_of, normalised
 from controller.cli.connection import DEFAULT_CONTROLLER, DEFAULT_PKI, DEFAULT_USER, Target
 from controller.cli.exits import CODES_HELP, Exit, Stop
 from controller.cli.output import clean, tell
-from controller.cli.route import route
+from controller.cli.quick_parameters import QuickCommand, QuickGroup
 
 _EPILOG = f"The options above may also stand behind the command. {CODES_HELP} See docs/qinetctl.md."
 
-app = typer.Typer(
-    name="qinetctl",
-    help="Operate a Qinet controller: networks, key relays, applications, certificates.",
-    epilog=_EPILOG,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-app.add_typer(get.app, name="get")
-app.add_typer(relay.app, name="relay")
-app.command()(route)
-app.add_typer(application.app, name="application")
-app.add_typer(sae.app, name="sae")
-app.add_typer(watch.app, name="watch")
-app.add_typer(topology.app, name="topology")
-app.add_typer(pki.app, name="pki")
+COMMANDS: Final = {
+    "get": "get:app",
+    "relay": "relay:app",
+    "route": "route:route",
+    "node": "place:node_app",
+    "link": "place:link_app",
+    "application": "application:app",
+    "sae": "sae:app",
+    "watch": "watch:app",
+    "events": "events:events",
+    "top": "top:top",
+    "what-if": "operate:what_if",
+    "freeze": "operate:freeze",
+    "unfreeze": "operate:unfreeze",
+    "status": "operate:status",
+    "topology": "topology:app",
+    "pki": "pki:app",
+    "demo": "demo_command:demo",
+}
+"""By command, its module in this package and what is there: a group of commands, or the function itself."""
 
 
 def _version(wanted: bool) -> None:
@@ -44,7 +47,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     context: typer.Context,
     *,
@@ -104,21 +106,32 @@ def root(
     )
 
 
-@app.command()
-def demo(
-    topology: Annotated[
-        str | None, typer.Option("--topology", metavar="NAME|FILE", help="Network: of topologies/, or a file; Tokyo.")
-    ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Do everything once, judge it, and exit.")] = False,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--directory", metavar="DIR", help="Where to keep its files; default: a temporary one."),
-    ] = None,
-) -> None:
-    """Run a controller and all agents of a network here, and show a key relay from end to end."""
-    from controller.cli import demo as demonstration
+def assembled(command: str = "") -> typer.Typer:
+    """Return the program with one command, or with all of them if there is none of that name.
 
-    raise typer.Exit(demonstration.run(topology=topology, once=once, directory=directory))
+    Args:
+        command: One of COMMANDS: the others are then not even imported.
+    """
+    app = typer.Typer(
+        cls=QuickGroup,
+        name="qinetctl",
+        help="Operate a Qinet controller: networks, key relays, applications, certificates.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(root)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        found: typer.Typer | Callable[..., Any] = getattr(import_module(f"controller.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            for each in found.registered_commands:
+                each.cls = QuickCommand
+            app.add_typer(found, name=name, cls=QuickGroup)
+        else:
+            app.command(name, cls=QuickCommand)(found)
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -132,12 +145,21 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
+def _wanted(line: Sequence[str]) -> str:
+    """Return the command that a line runs, or that a shell completes the arguments of."""
+    if "_QINETCTL_COMPLETE" not in os.environ:
+        return command_of(line)
+    # The last word may still grow into the name of another command.
+    words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split(" ")
+    return command_of(words[1:-1])
+
+
 def _run(arguments: Sequence[str]) -> int:
-    from controller.config.mistakes import Mistakes
     from controller.domain.refusals import InvalidValue, Refusal
 
+    line = normalised(arguments)
     try:
-        app(args=normalised(arguments), prog_name="qinetctl")
+        assembled(_wanted(line))(args=line, prog_name="qinetctl")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE if end.code is None else Exit.FAULT
     except KeyboardInterrupt:
@@ -148,17 +170,29 @@ def _run(arguments: Sequence[str]) -> int:
     except InvalidValue as problem:
         tell(str(problem))
         return Exit.USAGE
-    except Mistakes as mistakes:
-        # As editors and terminals know it, so that a click leads to the line.
-        print(*map(clean, map(str, mistakes.mistakes)), sep="\n", file=sys.stderr)
-        return Exit.FILE
     except Refusal as problem:  # of certificates or the CA
-        tell(*str(problem).splitlines())
+        _tell_refusal(problem)
         return Exit.FILE
     except Exception as fault:
-        # A person at a terminal is helped by a sentence, not by a traceback; who looks for the fault asks for it.
-        tell(f"failed ({type(fault).__name__}): {fault}", "this is a fault of qinetctl: QINET_DEBUG=1 shows where")
-        if os.environ.get("QINET_DEBUG"):
-            traceback.print_exc()
+        _tell_fault(fault)
         return Exit.FAULT
     return Exit.DONE
+
+
+def _tell_refusal(problem: Exception) -> None:
+    from controller.config.mistakes import Mistakes
+
+    if isinstance(problem, Mistakes):
+        # As editors and terminals know it, so that a click leads to the line.
+        print(*map(clean, map(str, problem.mistakes)), sep="\n", file=sys.stderr)
+    else:
+        tell(*str(problem).splitlines())
+
+
+def _tell_fault(fault: Exception) -> None:
+    # A person at a terminal is helped by a sentence, not by a traceback; who looks for the fault asks for it.
+    tell(f"failed ({type(fault).__name__}): {fault}", "this is a fault of qinetctl: QINET_DEBUG=1 shows where")
+    if os.environ.get("QINET_DEBUG"):
+        import traceback
+
+        traceback.print_exception(fault)

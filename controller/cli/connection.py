@@ -105,21 +105,22 @@ def connected(context: typer.Context) -> Iterator[Network]:
     """
     import grpc
 
-    from controller.cli.explain import explained
-
     target = target_of(context)
-    channel = _open(target)
-    try:
-        yield Network(channel, address=target.address, timeout_s=target.timeout_s)
-    except grpc.RpcError as refused:
-        raise explained(refused, address=target.address, timeout_s=target.timeout_s) from None
-    finally:
-        channel.close()
+    with opened(target) as channel:
+        try:
+            yield Network(channel, address=target.address, timeout_s=target.timeout_s)
+        except grpc.RpcError as refused:
+            from controller.cli.explain import explained
+
+            raise explained(refused, address=target.address, timeout_s=target.timeout_s) from None
 
 
-def _open(target: Target) -> "grpc.Channel":
+@contextmanager
+def opened(target: Target) -> "Iterator[grpc.Channel]":
+    """Open a channel to a controller that follows it to its leader, and close it at the end; raises as `connected`."""
     from datetime import UTC, datetime
 
+    from controller.cli.leader import LedChannel
     from controller.domain.refusals import InvalidValue
     from controller.identity.credentials import open_channel
     from controller.identity.peers import Identity, Kind, parse_identity
@@ -147,4 +148,12 @@ def _open(target: Target) -> "grpc.Channel":
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
     ]
-    return open_channel(tls, target.address, controller, options)
+    channel = LedChannel(
+        open_channel(tls, target.address, controller, options),
+        lambda address, leader: open_channel(tls, address, leader, options),
+        tls,
+    )
+    try:
+        yield channel
+    finally:
+        channel.close()

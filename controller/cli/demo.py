@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import grpc
 
@@ -19,6 +19,7 @@ from controller.cli.demo_keys import KeyClient
 from controller.cli.demo_network import RELAY, Network, State
 from controller.cli.demo_processes import MASTER, OPERATOR, SLAVE, Daemons, wait_for
 from controller.cli.demo_screen import Screen, Stopped
+from controller.cli.output import Format, as_text
 from controller.config.topology_file import TopologyFile, load_topology
 from controller.domain.refusals import Precondition, Refusal
 from controller.identity.peers import parse_identity
@@ -30,13 +31,14 @@ _RATE_BIT_PER_S: Final = 1000.0
 _LOWEST_RATE_BIT_PER_S: Final = 1.0
 
 
-def run(*, topology: str | None, once: bool, directory: Path | None) -> int:
+def run(*, topology: str | None, once: bool, directory: Path | None, output: Format = Format.TABLE) -> int:
     """Run the demonstration.
 
     Args:
         topology: A file, or the name of one in topologies/; None takes Tokyo's.
         once: Exit when all is shown; else stay up until Ctrl-C.
         directory: Where certificates, stores and logs go; None takes a temporary folder, removed at the end.
+        output: Not TABLE: only the outcome goes to standard output, and the steps to standard error.
 
     Returns:
         0 if everything held, 1 if something did not, 2 for a topology that cannot be used.
@@ -56,7 +58,7 @@ def run(*, topology: str | None, once: bool, directory: Path | None) -> int:
         return 2
     with _stoppable() as signals:
         try:
-            return _show(daemons, once=once)
+            return _show(daemons, once=once, output=output)
         except Stopped:
             return 1 if once else 0
         except (Refusal, grpc.RpcError) as failure:
@@ -141,9 +143,12 @@ def _show_logs(daemons: Daemons) -> None:
         print(f"--- {daemon.name}'s log ends with", *end, sep="\n", file=sys.stderr)
 
 
-def _show(daemons: Daemons, *, once: bool) -> int:
+def _show(daemons: Daemons, *, once: bool, output: Format) -> int:
     source, target = ends_of(daemons.topology)
-    with Screen(f"{daemons.topology.title}: {source} to {target}", live=sys.stdout.isatty()) as screen:
+    for_people = output is Format.TABLE
+    title = f"{daemons.topology.title}: {source} to {target}"
+    live = for_people and sys.stdout.isatty()
+    with Screen(title, live=live, to=None if for_people else sys.stderr) as screen:
         with screen.step("certificates of a lab CA"):
             daemons.issue_certificates()
         with screen.step("controller") as step:
@@ -159,8 +164,9 @@ def _show(daemons: Daemons, *, once: bool) -> int:
         with Network(daemons.pki, OPERATOR, northbound, lab["address"], lab_peer, within_s=daemons.within_s) as network:
             outcome = _main_job(daemons, network, screen, source, target)
     if not once:
-        _stay(daemons, source, target)
-    print(json.dumps(outcome))
+        _stay(daemons, source, target, to=None if for_people else sys.stderr)
+    sys.stdout.write(json.dumps(outcome) + "\n" if for_people else as_text(outcome, output))
+    sys.stdout.flush()
     return 0 if outcome["relays_active"] == 1 and outcome["keys_equal"] else 1
 
 
@@ -321,7 +327,7 @@ def _cut(network: Network, link: str, version: int, *, detour: bool) -> tuple[st
     return "blocked_and_back", round(told - ordered, 3)
 
 
-def _stay(daemons: Daemons, source: str, target: str) -> None:
+def _stay(daemons: Daemons, source: str, target: str, *, to: TextIO | None) -> None:
     """Print what to try, and stay until a signal comes."""
     northbound = daemons.addresses["northbound"]
     print(
@@ -336,7 +342,8 @@ def _stay(daemons: Daemons, source: str, target: str) -> None:
         f"  qinetctl relay show {RELAY}\n"
         f"  qinetctl route {source} {target} --rate 100\n"
         "  qinetctl watch relays\n"
-        f"  qinet-agent fault cut LINK --state {shlex.quote(str(daemons.directory / 'fleet'))}"
+        f"  qinet-agent fault cut LINK --state {shlex.quote(str(daemons.directory / 'fleet'))}",
+        file=to,
     )
     never = threading.Event()
     while True:

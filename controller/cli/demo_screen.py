@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -33,8 +34,10 @@ class Step:
 class Screen:
     """Shows steps as they are taken."""
 
-    def __init__(self, title: str, *, live: bool) -> None:
+    def __init__(self, title: str, *, live: bool, to: TextIO | None = None) -> None:
+        """Show steps live on the terminal, or as lines on a stream; by default on standard output."""
         self._title = title
+        self._to = to
         self._steps: list[Step] = []
         self._console = Console()
         self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=8) if live else None
@@ -43,7 +46,7 @@ class Screen:
         if self._live is not None:
             self._live.start()
         else:
-            print(self._title, flush=True)
+            print(self._title, file=self._to, flush=True)
         return self
 
     def __exit__(
@@ -67,7 +70,8 @@ class Screen:
         finally:
             step.took_s = time.monotonic() - step.began
             if self._live is None:
-                print(f"  {step.state:7} {step.took_s:6.2f} s  {step.what}: {step.result}".rstrip(": "), flush=True)
+                line = f"  {step.state:7} {step.took_s:6.2f} s  {step.what}: {step.result}".rstrip(": ")
+                print(line, file=self._to, flush=True)
 
     def _table(self) -> Table:
         table = Table(title=self._title, title_justify="left", expand=False)

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from rich.console import RenderableType
 
 
 class Format(StrEnum):
@@ -39,6 +40,10 @@ _STYLES: Final = {
     "UPDATE": "yellow",
     "REMOVING": "dim",
     "BLOCKED": "bold red",
+    "FROZEN": "bold red",
+    "MOVES": "green",
+    "SWITCHES": "green",
+    "STAYS": "yellow",
     "OFF": "red",
     "MAJOR": "bold red",
     "no": "red",
@@ -58,11 +63,13 @@ class Table:
         title: Above it; may be empty.
         columns: Names, in lower case, with units.
         rows: One text per column.
+        dispensable: Columns that a narrow terminal goes without, the first to go first.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     title: str = ""
+    dispensable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,22 +121,27 @@ def plain(parts: Iterable[Part]) -> str:
 
 
 def fitted(rows: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Return how wide each column is made, in characters: never narrower than its longest word.
+    """Return how wide each column is made, in characters: where there is room, not narrower than its longest word.
 
-    Names stay whole, so that they can be copied: where there is not room for all, lines run over the edge.
+    Names stay whole, so that they can be copied, unless all the room is less than the longest words need: then the
+    widest columns give way, and their words are broken.
 
     Args:
         rows: Cells, the heads included; each row as long.
-        room: For all columns together, without what stands between them.
+        room: For all columns together, without what stands between them; >= the number of columns.
 
     >>> fitted([("NAME", "REMARKS"), ("a-long-name", "empty in 3s; stale")], 22)
     [11, 11]
     >>> fitted([("NAME", "REMARKS"), ("a-long-name", "empty in 3s; stale")], 9)
-    [11, 7]
+    [5, 4]
     """
     columns = list(zip(*rows, strict=True))
-    widths = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    widths = _least(columns)
     spare = room - sum(widths)
+    while spare < 0 and max(widths) > 1:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+        spare += 1
     for number, column in enumerate(columns):
         more = min(max(map(len, column)) - widths[number], max(spare, 0))
         widths[number] += more
@@ -137,35 +149,80 @@ def fitted(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     return widths
 
 
+def _least(columns: Sequence[Sequence[str]]) -> list[int]:
+    return [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+
+
+def narrowed(table: Table, width: int) -> tuple[Table, tuple[str, ...]]:
+    """Return what of a table fits into a width without a broken name, and the columns that it does without.
+
+    Columns without any value go first, then the dispensable ones, then those on the right; the first one stays.
+    """
+    empty = [name for number, name in enumerate(table.columns) if not any(row[number] for row in table.rows)]
+    order = dict.fromkeys([*(empty if table.rows else ()), *table.dispensable, *reversed(table.columns)])
+    kept = list(table.columns)
+    for name in order:
+        cells = _heads_and_rows(_only(table, kept))
+        if sum(_least(list(zip(*cells, strict=True)))) + _frame(len(kept)) <= width or len(kept) == 1:
+            break
+        if name != table.columns[0]:
+            kept.remove(name)
+    return _only(table, kept), tuple(name for name in table.columns if name not in kept)
+
+
+def _only(table: Table, names: Sequence[str]) -> Table:
+    places = [table.columns.index(name) for name in names]
+    rows = tuple(tuple(row[place] for place in places) for row in table.rows)
+    return Table(columns=tuple(names), rows=rows, title=table.title)
+
+
+def _heads_and_rows(table: Table) -> list[list[str]]:
+    return [[column.upper() for column in table.columns], *([clean(cell) for cell in row] for row in table.rows)]
+
+
+def _frame(columns: int) -> int:
+    return _BETWEEN * (columns - 1) + _EDGES
+
+
 def show(parts: Sequence[Part]) -> None:
     """Print the parts: in colour where a person looks on, else plain."""
     if not sys.stdout.isatty():
         sys.stdout.write(plain(parts))
         return
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+
+    console = Console()
+    for drawn in drawn_parts(parts, console.width):
+        console.print(drawn)
+
+
+def drawn_parts(parts: Sequence[Part], width: int) -> "list[RenderableType]":
+    """Return the parts as rich draws them, none wider than the terminal; a line tells which columns it goes without."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    console = Console()
+    drawn: list[RenderableType] = []
     for part in parts:
         if isinstance(part, Sheet):
             grid = RichTable.grid(padding=(0, 2))
             for name, value in part.facts:
                 if value:
                     grid.add_row(Text(f"{name}:", style="bold"), Text(clean(value), style=_STYLES.get(value, "")))
-            console.print(grid)
+            drawn.append(grid)
             continue
+        fitting, without = narrowed(part, width)
+        heads, *rows = _heads_and_rows(fitting)
+        widths = fitted([heads, *rows], width - _frame(len(heads)))
         table = RichTable(box=SIMPLE_HEAD, title=part.title or None, title_justify="left", pad_edge=False)
-        heads = [column.upper() for column in part.columns]
-        rows = [[clean(cell) for cell in row] for row in part.rows]
-        frame = _BETWEEN * (len(heads) - 1) + _EDGES
-        widths = fitted([heads, *rows], console.width - frame)
-        for head, width in zip(heads, widths, strict=True):
-            table.add_column(head, width=width, overflow="fold")
+        for head, column_width in zip(heads, widths, strict=True):
+            table.add_column(head, width=column_width, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-        Console(width=max(console.width, sum(widths) + frame)).print(table)
+        drawn.append(table)
+        if without:
+            drawn.append(Text(f"for want of room not shown: {', '.join(without)}", style="dim"))
+    return drawn
 
 
 def document(message: "Message") -> dict[str, Any]:
@@ -222,6 +279,14 @@ def emit(
         sys.stdout.write(as_text([document(message) for message in messages], fmt))
     else:
         sys.stdout.write(as_text(document(messages), fmt))
+
+
+def emit_value(fmt: Format, parts: Callable[[], Sequence[Part]], value: object) -> None:
+    """Print a result that is no message of the API: parts for a person, a JSON value for a program."""
+    if fmt is Format.TABLE:
+        show(parts())
+    else:
+        sys.stdout.write(as_text(value, fmt))
 
 
 def tell(*lines: str) -> None:

@@ -1,12 +1,13 @@
 """qinetctl pki: a lab CA and the certificates of the parties."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from controller.cli.connection import target_of
-from controller.cli.output import tell
+from controller.cli.output import Format, Output, as_text, tell
 
 app = typer.Typer(
     help="Make a lab CA and certificates, in the directory that --pki names (QINET_PKI, default ./pki).",
@@ -23,6 +24,7 @@ def init(
         bool, typer.Option("--overwrite", help="Replace a CA that is there; what it issued is then worthless.")
     ] = False,
     days: Days = None,
+    output: Output = Format.TABLE,
 ) -> None:
     """Make a CA. Example: qinetctl pki init --pki lab."""
     from controller.identity.lab_ca import CA_LIFETIME, init_ca
@@ -33,8 +35,12 @@ def init(
         lifetime=CA_LIFETIME if days is None else timedelta(days=days),
         overwrite=overwrite,
     )
-    print(certificate)
-    tell(f"keep {certificate.with_suffix('.key')} to yourself: who has it can be anybody")
+    key = certificate.with_suffix(".key")
+    if output is Format.TABLE:
+        print(certificate)
+    else:
+        sys.stdout.write(as_text({"certificate": str(certificate), "key": str(key)}, output))
+    tell(f"keep {key} to yourself: who has it can be anybody")
 
 
 @app.command()
@@ -43,6 +49,7 @@ def issue(
     identities: Annotated[
         list[str], typer.Argument(metavar="KIND/NAME...", help="node/NAME, user/NAME, controller/NAME or sae/NAME.")
     ],
+    *,
     host: Annotated[
         list[str] | None,
         typer.Option("--host", metavar="HOST", help="Host name or IP address of a daemon; repeatable."),
@@ -51,12 +58,14 @@ def issue(
         bool, typer.Option("--renew", help="Replace a certificate that is there, keeping its key.")
     ] = False,
     days: Days = None,
+    output: Output = Format.TABLE,
 ) -> None:
     """Issue certificates. Example: qinetctl pki issue node/koganei --host 192.0.2.7."""
     from controller.identity.lab_ca import issue as issue_certificate
     from controller.identity.peers import parse_identity
 
     parties = [parse_identity(text) for text in identities]
+    issued: list[dict[str, str]] = []
     for party in parties:
         files = issue_certificate(
             target_of(context).pki,
@@ -66,4 +75,8 @@ def issue(
             hosts=host or (),
             renew=renew,
         )
-        print(files.certificate)
+        issued.append({"identity": str(party), "certificate": str(files.certificate), "key": str(files.key)})
+        if output is Format.TABLE:
+            print(files.certificate)
+    if output is not Format.TABLE:
+        sys.stdout.write(as_text(issued, output))

@@ -1,28 +1,25 @@
-"""qinetctl relay: create, show and delete key relays."""
+"""qinetctl relay: create, show and delete key relays; what changes one is in `relay_change`."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from controller.cli import demand
+from controller.cli import completion, demand
 from controller.cli.connection import Network, connected
 from controller.cli.exits import Exit, Stop
 from controller.cli.names import full, short
+from controller.cli.options import Etag, RequestId, ValidateOnly
 from controller.cli.output import Format, Output, emit, now_if_watched, tell
-from controller.cli.quantities import duration_ms, duration_pb, shown_span
+from controller.cli.quantities import duration_ms, shown_span
+from controller.cli.relay_change import history, redeploy, update
 
 if TYPE_CHECKING:
     from qinet.northbound.v1.key_relay_pb2 import KeyRelay
 
-app = typer.Typer(help="Create, show and delete key relays.", no_args_is_help=True)
+app = typer.Typer(help="Create, show, change and delete key relays.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="Name of the relay.")]
-ValidateOnly = Annotated[bool, typer.Option("--validate-only", help="Tell what would happen, and change nothing.")]
-RequestId = Annotated[
-    str, typer.Option("--request-id", metavar="ID", help="Makes the call safe to repeat: the same ID, the same result.")
-]
-Etag = Annotated[str, typer.Option("--etag", help="Only if it still has this etag; `show` tells it.")]
+Name = Annotated[str, typer.Argument(help="Name of the relay.", autocompletion=completion.relays)]
 
 
 @app.command()
@@ -36,7 +33,7 @@ def create(
     keys: demand.Keys = 1,
     every: demand.Every = "1s",
     name: Annotated[str, typer.Option("--name", help="Name of the relay; the controller picks one if none.")] = "",
-    application: Annotated[str, typer.Option("--application", help="Application that the keys are for.")] = "",
+    application: demand.Application = None,
     priority: demand.Priority = 0,
     max_hops: demand.MaxHops = None,
     avoid_node: demand.AvoidNode = None,
@@ -45,18 +42,14 @@ def create(
     pass_link: demand.PassLink = None,
     trust_domain: demand.TrustDomain = None,
     shares: demand.Shares = None,
-    protection: Annotated[
-        demand.Protection | None, typer.Option("--protection", help="What happens when the route fails.")
-    ] = None,
-    hold_off: Annotated[
-        str | None, typer.Option("--hold-off", metavar="TIME", help="Ride out a cut on stored key for so long.")
-    ] = None,
-    lifetime: Annotated[
-        str | None, typer.Option("--lifetime", metavar="TIME", help="The relay ends by itself after that.")
-    ] = None,
-    forward_share: Annotated[
-        float | None, typer.Option("--forward-share", help="Part of the rate that originates at SOURCE, 0 to 1.")
-    ] = None,
+    protection: demand.ProtectionWish = None,
+    restoration: demand.RestorationWish = None,
+    revertive: demand.Revertive = None,
+    wait_to_restore: demand.WaitToRestore = None,
+    preempt: demand.Preempt = None,
+    hold_off: demand.HoldOff = None,
+    lifetime: demand.Lifetime = None,
+    forward_share: demand.ForwardShare = None,
     accept_blocked: Annotated[
         bool, typer.Option("--accept-blocked", help="If it cannot be carried now, store it BLOCKED and retry it.")
     ] = False,
@@ -74,8 +67,8 @@ def create(
     Example: qinetctl relay create hakusan koganei --rate 1000 --application mail --wait
     """
     from controller.cli.tables import relay_parts, relay_state
+    from controller.cli.tables_of_moves import move_table
     from qinet.northbound.v1 import key_relay_service_pb2 as pb
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
 
     wanted = _state(wait) if wait is not None else None
     wait_s = duration_ms(wait_timeout) / 1000
@@ -97,19 +90,18 @@ def create(
             pass_links=pass_link or (),
             trust_domains=trust_domain or (),
             shares=shares,
+            applications=application or (),
+            protection=protection,
+            restoration=restoration,
+            revertive=revertive,
+            wait_to_restore=wait_to_restore,
+            preempt=preempt,
+            hold_off=hold_off,
+            lifetime=lifetime,
+            forward_share=forward_share,
+            accept_blocked=accept_blocked,
         )
     )
-    if application:
-        relay.application = full("applications", application)
-    if protection is not None:
-        relay.protection = KeyRelay.Protection.Value(f"PROTECTION_{protection.name}")
-    if hold_off is not None:
-        relay.hold_off.CopyFrom(duration_pb(hold_off))
-    if lifetime is not None:
-        relay.lifetime.CopyFrom(duration_pb(lifetime))
-    if forward_share is not None:
-        relay.forward_share = forward_share
-    relay.accept_blocked = accept_blocked
     request = pb.CreateKeyRelayRequest(
         key_relay_id=short(name), key_relay=relay, request_id=request_id, validate_only=validate_only
     )
@@ -121,7 +113,14 @@ def create(
             created, reached = _wait_for(network, created, wanted, revision=answer.revision, limit_s=wait_s)
     if validate_only:
         tell("nothing was changed: the relay would be created like this")
-    emit(output, lambda: relay_parts(created, now_if_watched()), created)
+    displaced = move_table(answer.displaced, title="Relays that make room for it")
+    if answer.displaced and output is not Format.TABLE:
+        tell("relays of lower priority make room for it:", *("  " + "  ".join(row) for row in displaced.rows))
+    emit(
+        output,
+        lambda: [*relay_parts(created, now_if_watched()), *([displaced] if answer.displaced else [])],
+        created,
+    )
     if not reached:
         raise Stop(
             Exit.NOT_YET,
@@ -133,7 +132,7 @@ def create(
 
 @app.command()
 def show(context: typer.Context, name: Name, output: Output = Format.TABLE) -> None:
-    """Show all there is to know about a key relay: state, routes, reservations, ends, etag."""
+    """Show all there is to know about a key relay: state, routes, backup, reservations, ends, etag."""
     from controller.cli.tables import relay_parts
     from qinet.northbound.v1 import key_relay_service_pb2 as pb
 
@@ -141,6 +140,11 @@ def show(context: typer.Context, name: Name, output: Output = Format.TABLE) -> N
         request = pb.GetKeyRelayRequest(name=full("keyRelays", name))
         relay = network.relays.GetKeyRelay(request, timeout=network.timeout_s).key_relay
     emit(output, lambda: relay_parts(relay, now_if_watched()), relay)
+
+
+app.command()(update)
+app.command()(redeploy)
+app.command()(history)
 
 
 @app.command()

@@ -4,22 +4,27 @@ from typing import Annotated
 
 import typer
 
+from controller.cli import completion
 from controller.cli.connection import connected
 from controller.cli.get import Filter, joined, pages
 from controller.cli.names import full, short
+from controller.cli.options import Etag, RequestId, ValidateOnly
 from controller.cli.output import Format, Output, Sheet, emit, tell
-from controller.cli.relay import Etag, RequestId, ValidateOnly
 
 app = typer.Typer(help="Keep the directory of SAEs: which node serves which application entity.", no_args_is_help=True)
 
-SaeId = Annotated[str, typer.Argument(metavar="ID", help="Id of the SAE, as in its certificate.")]
+SaeId = Annotated[
+    str, typer.Argument(metavar="ID", help="Id of the SAE, as in its certificate.", autocompletion=completion.saes)
+]
 
 
 @app.command()
 def add(
     context: typer.Context,
     sae_id: SaeId,
-    node: Annotated[str, typer.Argument(help="Node whose GS QKD 014 server it calls.")],
+    node: Annotated[
+        str, typer.Argument(help="Node whose GS QKD 014 server it calls.", autocompletion=completion.nodes)
+    ],
     *,
     validate_only: ValidateOnly = False,
     request_id: RequestId = "",

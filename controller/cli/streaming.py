@@ -55,6 +55,8 @@ def changes(
     *,
     until: float | None = None,
     silence_limit_s: float = SILENCE_LIMIT_S,
+    over: threading.Event | None = None,
+    say: Callable[[str], None] = tell,
 ) -> "Generator[Change]":
     """Yield changes for as long as the caller listens, over connections that come and go.
 
@@ -63,12 +65,15 @@ def changes(
         follower: What was seen so far; goes on from there.
         until: Moment of `time.monotonic` at which to end; None: never.
         silence_limit_s: A connection without any message for so long is given up; > 0.
+        over: Set when nobody listens any more: the connection is then not made again.
+        say: Tells the person at the terminal of connections that come and go.
 
     Raises:
         grpc.RpcError: The controller refused, or was unreachable on the first attempt.
     """
     ever_heard = lost = False
     pause_s = _FIRST_PAUSE_S
+    over = over or threading.Event()
     while until is None or time.monotonic() < until:
         call = open_watch(follower.resume_revision, None if until is None else max(0.001, until - time.monotonic()))
         watchdog = _Watchdog(call, silence_limit_s)
@@ -76,10 +81,12 @@ def changes(
             for message in call:
                 watchdog.feed()
                 if lost:
-                    tell("connected again")
+                    say("connected again")
                 ever_heard, lost, pause_s = True, False, _FIRST_PAUSE_S
                 yield from follower.take(message)
         except grpc.RpcError as error:
+            if over.is_set():
+                return
             if until is not None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return
             if not ever_heard or not _may_come_back(error):
@@ -89,9 +96,10 @@ def changes(
             call.cancel()
         follower.connection_lost()
         if not lost:
-            tell(f"the connection is lost: resuming after revision {follower.resume_revision} when it is back")
+            say(f"the connection is lost: resuming after revision {follower.resume_revision} when it is back")
         lost = True
-        time.sleep(pause_s)  # back-off: a controller that starts should not be met by everybody at once
+        if over.wait(pause_s):  # back-off: a controller that starts should not be met by everybody at once
+            return
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 

@@ -16,6 +16,7 @@ from qinet.northbound.v1.operations_service_pb2 import Agent, Alarm
 from qinet.northbound.v1.topology_service_pb2 import TopologyAction
 from qinet.types.v1.types_pb2 import LinkStatus, PerformanceKind, Severity
 
+_PROTECTIONS: Final = {"ONE_FOR_ONE": "1:1", "ONE_PLUS_ONE": "1+1"}
 _SOON_S: Final = 86_400  # a link that lasts longer is not worth a remark
 
 
@@ -23,6 +24,7 @@ def node_table(nodes: Iterable[Node]) -> Table:
     """Return the nodes, one a row."""
     return Table(
         columns=("node", "location", "trust domain", "interfaces", "connected", "administration"),
+        dispensable=("interfaces", "trust domain", "location"),
         rows=tuple(
             (
                 short(node.name),
@@ -44,6 +46,7 @@ def link_table(links: Iterable[Link]) -> Table:
             "link", "ends", "status", "promised bit/s", "capacity bit/s", "reserved bit/s", "stored bit", "qber",
             "remarks",
         ),
+        dispensable=("promised bit/s", "qber", "ends", "stored bit"),
         rows=tuple(
             (
                 short(link.name),
@@ -82,6 +85,7 @@ def planned_link_table(links: Iterable[Link]) -> Table:
     """Return the links of a file, one a row."""
     return Table(
         columns=("link", "ends", "length km", "loss db", "model bit/s", "capacity bit/s", "expected qber", "remarks"),
+        dispensable=("model bit/s", "expected qber", "loss db"),
         rows=tuple(
             (
                 short(link.name),
@@ -140,7 +144,8 @@ def _performance(link: Link) -> str:
 def relay_table(relays: Iterable[KeyRelay]) -> Table:
     """Return the key relays, one a row."""
     return Table(
-        columns=("relay", "source", "target", "rate bit/s", "state", "route", "version", "application", "reason"),
+        columns=("relay", "source", "target", "rate bit/s", "state", "route", "version", "applications", "reason"),
+        dispensable=("version", "route", "applications"),
         rows=tuple(
             (
                 short(relay.name),
@@ -150,12 +155,17 @@ def relay_table(relays: Iterable[KeyRelay]) -> Table:
                 relay_state(relay),
                 " | ".join(map(route_text, relay.routes)),
                 str(relay.route_version),
-                short(relay.application),
+                shorts(fed_by(relay)),
                 relay.state_reason,
             )
             for relay in relays
         ),
     )
+
+
+def fed_by(relay: KeyRelay) -> list[str]:
+    """Return the applications that a relay's keys are for."""
+    return list(relay.applications) or ([relay.application] if relay.application else [])
 
 
 def relay_state(relay: KeyRelay) -> str:
@@ -181,7 +191,7 @@ def route_text(route: Route) -> str:
 
 def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
     """Return all there is to know about one relay; moments relative to `now` if that is given."""
-    protection = _word(KeyRelay.Protection.Name(relay.protection), "PROTECTION_").lower().replace("_", " ")
+    protection = _word(KeyRelay.Protection.Name(relay.protection), "PROTECTION_")
     facts = (
         ("relay", relay.name),
         ("state", relay_state(relay)),
@@ -191,14 +201,18 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
         ("source", relay.source),
         ("target", relay.target),
         ("rate", f"{shown_number(relay.rate_bit_per_s)} bit/s"),
-        ("application", relay.application),
+        ("applications", ", ".join(fed_by(relay))),
         ("priority", str(relay.priority)),
         ("max hops", str(relay.max_hops) if relay.HasField("max_hops") else ""),
         ("avoid", ", ".join([*relay.avoid_nodes, *relay.avoid_links])),
         ("pass", ", ".join([*relay.pass_nodes, *relay.pass_links])),
         ("trust domains", ", ".join(relay.trust_domains)),
         ("shares", str(relay.shares) if relay.HasField("shares") else "1"),
-        ("protection", protection if relay.protection else ""),
+        ("protection", _PROTECTIONS.get(protection, protection.lower()) if relay.protection else ""),
+        ("backup", _backup(relay)),
+        ("revertive", _reverting(relay)),
+        ("restoration", "manual" if relay.restoration_mode == KeyRelay.RESTORATION_MODE_MANUAL else ""),
+        ("pre-emption", "may take the place of lower priorities" if relay.may_preempt else ""),
         ("hold-off", shown_duration(relay.hold_off) if relay.hold_off.ByteSize() else ""),
         ("forward share", shown_number(relay.forward_share) if relay.HasField("forward_share") else ""),
         ("accept blocked", _yes(relay.accept_blocked) if relay.accept_blocked else ""),
@@ -211,8 +225,13 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
         ("etag", relay.etag),
     )
     parts: list[Part] = [Sheet(facts=facts)]
-    if relay.routes:
-        parts.append(_route_table(relay.routes))
+    for title, routes in (
+        ("Routes", relay.routes),
+        ("Backup routes", relay.backup_routes),
+        ("Routes that it is leaving", relay.retiring_routes),
+    ):
+        if routes:
+            parts.append(_route_table(routes, title))
     if relay.reservations:
         parts.append(_reservation_table(relay.reservations))
     if relay.ends:
@@ -245,9 +264,22 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
     return parts
 
 
-def _route_table(routes: Sequence[Route]) -> Table:
+def _backup(relay: KeyRelay) -> str:
+    protected = relay.protection in {KeyRelay.PROTECTION_ONE_FOR_ONE, KeyRelay.PROTECTION_ONE_PLUS_ONE}
+    if not relay.backup_routes:
+        return "none" if protected else ""
+    return f"{'ready' if relay.backup_ready else 'not ready'}, version {relay.backup_route_version}"
+
+
+def _reverting(relay: KeyRelay) -> str:
+    if not relay.revertive:
+        return ""
+    return f"after {shown_duration(relay.wait_to_restore)}" if relay.HasField("wait_to_restore") else "yes"
+
+
+def _route_table(routes: Sequence[Route], title: str) -> Table:
     return Table(
-        title="Routes",
+        title=title,
         columns=("share", "hop", "from", "link", "to"),
         rows=tuple(
             (str(share), str(number), short(hop.start_node), short(hop.link), short(hop.end_node))
@@ -290,14 +322,14 @@ def candidate_parts(answer: ComputeRoutesResponse) -> list[Part]:
 def application_table(applications: Iterable[Application]) -> Table:
     """Return the applications, one a row."""
     return Table(
-        columns=("application", "server sae", "client saes", "key size bit", "relay"),
+        columns=("application", "server sae", "client saes", "key size bit", "relays"),
         rows=tuple(
             (
                 short(one.name),
                 short(one.server_sae),
                 shorts(one.client_saes),
                 str(one.key_size_bit or 256),
-                short(one.key_relay),
+                shorts(one.key_relays or ([one.key_relay] if one.key_relay else [])),
             )
             for one in applications
         ),
@@ -319,6 +351,7 @@ def agent_table(agents: Iterable[Agent]) -> Table:
             "node", "connected", "version", "peer address", "delivery address", "up to date", "entries", "unconfirmed",
             "remarks",
         ),
+        dispensable=("peer address", "delivery address", "version", "entries"),
         rows=tuple(
             (
                 short(agent.node),
@@ -345,6 +378,7 @@ def alarm_table(alarms: Iterable[Alarm], now: datetime | None) -> Table:
     """Return the alarms, one a row; moments relative to `now` if that is given."""
     return Table(
         columns=("severity", "raised by", "object", "kind", "since", "message"),
+        dispensable=("raised by", "since"),
         rows=tuple(
             (
                 _word(Severity.Name(alarm.severity), "SEVERITY_"),

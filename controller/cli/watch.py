@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from controller.cli.connection import connected
-from controller.cli.names import short, shorts
 from controller.cli.output import Format, Output, as_text, clean, document
-from controller.cli.quantities import shown_number
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from controller.cli.following import Change
     from controller.cli.streaming import OpenWatch
 
@@ -75,7 +71,9 @@ def _print_changes(open_watch: "OpenWatch", since: int, count: int | None, outpu
 def _printed(change: "Change", output: Format) -> str:
     if output is Format.TABLE:
         stamp = f"{datetime.now().astimezone():%H:%M:%S}  " if sys.stdout.isatty() else ""
-        told = "gone" if change.resource is None else _summary(change.resource)
+        from controller.cli.happenings import summary
+
+        told = "gone" if change.resource is None else summary(change.resource)
         return f"{stamp}{change.revision or '-'}  {clean(f'{change.name}  {told}')}\n"
     value = {
         "kind": "DELETED" if change.resource is None else "PUT",
@@ -86,37 +84,3 @@ def _printed(change: "Change", output: Format) -> str:
     if output is Format.JSON:
         return json.dumps(value, ensure_ascii=False) + "\n"
     return "---\n" + as_text(value, output)
-
-
-def _summary(resource: "Message") -> str:
-    from controller.cli.tables import link_remarks, link_status, relay_phase, relay_state, route_text
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
-    from qinet.northbound.v1.link_pb2 import Link
-    from qinet.northbound.v1.node_pb2 import Node
-
-    parts: list[str] = []
-    if isinstance(resource, KeyRelay):
-        parts = [
-            relay_state(resource),
-            relay_phase(resource),
-            f"unconfirmed: {shorts(resource.unconfirmed_nodes)}" if resource.unconfirmed_nodes else "",
-            f"version {resource.route_version}",
-            *map(route_text, resource.routes),
-            "riding on stored key" if resource.riding_on_store else "",
-            resource.state_reason,
-        ]
-    elif isinstance(resource, Link):
-        ends = " - ".join(short(end.node) for end in resource.ends)
-        parts = [
-            link_status(resource),
-            ends,
-            f"{shown_number(resource.reserved_bit_per_s)} of {shown_number(resource.capacity_bit_per_s)} bit/s in use",
-            *link_remarks(resource),
-        ]
-    elif isinstance(resource, Node):
-        parts = [
-            "connected" if resource.connected else "not connected",
-            "" if not resource.HasField("admin_enabled") or resource.admin_enabled else "disabled",
-            "maintenance" if resource.maintenance else "",
-        ]
-    return "  ".join(part for part in parts if part)

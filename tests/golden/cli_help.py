@@ -35,10 +35,10 @@ def _main() -> None:
     import typer.main
 
     from controller.__main__ import app as controller_app
-    from controller.cli.commands import app as qinetctl_app
+    from controller.cli.commands import assembled
     from southbound.commands.main import app as agent_app
 
-    for name, app in (("qinetctl", qinetctl_app), ("qinet-controller", controller_app), ("qinet-agent", agent_app)):
+    for name, app in (("qinetctl", assembled()), ("qinet-controller", controller_app), ("qinet-agent", agent_app)):
         _show(typer.main.get_command(app), [name])
 
 

@@ -3,6 +3,7 @@
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from controller.cli import top_view
 from qinet.northbound.v1 import (
     application_pb2,
     key_relay_pb2,
@@ -110,6 +111,79 @@ RELAY = key_relay_pb2.KeyRelay(
     created_by="user/operator",
     expire_time=_MOMENT,
 )
+_DETOUR = key_relay_pb2.Route(
+    hops=[key_relay_pb2.RouteHop(start_node="nodes/alice", link="links/spare", end_node="nodes/bob")]
+)
+PROTECTED = key_relay_pb2.KeyRelay(
+    name="keyRelays/third",
+    applications=["applications/mail", "applications/news"],
+    source="nodes/alice",
+    target="nodes/bob",
+    rate_bit_per_s=1000,
+    shares=1,
+    protection=key_relay_pb2.KeyRelay.PROTECTION_ONE_FOR_ONE,
+    restoration_mode=key_relay_pb2.KeyRelay.RESTORATION_MODE_MANUAL,
+    revertive=True,
+    wait_to_restore=Duration(seconds=300),
+    may_preempt=True,
+    state=key_relay_pb2.KeyRelay.STATE_ACTIVE,
+    phase=key_relay_pb2.KeyRelay.PHASE_DRAINING,
+    routes=[_ROUTE],
+    route_version=12,
+    backup_routes=[_DETOUR],
+    backup_route_version=13,
+    backup_ready=True,
+    retiring_routes=[_DETOUR],
+    etag="fedcba9876543210",
+)
+MOVES = [
+    key_relay_service_pb2.PredictedMove(
+        key_relay="keyRelays/first",
+        outcome=key_relay_service_pb2.PredictedMove.OUTCOME_MOVES,
+        routes=[_DETOUR],
+        reason="drain of nodes/middle",
+    ),
+    key_relay_service_pb2.PredictedMove(
+        key_relay="keyRelays/second",
+        outcome=key_relay_service_pb2.PredictedMove.OUTCOME_BLOCKED,
+        reason="no route from nodes/alice to nodes/bob",
+    ),
+]
+HISTORY = [
+    key_relay_service_pb2.KeyRelayHistoryEntry(
+        revision=15,
+        time=_MOMENT,
+        state=key_relay_pb2.KeyRelay.STATE_ACTIVE,
+        phase=key_relay_pb2.KeyRelay.PHASE_INSTALLING,
+        state_reason="drain of nodes/middle",
+        routes=[_DETOUR],
+        by="user/alice",
+        route_version=13,
+    ),
+    key_relay_service_pb2.KeyRelayHistoryEntry(
+        revision=12,
+        time=_MOMENT,
+        state=key_relay_pb2.KeyRelay.STATE_PENDING,
+        state_reason="created",
+        routes=[_ROUTE],
+        by="controller",
+        route_version=12,
+    ),
+]
+STATUS = operations_service_pb2.GetClusterStatusResponse(
+    controller="c1",
+    leader=True,
+    election_id=types_pb2.ElectionId(epoch=1, term=4),
+    revision=81,
+    service_time=Duration(seconds=7_200),
+    config_hash="0123456789abcdef",
+    version="0.1.0",
+    start_time=_MOMENT,
+    network="5b554f75-791c-5e42-a099-fce1329a3f73",
+    agents_connected=2,
+    nodes=3,
+    frozen=operations_service_pb2.Frozen(reason="splicing", by="user/alice", since=_MOMENT),
+)
 BLOCKED = key_relay_pb2.KeyRelay(
     name="keyRelays/second",
     source="nodes/alice",
@@ -118,6 +192,36 @@ BLOCKED = key_relay_pb2.KeyRelay(
     state=key_relay_pb2.KeyRelay.STATE_BLOCKED,
     state_reason="no route from nodes/alice to nodes/bob",
 )
+TOP = [
+    top_view.Row(
+        link=top_view.LinkView(
+            name="alice-middle",
+            status="ACTIVE",
+            skr_bit_per_s=9_876.5,
+            consumed_bit_total=5_000,
+            stored_bit=8_347_104,
+            empty_in_s=None,
+            reserved_bit_per_s=1_062.5,
+            capacity_bit_per_s=9_866.5,
+            alarms=0,
+        ),
+        used_bit_per_s=1_020.0,
+    ),
+    top_view.Row(
+        link=top_view.LinkView(
+            name="a-link-with-a-name-that-is-far-too-long-for-any-screen",
+            status="PASSIVE",
+            skr_bit_per_s=0.0,
+            consumed_bit_total=None,
+            stored_bit=264_816,
+            empty_in_s=754.0,
+            reserved_bit_per_s=0.854,
+            capacity_bit_per_s=0.854,
+            alarms=2,
+        ),
+        used_bit_per_s=None,
+    ),
+]
 APPLICATIONS = [
     application_pb2.Application(
         name="applications/mail",
@@ -125,7 +229,13 @@ APPLICATIONS = [
         client_saes=["saes/app-c"],
         key_size_bit=256,
         key_relay="keyRelays/first",
-    )
+    ),
+    application_pb2.Application(
+        name="applications/news",
+        server_sae="saes/app-a",
+        client_saes=["saes/app-c", "saes/app-d"],
+        key_relays=["keyRelays/first", "keyRelays/third"],
+    ),
 ]
 SAES = [application_pb2.Sae(name="saes/app-a", node="nodes/alice", applications=["applications/mail"])]
 AGENTS = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from controller.cli import tables
+from controller.cli import tables, tables_of_moves, top_view
 from controller.cli.output import Format, Part, as_text, document, plain
 from tests.golden import cli_resources as fixed
 from tests.golden.cli_help import pages
@@ -21,6 +21,11 @@ def test_the_tables_are_as_recorded() -> None:
         "get relays": [tables.relay_table([fixed.RELAY, fixed.BLOCKED])],
         "relay show first": tables.relay_parts(fixed.RELAY, None),
         "relay show second": tables.relay_parts(fixed.BLOCKED, None),
+        "relay show third": tables.relay_parts(fixed.PROTECTED, None),
+        "relay history first": [tables_of_moves.history_table(fixed.HISTORY, None)],
+        "node drain middle --dry-run": [tables_of_moves.move_table(fixed.MOVES)],
+        "status": [tables_of_moves.status_sheet(fixed.STATUS, None)],
+        "unfreeze": [tables_of_moves.frozen_sheet(None, None)],
         "route alice bob": tables.candidate_parts(fixed.ROUTES),
         "get applications": [tables.application_table(fixed.APPLICATIONS)],
         "sae list": [tables.sae_table(fixed.SAES)],
@@ -29,7 +34,16 @@ def test_the_tables_are_as_recorded() -> None:
         "topology apply FILE": [tables.action_table(fixed.ACTIONS)],
     }
     text = "\n".join(f"$ qinetctl {command}\n{plain(parts)}" for command, parts in shown.items())
-    expect(FOLDER / "cli_tables.txt", text)
+    frames = [
+        f"$ qinetctl top --once  # in {width} columns\n" + "\n".join(frame) + "\n"
+        for width in (100, 80, 50)
+        if (
+            frame := top_view.frame(
+                "c1:7400", fixed.TOP, order=top_view.Order(), width=width, height=None, colour=False
+            )
+        )
+    ]
+    expect(FOLDER / "cli_tables.txt", "\n".join([text, *frames]))
 
 
 def test_what_programs_get_is_as_recorded() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[3]
 LINE = REPOSITORY / "topologies" / "line-3.yaml"
+MESH = REPOSITORY / "topologies" / "mesh-2-disjoint.yaml"
 _READY_S = 60.0
 
 

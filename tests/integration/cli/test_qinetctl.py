@@ -151,7 +151,7 @@ def test_routes_are_computed_and_nothing_is_created(run: Run, read: Callable[...
             "nodes/zork, links/no do",
         ),
         (["alice", "bob", "--rate", "1", "--shares", "2"], "NO_DISJOINT_ROUTES", "middle"),
-        (["alice", "bob", "--rate", "1", "--protection", "1+1"], "UNIMPLEMENTED", ""),
+        (["alice", "bob", "--rate", "1", "--protection", "1+1"], "NO_DISJOINT_ROUTES", "no backup"),
         (["alice", "bob", "--rate", "1", "--application", "nobody"], "NOT_FOUND", "applications/nobody"),
     ],
 )

@@ -73,7 +73,7 @@ def test_the_shell_can_complete_commands() -> None:
         check=False,
         timeout=60,
     )
-    assert done.stdout.split() == ["topology"]
+    assert done.stdout.split() == ["top", "topology"]
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import typer.main
 
 from controller.__main__ import app as controller_app
 from controller.cli.arguments import normalised
-from controller.cli.commands import app as qinetctl_app
+from controller.cli.commands import assembled
 from southbound.commands.main import app as agent_app
 from tests.support.pages import PAGES, ROOT, Command, anchors, commands, links
 
 # typer carries a click of its own, or uses the installed one: what a wrong command line raises is BadParameter's base.
 WrongUsage = typer.BadParameter.__mro__[1]
 PROGRAMS: dict[str, Any] = {
-    "qinetctl": typer.main.get_command(qinetctl_app),
+    "qinetctl": typer.main.get_command(assembled()),
     "qinet-agent": typer.main.get_command(agent_app),
     "qinet-controller": typer.main.get_command(controller_app),
 }

@@ -1,0 +1,98 @@
+"""What a person is shown of moves and of the past: predictions, histories, and whether moves are frozen."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from controller.cli.names import short
+from controller.cli.output import Sheet, Table
+from controller.cli.quantities import shown_duration, shown_moment
+from controller.cli.tables import relay_phase, route_text
+from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+from qinet.northbound.v1.key_relay_service_pb2 import KeyRelayHistoryEntry, PredictedMove
+from qinet.northbound.v1.operations_service_pb2 import Frozen, GetClusterStatusResponse
+
+
+def outcome(move: PredictedMove) -> str:
+    """Return what becomes of a relay, in a word."""
+    return PredictedMove.Outcome.Name(move.outcome).removeprefix("OUTCOME_")
+
+
+def move_table(moves: Iterable[PredictedMove], *, title: str = "") -> Table:
+    """Return what becomes of relays, one a row, in the order in which they move."""
+    return Table(
+        title=title,
+        columns=("relay", "outcome", "new route", "reason"),
+        rows=tuple(
+            (short(move.key_relay), outcome(move), " | ".join(map(route_text, move.routes)), move.reason)
+            for move in moves
+        ),
+    )
+
+
+def move_summary(moves: Iterable[PredictedMove]) -> str:
+    """Return how many relays end how: `2 MOVES, 1 BLOCKED`; `no relay` without any."""
+    counted: dict[str, int] = {}
+    for move in moves:
+        counted[outcome(move)] = counted.get(outcome(move), 0) + 1
+    return ", ".join(f"{count} {word}" for word, count in counted.items()) or "no relay"
+
+
+def history_table(entries: Iterable[KeyRelayHistoryEntry], now: datetime | None) -> Table:
+    """Return the changes in the life of a relay, one a row; moments relative to `now` if that is given."""
+    return Table(
+        columns=("when", "revision", "state", "by", "version", "route", "reason"),
+        dispensable=("version", "revision", "route"),
+        rows=tuple(
+            (
+                shown_moment(entry.time, now),
+                str(entry.revision),
+                history_state(entry),
+                entry.by,
+                str(entry.route_version),
+                " | ".join(map(route_text, entry.routes)),
+                entry.state_reason,
+            )
+            for entry in entries
+        ),
+    )
+
+
+def history_state(entry: KeyRelayHistoryEntry) -> str:
+    """Return state and phase of a relay from then on, in a word or two."""
+    state = KeyRelay.State.Name(entry.state).removeprefix("STATE_")
+    phase = relay_phase(KeyRelay(phase=entry.phase))
+    return f"{state} {phase}".rstrip()
+
+
+def frozen_sheet(frozen: Frozen | None, now: datetime | None) -> Sheet:
+    """Return whether automatic moves are stopped, why, and by whom."""
+    if frozen is None:
+        return Sheet(facts=(("automatic moves", "go on"),))
+    return Sheet(
+        facts=(
+            ("automatic moves", "FROZEN"),
+            ("reason", frozen.reason),
+            ("by", frozen.by),
+            ("since", shown_moment(frozen.since, now)),
+        )
+    )
+
+
+def status_sheet(status: GetClusterStatusResponse, now: datetime | None) -> Sheet:
+    """Return how a controller stands."""
+    frozen = status.frozen if status.HasField("frozen") else None
+    return Sheet(
+        facts=(
+            ("controller", status.controller),
+            ("leader", "yes" if status.leader else f"no: {status.leader_address or 'unknown'}"),
+            ("version", status.version),
+            ("started", shown_moment(status.start_time, now)),
+            ("service time", shown_duration(status.service_time)),
+            ("revision", str(status.revision)),
+            ("network", status.network),
+            ("agents", f"{status.agents_connected} of {status.nodes} connected"),
+            ("election", f"{status.election_id.epoch}.{status.election_id.term}"),
+            ("configuration", status.config_hash),
+            *frozen_sheet(frozen, now).facts,
+        )
+    )
