@@ -104,8 +104,6 @@ class FarKeys:
             key = self._keys.get(key_id)
             if key is None or message.relay not in key.relays or message.slave not in key.slaves:
                 continue
-            if key.state is KeyState.BOUND and message.slave not in key.fetched:
-                box.note(entry(LedgerKind.VOID, key, box))
             if key.state in {KeyState.BOUND, KeyState.DELIVERED}:
                 self._keys.fetch(key, message.slave, box)
 

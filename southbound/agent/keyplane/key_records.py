@@ -59,6 +59,8 @@ class KeyRecords:
         self._ends: list[tuple[float, str]] = []
         self._bound: Counter[str] = Counter()
         self._delivered: dict[str, None] = {}
+        # What a far end must hear on a new stream, by relay: to find it must not cost that walk, either.
+        self._told: dict[str, dict[str, None]] = {}
 
     def get(self, key_id: str) -> KeyRecord | None:
         """Return a record, None if there is none."""
@@ -70,15 +72,15 @@ class KeyRecords:
 
     def void(self, relay: str) -> Iterator[str]:
         """Yield the ids of a relay's keys that the far end has not erased yet."""
-        return (key.key_id for key in self._keys.values() if relay in key.relays and key.state is KeyState.VOID)
+        return (key_id for key_id in self._told.get(relay, ()) if self._keys[key_id].state is KeyState.VOID)
 
     def fetched(self, relay: str) -> dict[str, list[str]]:
         """Return the ids of a relay's delivered keys that slaves are known to have fetched, by slave."""
         found: dict[str, list[str]] = {}
-        for key in self._keys.values():
-            if relay in key.relays and key.state is KeyState.DELIVERED:
-                for slave in key.fetched:
-                    found.setdefault(slave, []).append(key.key_id)
+        for key_id in self._told.get(relay, ()):
+            key = self._keys[key_id]
+            for slave in key.fetched if key.state is KeyState.DELIVERED else ():
+                found.setdefault(slave, []).append(key_id)
         return found
 
     def bound_count(self, application: str) -> int:
@@ -93,6 +95,7 @@ class KeyRecords:
     def change(self, key: KeyRecord, state: KeyState, box: Outbox) -> None:
         """Go on to a state in which the record holds no key."""
         key.state, key.key = state, b""
+        self._index(key)
         self._persist(key, box)
         if state is KeyState.DELIVERED:
             self._delivered[key.key_id] = None
@@ -105,7 +108,9 @@ class KeyRecords:
         if not left:
             self.erase(key, box)
         elif left != key.relays:
+            self._unindex(key)
             key.relays = left
+            self._index(key)
             self._persist(key, box)
 
     def fetch(self, key: KeyRecord, slave: str, box: Outbox) -> None:
@@ -116,12 +121,14 @@ class KeyRecords:
         if key.state is KeyState.BOUND and set(key.slaves) <= set(key.fetched):
             self.erase(key, box)
         else:
+            self._index(key)
             self._persist(key, box)
 
     def erase(self, key: KeyRecord, box: Outbox) -> None:
         """End a record, with its key."""
         del self._keys[key.key_id]
         self._delivered.pop(key.key_id, None)
+        self._unindex(key)
         if key.state is KeyState.BOUND:
             self._bound[key.application] -= 1
         box.erase("key", key.key_id)
@@ -170,6 +177,19 @@ class KeyRecords:
             self._bound[key.application] += 1
         elif key.state is KeyState.DELIVERED:
             self._delivered[key.key_id] = None
+        self._index(key)
+
+    def _index(self, key: KeyRecord) -> None:
+        if key.state is KeyState.VOID or (key.state is KeyState.DELIVERED and key.fetched):
+            for relay in key.relays:
+                self._told.setdefault(relay, {})[key.key_id] = None
+
+    def _unindex(self, key: KeyRecord) -> None:
+        for relay in key.relays:
+            if (told := self._told.get(relay)) is not None:
+                told.pop(key.key_id, None)
+                if not told:
+                    del self._told[relay]
 
     def _persist(self, key: KeyRecord, box: Outbox) -> None:
         meta: dict[str, object] = {

@@ -302,6 +302,7 @@ class RelayStock:
     def _expire_old(self, box: Outbox) -> None:
         """Void what was not handed out in its time; the far end of a chunk, which got it later, does so by itself."""
         over = []
+        chunk: StockChunk | None
         for chunk in self.own.values():
             if box.now_s < chunk.made_s + self._ttl_s:
                 box.wake(chunk.made_s + self._ttl_s)
@@ -309,7 +310,7 @@ class RelayStock:
             if chunk.confirmed:
                 over.append(chunk.chunk_id)
         self.void_own(over, box)
-        for chunk in list(self.held.values()):
+        while (chunk := next(iter(self.held.values()), None)) is not None:
             end_s = chunk.made_s + self._ttl_s + _HELD_LONGER_S
             if box.now_s < end_s:
                 box.wake(end_s)
