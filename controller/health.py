@@ -25,7 +25,7 @@ def ask(config: ControllerConfig, *, timeout_s: float) -> str:
     tls = load_tls(files_in(config.pki, identity), now=datetime.now(UTC), expect=identity)
     try:
         address = _address(config)
-    except (OSError, ValueError, KeyError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         return (
             f"{config.addresses or 'addresses'}: does not tell where the controller listens ({problem}): does it run?"
         )

@@ -11,7 +11,7 @@ from controller.service.writer import Writer
 
 
 def load_os_ken_apps(modules: Sequence[str]) -> None:
-    """See that the apps can be imported, and import them.
+    """See that the apps can be imported, and import them; those that run already go on.
 
     Raises:
         OsKenUnusable: One cannot.
@@ -23,7 +23,7 @@ def load_os_ken_apps(modules: Sequence[str]) -> None:
         raise OsKenUnusable(
             f"{missing.name} is not installed, and os_ken.apps needs it: pip install 'qinet-controller[controller]'"
         ) from None
-    manager.load(modules)
+    manager.check(modules)
 
 
 async def host_os_ken_apps(

@@ -66,7 +66,8 @@ def load_app(name: str) -> "App":
     module, _, attribute = name.rpartition(".")
     try:
         app: App = getattr(importlib.import_module(module), attribute)()
-    except Exception as problem:  # an app is anybody's code: whatever it raises is told, not thrown at the operator
+    except (Exception, SystemExit) as problem:
+        # An app is anybody's code: whatever it raises is told, not thrown at the operator, and ends no controller.
         raise AppUnusable(
             "APP_UNUSABLE",
             f"app {name} cannot be loaded ({type(problem).__name__}: {problem}): correct `apps` in the configuration, "

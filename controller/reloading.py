@@ -42,7 +42,7 @@ class Reloader:
         Args:
             file: The configuration file.
             running: As it was read at the start.
-            apply: Puts a sound configuration in force; must not fail.
+            apply: Puts a sound configuration in force; where it fails, the next reload does all of it again.
             deliver: The writer's inbox; False when it has no room.
             count: Told the outcome of every reload: "applied" or "refused".
         """
@@ -61,6 +61,7 @@ class Reloader:
         """Read the file again, and return whether it was taken; no mistake in it, and no fault of ours, is raised."""
         try:
             reload, tls = await asyncio.to_thread(self._read)
+            self._taken(reload, tls)
         except Refusal as refusal:
             self._refused(refusal)
         except Exception as problem:  # whatever the file led to, what runs goes on
@@ -68,7 +69,6 @@ class Reloader:
             self._alarm(CONFIG_INVALID, f"{type(problem).__name__}: the controller's log says more")
             self._count("refused")
         else:
-            self._taken(reload, tls)
             return True
         finally:
             self.tell()
@@ -87,8 +87,8 @@ class Reloader:
         return reload, load_controller_tls(reload.config)
 
     def _taken(self, reload: Reload, tls: Tls) -> None:
-        self._running = reload.config
         self._apply(reload, tls)
+        self._running = reload.config
         log.info(
             "configuration reloaded file=%s sha256=%s applied=%s",
             self._file,

@@ -71,7 +71,7 @@ class OpenFlowListener(OFPHandler):  # type: ignore[misc]  # os-ken has no types
             raise Precondition(
                 "ADDRESS_IN_USE",
                 f"cannot listen for OpenFlow at {host}:{port}: {problem.strerror or problem}; stop what listens there, "
-                "or choose another address in the configuration (os_ken.openflow)",
+                "or choose another address in the configuration (os_ken.listen)",
                 {"address": f"{host}:{port}", "service": "os_ken"},
             ) from None
         self._hand_over = hand_over
@@ -90,8 +90,8 @@ class OpenFlowListener(OFPHandler):  # type: ignore[misc]  # os-ken has no types
 
     def stop(self) -> None:
         """Hang up on every switch, and end."""
-        self._ending.set()
         with self._lock:
+            self._ending.set()
             threads = dict(self._threads)
         for connection in (self._server, *threads.values()):
             if connection is not None:
@@ -114,30 +114,38 @@ class OpenFlowListener(OFPHandler):  # type: ignore[misc]  # os-ken has no types
 
         thread = threading.Thread(target=run, name=f"openflow {work.__name__.strip('_')}", daemon=True)
         with self._lock:
+            if self._ending.is_set():  # whoever comes now is not among those that are hung up on
+                raise ConnectionAbortedError("the controller is ending")
             self._threads[thread] = connection
-        thread.start()
+            try:
+                thread.start()
+            except RuntimeError as problem:  # no more threads can be had
+                del self._threads[thread]
+                raise OSError(str(problem)) from None
 
     def _accept(self, server: socket.socket) -> None:
         while not self._ending.is_set():
+            connection = None
             try:
                 connection, address = server.accept()
+                if len(self._threads) > MOST_SWITCHES:  # one of them is ours
+                    log.warning("a switch is turned away: there are %d address=%s", MOST_SWITCHES, address)
+                    connection.close()
+                else:
+                    self._spawn(self._serve, connection, connection, address)
             except OSError as problem:
+                if connection is not None:
+                    connection.close()
                 if not self._ending.is_set():
                     log.warning("cannot let a switch in problem=%s", problem)
                     self._ending.wait(1.0)  # out of file descriptors, say: not asked again and again
-                continue
-            if len(self._datapaths) >= MOST_SWITCHES:
-                log.warning("a switch is turned away: there are %d address=%s", MOST_SWITCHES, address)
-                connection.close()
-                continue
-            self._spawn(self._serve, connection, connection, address)
 
     def _serve(self, connection: socket.socket, address: Any) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            if hasattr(socket, option):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         try:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                if hasattr(socket, option):
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
             with contextlib.closing(_Connection(connection, address)) as datapath:
                 with self._lock:
                     self._datapaths[threading.current_thread()] = datapath
@@ -146,4 +154,6 @@ class OpenFlowListener(OFPHandler):  # type: ignore[misc]  # os-ken has no types
         except Exception:
             # Anything can be sent to this port. Whoever sent it is hung up on; the others stay.
             log.exception("switch failed address=%s", address)
+        finally:
+            connection.close()
         log.info("switch gone address=%s", address)

@@ -103,11 +103,15 @@ def _guarded(app: str, handler: Callable[[Any], Any], on_error: OnError) -> Call
     return guarded
 
 
+class NotInTime(Exception):  # noqa: N818
+    """Work takes too long. No TimeoutError: that one may be the work's own."""
+
+
 def in_daemon_thread(work: Callable[[], T], within_s: float) -> T:
     """Return what the work returns, done in a daemon thread.
 
     Raises:
-        TimeoutError: It is not done in time, and goes on.
+        NotInTime: It is not done, and goes on.
     """
     outcome: Future[T] = Future()
 
@@ -117,8 +121,12 @@ def in_daemon_thread(work: Callable[[], T], within_s: float) -> T:
         except BaseException as problem:
             outcome.set_exception(problem)
 
-    threading.Thread(target=run, name="os-ken", daemon=True).start()
-    return outcome.result(within_s)
+    thread = threading.Thread(target=run, name="os-ken", daemon=True)
+    thread.start()
+    thread.join(within_s)
+    if not outcome.done():
+        raise NotInTime
+    return outcome.result()
 
 
 def load(modules: Sequence[str]) -> AppManager:
@@ -130,10 +138,24 @@ def load(modules: Sequence[str]) -> AppManager:
     Raises:
         OsKenUnusable: One cannot be imported, or is not such a module; says which.
     """
-    if hub.HUB_TYPE != "native":
-        raise OsKenUnusable(f"os-ken was imported with the hub {hub.HUB_TYPE} before the controller could choose")
     manager = AppManager.get_instance()
     _forget(manager)
+    _load(manager, modules)
+    return manager
+
+
+def check(modules: Sequence[str]) -> None:
+    """Import the apps and whatever they require; what runs of os-ken in this process is left alone.
+
+    Raises:
+        OsKenUnusable: As by `load`.
+    """
+    _load(AppManager(), modules)
+
+
+def _load(manager: AppManager, modules: Sequence[str]) -> None:
+    if hub.HUB_TYPE != "native":
+        raise OsKenUnusable(f"os-ken was imported with the hub {hub.HUB_TYPE} before the controller could choose")
     for module in modules:
         _attempt(module, functools.partial(manager.load_apps, [module]))
         refuse_eventlet(module)
@@ -145,7 +167,6 @@ def load(modules: Sequence[str]) -> AppManager:
                 "give each a module of its own",
                 module,
             )
-    return manager
 
 
 def _app_classes(module: str) -> list[str]:
@@ -189,7 +210,7 @@ def start(manager: AppManager, openflow: type[Any] | None) -> list[HostedApp]:
 def _attempt(app: str, work: Callable[[], Any]) -> None:
     try:
         in_daemon_thread(work, START_WITHIN_S)
-    except TimeoutError:
+    except NotInTime:
         raise OsKenUnusable(f"os-ken app {app} has not begun within {START_WITHIN_S:g} s", app) from None
     except (Exception, SystemExit) as problem:  # an app is anybody's code
         raise OsKenUnusable(

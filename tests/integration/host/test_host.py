@@ -11,6 +11,7 @@ import pytest
 
 from controller.domain.events import LinkReport
 from controller.domain.refusals import Refusal
+from controller.hosting import load_os_ken_apps
 from controller.service.host.host import HostSettings
 from controller.service.host.native import OsKenUnusable, choose_native_hub
 from controller.store.memory import Memory, MemoryStore
@@ -120,6 +121,18 @@ async def test_the_controller_ends_although_an_app_does_not(let_go: threading.Ev
     let_go.set()
     for thread in app.threads:
         await asyncio.to_thread(thread.join, 10)
+
+
+async def test_a_look_at_the_apps_of_another_configuration_leaves_those_that_run_alone() -> None:
+    async with hosting("keeping", "recorder") as here:
+        app = here.app("Keeping")
+        await asyncio.to_thread(load_os_ken_apps, [APPS + "keeping", APPS + "raising"])
+        with pytest.raises(OsKenUnusable):
+            await asyncio.to_thread(load_os_ken_apps, [APPS + "two"])
+        last = await commits(here, 3)
+        await eventually(lambda: ("changed", last) in here.app("Recorder").seen, "the last commit")
+        assert not app.keeper.closed
+    assert app.keeper.closed
 
 
 async def test_an_alarm_of_an_earlier_run_is_stored_for_the_next_to_end() -> None:
