@@ -96,27 +96,30 @@ async def test_our_agent_passes_and_each_bad_one_fails_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node, "_ORPHAN_CHECK_S", 0.1)
-    kinds = BAD | MORE_BAD
-    trials = {kind: Trial(tmp_path / kind.__name__, kind(), groups(kind)) for kind in kinds}
-    good, *bad = await asyncio.gather(
-        Trial(tmp_path / "good", None, ()).run(), *(trial.run() for trial in trials.values())
-    )
-
-    assert {one.status for one in good.values()} == {Status.PASS}, shown(good, Status.FAIL, Status.SKIP)
-    assert set(good) == {check.id for check in CHECKS}
+    expected: dict[type[Vice] | None, set[str]] = {None: set()}
+    expected |= dict(BAD.items())
+    expected |= dict(MORE_BAD.items())
     assert len(BAD) >= 10
-    wrong = {
-        kind.__name__: shown(verdicts, Status.FAIL)
-        for kind, verdicts in zip(trials, bad, strict=True)
-        if {one.check.id for one in verdicts.values() if one.status is Status.FAIL} != kinds[kind]
-    }
-    assert not wrong, "\n\n".join(f"{name}:\n{told}" for name, told in wrong.items())
+
+    async def tried(kind: type[Vice] | None, directory: Path) -> str:
+        """Try one agent, and return what came out otherwise than it should."""
+        verdicts = await Trial(directory, kind() if kind else None, groups(kind)).run()
+        if kind is None and (set(verdicts) != {check.id for check in CHECKS} or shown(verdicts, Status.SKIP)):
+            return f"left out: {shown(verdicts, Status.SKIP)}"
+        failed = {one.check.id for one in verdicts.values() if one.status is Status.FAIL}
+        return "" if failed == expected[kind] else f"{sorted(failed)}\n{shown(verdicts, Status.FAIL)}"
+
+    told = await asyncio.gather(*(tried(kind, tmp_path / str(number)) for number, kind in enumerate(expected)))
+    wrong = {kind: one for kind, one in zip(expected, told, strict=True) if one}
+    # Heartbeats are late where the machine was held up; one agent alone, once more, tells that from a fault.
+    again = {kind: await tried(kind, tmp_path / f"again-{number}") for number, kind in enumerate(wrong)}
+    assert not any(again.values()), "\n\n".join(f"{kind}:\n{wrong[kind]}\n{one}" for kind, one in again.items() if one)
 
 
-def groups(kind: type[Vice]) -> tuple[str, ...]:
+def groups(kind: type[Vice] | None) -> tuple[str, ...]:
     """Return the groups of checks that an agent is tried with; none means all."""
-    failed = {name.partition(".")[0] for name in MORE_BAD.get(kind, ())}
-    return (*failed, *kind.also) if failed else ()
+    failed = {name.partition(".")[0] for name in (MORE_BAD.get(kind, ()) if kind else ())}
+    return (*failed, *kind.also) if kind and failed else ()
 
 
 def test_checks_are_chosen_by_id_or_group() -> None:
