@@ -248,7 +248,7 @@ class AlarmKind(StrEnum):
     Cleared by the first block compared, or chunk confirmed, since then.
     """
     TAG_INVALID = "TAG_INVALID"
-    """A message of a neighbour failed authentication: fault or attack, undetermined."""
+    """A message of a neighbour, or a wrapped key, failed authentication: fault or attack, undetermined."""
     CHECK_FAILED = "CHECK_FAILED"
     """A chunk came out different at the far end and was voided; names the routes that it took."""
 
