@@ -93,6 +93,7 @@ class KeyRoom:
         self._on_notice = on_notice
         self._inbox: asyncio.Queue[_Item] = asyncio.Queue(INBOX_SIZE)
         self._blocks: asyncio.Queue[_Item] = asyncio.Queue(_BLOCKS_SIZE)
+        self._settings: asyncio.Queue[_Item] = asyncio.Queue()
         self._arrived = asyncio.Event()
         self._streams: dict[str, Stream] = {}
         self._asked: dict[int, asyncio.Future[Answer]] = {}
@@ -120,6 +121,9 @@ class KeyRoom:
             self._arrived.clear()
             batch = _Batch()
             until = time.monotonic() + _TURN_S
+            # Who settles something is waited for by a network: hundreds of chunks in the inbox would hold up a move.
+            while not self._settings.empty():
+                self._handle(self._settings.get_nowait(), batch)
             while not self._inbox.empty() and time.monotonic() < until:
                 self._handle(self._inbox.get_nowait(), batch)
             # One block a turn at least, or endless traffic would starve the links that feed it.
@@ -127,7 +131,7 @@ class KeyRoom:
                 self._handle(self._blocks.get_nowait(), batch)
             while not self._blocks.empty() and self._inbox.empty() and time.monotonic() < until:
                 self._handle(self._blocks.get_nowait(), batch)
-            if not (self._inbox.empty() and self._blocks.empty()):
+            if not (self._inbox.empty() and self._blocks.empty() and self._settings.empty()):
                 self._arrived.set()
             await self._carry_out(batch)
             await asyncio.sleep(0)
@@ -144,11 +148,14 @@ class KeyRoom:
         await self._put(queue, _Item(event, writes, None, stream))
 
     async def settle(self, event: Event, *, writes: Sequence[Write] = ()) -> None:
-        """Hand over an event and return when the writes and what the plane decided on it are durable."""
+        """Hand over an event and return when the writes and what the plane decided on it are durable.
+
+        It goes before whatever waits in the inbox.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settling.add(done)
         try:
-            await self._put(self._inbox, _Item(event, writes, done))
+            await self._put(self._settings, _Item(event, writes, done))
             await done
         finally:
             self._settling.discard(done)
