@@ -3,7 +3,7 @@
 import pytest
 
 from southbound.agent.keyplane import key_records
-from southbound.agent.keyplane.events import Erase
+from southbound.agent.keyplane.events import Erase, Record
 from southbound.agent.keyplane.key_records import KeyRecord, KeyRecords, KeyState
 from southbound.agent.keyplane.outbox import NEVER, Outbox
 from tests.support.keyplane_world import Relay, line, world_of
@@ -97,3 +97,38 @@ def test_no_more_keys_are_bound_than_may_wait_for_their_slaves(monkeypatch: pyte
     assert ask(1)[0] == 503
     world.fetch("n01", relay.sae("n01"), relay.sae("n00"), key_ids[:1])
     assert ask(1)[0] == 200
+
+
+def test_a_record_that_0_1_0_wrote_is_read() -> None:
+    meta = (
+        '{"key_id":"key-0","state":"VOID","relay":"r","application":"app","master":"m","slaves":["s"],'
+        '"expires_s":100.0,"size_bit":8}'
+    )
+    records = KeyRecords()
+    key = records.restore(Record("key", "key-0", meta))
+    assert (key.relays, key.fetched) == (("r",), ())
+    assert list(records.void("r")) == ["key-0"]
+
+
+def test_what_far_ends_must_hear_is_found_by_relay_until_it_is_over() -> None:
+    records = KeyRecords()
+    keys = [record(number, KeyState.ASSIGNING) for number in range(3)]
+    for key in keys:
+        key.relays, key.slaves = ("r", "q"), ("s", "t")
+        records.keep(key, Outbox(0.0))
+    void, had, waits = keys
+    records.change(void, KeyState.VOID, Outbox(0.0))
+    records.change(had, KeyState.DELIVERED, Outbox(0.0))
+    records.change(waits, KeyState.DELIVERED, Outbox(0.0))
+    records.fetch(had, "t", Outbox(0.0))
+    assert list(records.void("r")) == list(records.void("q")) == [void.key_id]
+    assert records.fetched("r") == {"t": [had.key_id]}
+
+    records.voided(void, "r", Outbox(0.0))
+    records.voided(void, "r", Outbox(0.0))
+    assert list(records.void("r")) == []
+    assert list(records.void("q")) == [void.key_id]
+    records.voided(void, "q", Outbox(0.0))
+    records.erase(had, Outbox(0.0))
+    assert records.get(void.key_id) is None
+    assert not records._told
