@@ -2,7 +2,6 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,6 +9,7 @@ import typer
 
 from controller.cli.exits import Exit, Stop
 from controller.cli.output import tell
+from controller.cli.source_format import SourceFormat
 from controller.config.mistakes import Mistake, Mistakes
 
 if TYPE_CHECKING:
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from controller.config.profiles import Profile
 
 DEFAULT_PROFILE: Final = "decoy-bb84-sspd-1ghz"
-
-
-class SourceFormat(StrEnum):
-    """What a source is."""
-
-    TOPOHUB = "topohub"
-    GRAPHML = "graphml"
-    NODE_LINK = "node-link"
 
 
 def import_(

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
 from controller.cli.exits import Exit, Stop
-from controller.cli.topology_import import SourceFormat
+from controller.cli.source_format import SourceFormat
 from controller.config.foreign.node_link import parse_node_link
+from controller.config.foreign.plan import MOST_NODES
 from controller.config.mistakes import Mistake, Mistakes
 
 if TYPE_CHECKING:
     from controller.config.foreign.graph import RawGraph
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+MOST_EDGES: Final = 4 * MOST_NODES
+"""Of a GraphML file; more would take long to read, and fit into no topology file."""
 _KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 # Networks that were generated on a plane: their positions are kilometres.
 _PLANAR: Final = ("gabriel/",)
@@ -33,8 +36,8 @@ def read_source(source: str, form: SourceFormat | None) -> "RawGraph":
     path = Path(source)
     if (
         form is None
-        and not path.exists()
         and _KEY.fullmatch(source)
+        and not path.is_file()
         and path.suffix not in {".graphml", ".json", ".xml"}
     ):
         form = SourceFormat.TOPOHUB
@@ -119,8 +122,8 @@ def _graphml(path: Path, text: str) -> "RawGraph":
         raise _needs("networkx", f"reading the GraphML file {path}") from None
     try:
         graph: Any = networkx.parse_graphml(text, force_multigraph=True)
-    except (networkx.NetworkXError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # What networkx meets it does not place: we say whose words these are.
+    except Exception as error:
+        # What networkx meets it neither places nor foresees: we say whose words these are.
         raise _mistake(path, f"networkx cannot read it as GraphML: {error}") from None
     name = graph.graph.get("label") or graph.graph.get("name") or graph.graph.get("Network")
     return RawGraph(
@@ -149,6 +152,9 @@ def _look_over(path: Path, text: str) -> None:
         raise _mistake(path, f"is not XML: {error.msg}", line=error.position[0]) from None
     except ValueError as error:  # an encoding is declared that the text no longer has
         raise _mistake(path, f"is not XML: {error}") from None
+    for kind, most in (("node", MOST_NODES), ("edge", MOST_EDGES)):
+        if (count := sum(_tag(each) == kind for each in root.iter())) > most:
+            raise _mistake(path, f"has {count} {kind}s, and {most} are the most: import a part of it")
     found: list[Mistake] = []
     nodes: set[str] = set()
     for number, element in enumerate(each for each in root.iter() if _tag(each) == "node"):

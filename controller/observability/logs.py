@@ -19,6 +19,9 @@ _CONVERSION: Final = re.compile(
 )
 
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line: `time` (RFC 3339, UTC), `level`, `logger`, `message`; `fields`, `exception` if there are.
 
@@ -47,7 +50,10 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """One line for people: time (UTC, as JSON has it), level, logger, message; a traceback below."""
+    """One line for people: time (UTC, as JSON has it), level, logger, message; a traceback below.
+
+    What would break the line, or move a terminal's cursor, stands as Python writes it: nobody forges a line.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -55,6 +61,10 @@ class TextLines(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """Return the time of the record."""
         return _time(record.created)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:

@@ -22,6 +22,11 @@ from southbound.conformance.settings import Settings
 from southbound.conformance.verdict import Broken, Skipped
 
 _TAKEN_AT_MOST_BYTES: Final = 64 << 20
+MOST_HEARD_BYTES: Final = 256 << 20
+"""Of all that an agent says in a run, which is kept: checks look back at it."""
+_BYTES_OF_A_MESSAGE: Final = 400
+"""What keeping one costs beside its content."""
+_HIGHEST_TERM: Final = 1 << 63
 
 _Context = grpc.aio.ServicerContext[pb.SessionRequest, pb.SessionResponse]
 
@@ -38,6 +43,7 @@ class Bench(rpc.AgentServiceServicer):
         admitting: Whether agents are let in; False plays a controller that is away.
         unsure: What the agent has in force may be something else than `entries`.
         gone: Why it is taken to be gone; "" while it is not.
+        flooded: What it said too much of; "" while it does not.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,6 +56,8 @@ class Bench(rpc.AgentServiceServicer):
         self.admitting = True
         self.unsure = False
         self.gone = ""
+        self.flooded = ""
+        self._heard_bytes = 0
         self._ever: set[str] = set()
         self._node = settings.node
         self._number = 0
@@ -319,6 +327,14 @@ class Bench(rpc.AgentServiceServicer):
             if not isinstance(request, pb.SessionRequest):
                 return
             await line.took(request)
+            self._heard_bytes += _BYTES_OF_A_MESSAGE + request.ByteSize()
+            if self._heard_bytes > MOST_HEARD_BYTES:
+                self.flooded = self.gone = (
+                    f"the agent said more than {MOST_HEARD_BYTES >> 20} MiB in {len(self.lines)} sessions, the last of "
+                    f"it {request.WhichOneof('message')}"
+                )
+                line.ending = line.ending or (grpc.StatusCode.RESOURCE_EXHAUSTED, self.flooded)
+                return
 
     async def _write(self, line: Line, context: _Context) -> None:
         while (response := await line.next_out()) is not None:
@@ -326,6 +342,11 @@ class Bench(rpc.AgentServiceServicer):
 
     def _keep_ahead(self, hello: pb.Hello) -> None:
         highest = election_from_pb(hello.highest_election_id)
+        if max(highest.term, highest.epoch) > _HIGHEST_TERM:
+            self.gone = (
+                f"Hello says ({highest.epoch}, {highest.term}) was the highest election id: no controller follows"
+            )
+            raise Broken(self.gone)
         if not self.election.term or highest > self.election:
             # An agent that was tested, or served a controller, before: only a higher id is believed.
             self.election = max(self.election, ElectionId(epoch=max(1, highest.epoch), term=highest.term + 1))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
-from controller.domain.refusals import InvalidValue
+from controller.domain.refusals import InvalidValue, Refusal
 from controller.identity.credentials import AnyTls
 from southbound.conformance import hello_checks, liveness_checks, message_checks, report_checks, update_checks
 from southbound.conformance.bench import Bench
@@ -25,6 +25,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 """In the order in which they are run: the last ones judge what was seen during all others."""
 
 _CHECK_TIMEOUT_S: Final = 120.0
+_MOST_CHARACTERS: Final = 2000
 
 
 def chosen(only: Collection[str]) -> tuple[Check, ...]:
@@ -98,15 +99,29 @@ async def _judge(bench: Bench, check: Check) -> Verdict:
         return _verdict(check, Status.SKIP, str(skipped), began_s)
     except Broken as broken:
         bench.unsure = True
-        return _verdict(check, Status.FAIL, str(broken), began_s)
+        return _verdict(check, Status.FAIL, bench.flooded or str(broken), began_s)
     except TimeoutError:
         bench.unsure = True
         return _verdict(check, Status.FAIL, f"it was not done within {_CHECK_TIMEOUT_S:g} s", began_s)
+    except Refusal:
+        raise
+    except Exception as problem:
+        # An agent can say anything: what no check foresaw is told with the others.
+        bench.unsure = True
+        return _verdict(check, Status.FAIL, f"it cannot be judged ({type(problem).__name__}: {problem})", began_s)
+    if bench.flooded and not check.looks_back:
+        return _verdict(check, Status.FAIL, bench.flooded, began_s)
     return _verdict(check, Status.PASS, observed, began_s)
 
 
 def _verdict(check: Check, status: Status, observed: str, began_s: float) -> Verdict:
-    return Verdict(check=check, status=status, observed=observed, took_s=time.monotonic() - began_s)
+    return Verdict(check=check, status=status, observed=_shown(observed), took_s=time.monotonic() - began_s)
+
+
+def _shown(text: str) -> str:
+    """Return the text so that nothing that an agent said breaks a line, steers a terminal or is no XML."""
+    short = text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 3] + "..."
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in short)
 
 
 async def _leave_clean(bench: Bench) -> None:

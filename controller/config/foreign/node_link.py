@@ -20,6 +20,10 @@ def parse_node_link(text: str, source: str, *, planar: bool = False) -> RawGraph
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise Mistakes([Mistake(file=source, line=error.lineno, field="", what=f"is not JSON: {error.msg}")]) from None
+    except ValueError as error:  # a number of thousands of digits, say
+        raise Mistakes(
+            [Mistake(file=source, line=0, field="", what=f"is not JSON that can be read: {error}")]
+        ) from None
     except RecursionError:
         raise Mistakes([Mistake(file=source, line=0, field="", what="is nested too deep for a graph")]) from None
     return _Form(document, source).graph(planar=planar)

@@ -77,3 +77,14 @@ def test_any_values_make_one_line_of_json_whose_message_is_that_of_the_text(valu
 
 def test_text_tells_the_same_time() -> None:
     assert TextLines().format(record("ready name=%s", "x")) == "2023-11-14T22:13:20.123Z INFO qinet.test: ready name=x"
+
+
+def test_a_value_cannot_forge_a_line_of_text_or_steer_a_terminal() -> None:
+    line = TextLines().format(
+        record("refused why=%s", "x\n2023-11-14T22:13:20.123Z INFO qinet: all is well\x1b[2J\u2028")
+    )
+    assert line.endswith("why=x\\n2023-11-14T22:13:20.123Z INFO qinet: all is well\\x1b[2J\\u2028")
+    try:
+        dict[str, int]()["gone"]
+    except KeyError:
+        assert TextLines().format(record("failed", failed=True)).count("\n") > 2
