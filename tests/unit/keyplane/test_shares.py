@@ -90,7 +90,7 @@ def test_nothing_is_sent_while_a_share_is_missing() -> None:
 
 
 @given(seed=st.integers(0, 2**32), liar=st.sampled_from("bc"), lie=st.binary(min_size=1, max_size=160).filter(any))
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_lying_relay_never_gets_a_changed_key_accepted(seed: int, liar: str, lie: bytes) -> None:
     relay = replace(TWO, low_bit=8192, high_bit=8192)
     world = triple(relay, seed=seed, blocks=2, liar=liar, lie=lie)

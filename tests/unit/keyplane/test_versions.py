@@ -45,7 +45,7 @@ def ledgers_hold(world: World) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_move_with_drain_loses_no_chunk_and_drained_is_true(seed: int) -> None:
     chance = random.Random(seed)
     world = square(NORTH, seed=seed, blocks=3)
