@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -15,7 +15,7 @@ from controller.domain.refusals import Refusal
 app = typer.Typer(
     name="qinet-controller",
     help="The Qinet controller. Exit codes: 0 stopped as asked, 1 not healthy, 2 wrong usage or a mistake, "
-    "70 the writer died.",
+    "70 the writer died, 75 an address cannot be had now.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -26,6 +26,10 @@ _CONFIG = typer.Option(
 
 
 _EXTRA = ("grpc_health", "grpc_reflection", "networkx", "os_ken")
+_WRONG: Final = 2
+_TRY_AGAIN: Final = 75
+"""EX_TEMPFAIL of sysexits.h: another start may succeed without anybody having corrected anything."""
+
 _INSTALL = "pip install 'qinet-controller[controller]'"
 
 
@@ -41,7 +45,7 @@ def run(config: Annotated[Path, _CONFIG]) -> None:
     try:
         code = bootstrap.run(load_controller_config(config), config)
     except Refusal as refusal:
-        _fail(str(refusal))
+        _fail(str(refusal), _TRY_AGAIN if refusal.reason == "ADDRESS_IN_USE" else _WRONG)
     raise typer.Exit(code)
 
 
@@ -104,9 +108,9 @@ def raise_epoch(
     typer.echo(f"epoch {epoch}: agents refuse every earlier one once they have seen it")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = _WRONG) -> NoReturn:
     print(f"qinet-controller: {message}", file=sys.stderr)
-    raise typer.Exit(2)
+    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ def test_a_port_that_is_taken_is_found_before_anything_is_made(folder: Path, ser
         )
         before = sorted(folder.iterdir())
         done = controller("run", "--config", config)
-    assert done.returncode == 2
+    assert done.returncode == 75  # a service manager may try again
     assert address in done.stderr
     assert "Traceback" not in done.stderr
     assert "add_port" not in done.stderr
