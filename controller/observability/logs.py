@@ -77,7 +77,11 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else TextLines())
     logging.captureWarnings(True)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    root = logging.getLogger()
+    former, root.handlers = root.handlers, [handler]  # at once: no line that another thread writes now is lost
+    root.setLevel(level)
+    for each in former:
+        each.close()
 
 
 def _time(seconds: float) -> str:

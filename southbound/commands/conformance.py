@@ -38,15 +38,23 @@ def controller_tls(pki: Path, name: str, files: tuple[Path | None, Path | None, 
     return load_tls(TlsFiles(ca=ca, certificate=certificate, key=key), now=datetime.now(UTC))
 
 
-def restarter(command: str) -> Callable[[], Awaitable[None]]:
-    """Return what runs the shell command that kills the agent and starts it again."""
+def restarter(command: str, within_s: float = 60.0) -> Callable[[], Awaitable[None]]:
+    """Return what runs the shell command that kills the agent and starts it again; it must end within that time."""
 
     async def restart() -> None:
         # The agent that it leaves behind must not hold our output open.
         process = await asyncio.create_subprocess_shell(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        if code := await process.wait():
+        try:
+            async with asyncio.timeout(within_s):
+                code = await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            what = f"has not ended within {within_s:g} s: have it leave the agent behind in the background: {command}"
+            raise InvalidValue("", ("--restart-command", what)) from None
+        if code:
             raise InvalidValue("", ("--restart-command", f"exited with {code}: {command}"))
 
     return restart

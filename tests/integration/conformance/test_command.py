@@ -13,6 +13,8 @@ from xml.etree import ElementTree as Xml
 import pytest
 from typer.testing import CliRunner
 
+from controller.domain.refusals import InvalidValue
+from southbound.commands.conformance import restarter
 from southbound.commands.exits import Exit
 from southbound.commands.main import app
 from southbound.conformance.output import as_junit, row, summary
@@ -99,3 +101,12 @@ def test_junit_names_failures_and_what_was_left_out() -> None:
     assert failure is not None
     assert failure.get("message") == "<bad> & worse"
     assert len(suite.findall("testcase/skipped")) == 1
+
+
+async def test_a_restart_command_that_stays_or_fails_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"has not ended within 0\.2 s: have it leave the agent behind"):
+        await restarter(f"echo $$ > {tmp_path}/pid; exec sleep 600", within_s=0.2)()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    with pytest.raises(InvalidValue, match="exited with 7"):
+        await restarter("exit 7")()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from southbound.agent.drivers.gs014.steps import Failed, Rules, Scene, Trouble, Upstream
+from southbound.agent.drivers.gs014.steps import Failed, Rules, Scene, Upstream
 from southbound.agent.drivers.module import ChannelDown, ChannelUp, Fault, ModuleEvent, ModuleFault, ModuleSound
 
 _LONGEST_PAUSE_S: Final = 60.0
@@ -16,7 +16,7 @@ class Health:
         self._settings = settings
         self._chance = chance
         self._down = False
-        self._fault: Trouble | None = None
+        self._fault: Failed | None = None
         self.failures = 0
         self.at_status = False
 
@@ -28,8 +28,9 @@ class Health:
         if self.failures < self._settings.down_after:
             return news
         if isinstance(failed.trouble.value, Fault):
-            if self._fault is not failed.trouble:
-                self._fault = failed.trouble
+            # Also where only the reason is another one: who repaired the first is told what is left.
+            if self._fault != failed:
+                self._fault = failed
                 news.append(ModuleFault(kind=failed.trouble.value, reason=failed.reason))
         elif self._fault is not None:
             self._fault = None

@@ -5,11 +5,13 @@ from itertools import pairwise
 
 import pytest
 
+from southbound.agent.drivers.gs014.health import Health
 from southbound.agent.drivers.gs014.master import Master, next_block
 from southbound.agent.drivers.gs014.steps import (
     AskById,
     AskKeys,
     AskStatus,
+    Failed,
     Key,
     Listen,
     Tell,
@@ -146,6 +148,18 @@ def test_a_master_whose_source_fails_takes_the_link_down_and_up_again_by_itself(
     world.elapse(60)
     assert kinds(world, "a")[1 + bool(alarm) :] == [*([ModuleSound] if alarm else []), ChannelUp]
     assert world.stored_bit("a") == world.stored_bit("b") > 0
+
+
+def test_an_alarm_tells_what_is_wrong_now_and_not_what_was_first() -> None:
+    health = Health(replace(SETTINGS, down_after=1), chance=lambda: 0.5)
+    told = [
+        event
+        for reason in ("no answer", "no answer", "an expired certificate")
+        for event in health.failed(Failed(trouble=Trouble.UNREACHABLE, reason=reason))
+    ]
+    assert [one.reason for one in told if isinstance(one, ModuleFault)] == ["no answer", "an expired certificate"]
+    assert sum(isinstance(one, ChannelDown) for one in told) == 1
+    assert health.serves() == [ModuleSound()]
 
 
 def test_retries_become_rarer_and_are_not_in_step() -> None:
