@@ -148,7 +148,7 @@ def run(arguments: Sequence[str]) -> int:
 def _wanted(line: Sequence[str]) -> str:
     """Return the command that a line runs, or that a shell completes the arguments of."""
     if "_QINETCTL_COMPLETE" not in os.environ:
-        return command_of(line)
+        return command_of(line) or ("status" if "--version" in line else "")  # which one does not matter then
     # The last word may still grow into the name of another command.
     words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split(" ")
     return command_of(words[1:-1])

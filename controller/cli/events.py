@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
@@ -58,7 +59,9 @@ def events(
     kinds = frozenset(kind or Kind)
     with connected(context) as network:
         if follow:
-            _print(islice(_live(network, kinds, resume), count), output)
+            # Closed before the channel is: else each stream would tell that its connection is lost.
+            with closing(_live(network, kinds, resume)) as happenings:
+                _print(islice(happenings, count), output)
         else:
             _print(_remembered(network, kinds, resume)[-limit:], output)
 
@@ -101,13 +104,13 @@ def _remembered(network: Network, kinds: frozenset[Kind], after_revision: int) -
     return sorted(found, key=lambda one: (one.at, one.revision, one.name))
 
 
-def _live(network: Network, kinds: frozenset[Kind], after_revision: int) -> "Iterator[Happening]":
+def _live(network: Network, kinds: frozenset[Kind], after_revision: int) -> "Generator[Happening]":
     from controller.cli.merging import merged
     from qinet.northbound.v1.operations_service_pb2 import GetClusterStatusRequest
 
     # Asked before anything is watched: the first call tells whether we are let in, and every stream begins there.
     status = network.operations.GetClusterStatus(GetClusterStatusRequest(), timeout=network.timeout_s)
     start = after_revision or status.revision
-    for one in merged(network, frozenset(kind.value for kind in kinds), start, now=lambda: datetime.now(UTC)):
-        if one.kind in kinds:
-            yield one
+    wanted = frozenset(kind.value for kind in kinds)
+    with closing(merged(network, wanted, start, now=lambda: datetime.now(UTC))) as happenings:
+        yield from (one for one in happenings if one.kind in kinds)

@@ -3,7 +3,7 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,11 +27,11 @@ _QUIET: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE
 
 def merged(
     network: "Network", kinds: frozenset[str], after_revision: int, *, now: Callable[[], datetime]
-) -> Iterator[Happening]:
+) -> Generator[Happening]:
     """Yield what happens, in the order in which it is told, for as long as the caller listens.
 
     Args:
-        network: The controller; every stream outlives a restart of it.
+        network: The controller, which has answered before; every stream outlives a restart of it.
         kinds: Of resources and alarms, as `Happening.kind` names them; streams for others are not opened.
         after_revision: What was seen of resources; an alarm is new if it was not active at the first look.
         now: The wall clock, aware; for events whose moment the controller does not tell.
@@ -104,7 +104,7 @@ def _watches(network: "Network", kinds: frozenset[str]) -> "Iterator[OpenWatch]"
 def _changes(
     open_watch: "OpenWatch", follower: Follower, now: Callable[[], datetime], over: threading.Event, say: _SaidOnce
 ) -> Iterator[Happening]:
-    with contextlib.closing(changes(open_watch, follower, over=over, say=say)) as watched:
+    with contextlib.closing(changes(open_watch, follower, heard=True, over=over, say=say)) as watched:
         for change in watched:
             text = "gone" if change.resource is None else summary(change.resource)
             yield Happening(at=now(), revision=change.revision, name=change.name, text=text)

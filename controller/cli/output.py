@@ -133,7 +133,7 @@ def fitted(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     >>> fitted([("NAME", "REMARKS"), ("a-long-name", "empty in 3s; stale")], 22)
     [11, 11]
     >>> fitted([("NAME", "REMARKS"), ("a-long-name", "empty in 3s; stale")], 9)
-    [5, 4]
+    [4, 5]
     """
     columns = list(zip(*rows, strict=True))
     widths = _least(columns)

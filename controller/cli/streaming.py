@@ -55,6 +55,7 @@ def changes(
     *,
     until: float | None = None,
     silence_limit_s: float = SILENCE_LIMIT_S,
+    heard: bool = False,
     over: threading.Event | None = None,
     say: Callable[[str], None] = tell,
 ) -> "Generator[Change]":
@@ -65,13 +66,14 @@ def changes(
         follower: What was seen so far; goes on from there.
         until: Moment of `time.monotonic` at which to end; None: never.
         silence_limit_s: A connection without any message for so long is given up; > 0.
+        heard: The controller has answered already, so that a first attempt that fails is made again.
         over: Set when nobody listens any more: the connection is then not made again.
         say: Tells the person at the terminal of connections that come and go.
 
     Raises:
         grpc.RpcError: The controller refused, or was unreachable on the first attempt.
     """
-    ever_heard = lost = False
+    ever_heard, lost = heard, False
     pause_s = _FIRST_PAUSE_S
     over = over or threading.Event()
     while until is None or time.monotonic() < until:

@@ -1,7 +1,7 @@
 """qinetctl top: a live view of the links, for as long as somebody looks."""
 
-import os
 import queue
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -145,7 +145,7 @@ def _views(network: Network, sample: Any) -> list[Any]:
 
 
 def _print(state: _State) -> None:
-    width = os.get_terminal_size().columns if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 80)
+    width = shutil.get_terminal_size().columns
     sys.stdout.write("\n".join(state.lines(width, None, colour=sys.stdout.isatty())) + "\n")
     sys.stdout.flush()
 
@@ -163,7 +163,7 @@ def _live(state: _State, network: Network, samples: Iterator[Any]) -> None:
                 raise told
             if told in _LEAVE:
                 return
-            width, height = os.get_terminal_size(sys.stdout.fileno())
+            width, height = shutil.get_terminal_size()
             state.press(told or "", max(1, height - 3))
             lines = state.lines(width, height, colour=True)
             sys.stdout.write("\x1b[H" + "\x1b[K\r\n".join(lines) + "\x1b[J")

@@ -8,6 +8,8 @@ from controller.cli.output import clean
 from controller.cli.quantities import shown_span
 
 LEAST_WIDTH: Final = 40
+_TEN: Final = 9.95  # what is shown as 10 or more needs no decimals
+_LONG_S: Final = 10 * 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +179,18 @@ def _cell(key: str, row: Row, width: int) -> str:
         case "k":
             text = short_number(link.stored_bit)
         case "e":
-            text = "-" if link.empty_in_s is None else shown_span(link.empty_in_s)
+            text = _left(link.empty_in_s)
         case "r":
             text = f"{short_number(link.reserved_bit_per_s)}/{short_number(link.capacity_bit_per_s)}"
         case _:
             text = str(link.alarms) if link.alarms else "-"
     return f"{text:>{width}}"
+
+
+def _left(empty_in_s: float | None) -> str:
+    if empty_in_s is None:
+        return "-"
+    return shown_span(empty_in_s) if empty_in_s < _LONG_S else "years"
 
 
 def _mark(row: Row) -> str:
@@ -202,15 +210,18 @@ def _foot(rows: int, first: int, room: int) -> str:
 
 
 def short_number(value: float | None) -> str:
-    """Return a number of at most five characters, - for None.
+    """Return a number >= 0 in at most five characters, with three digits or fewer; - for None.
 
-    >>> [short_number(each) for each in (None, 0.0, 0.854, 9.99, 12.34, 999.6, 219568.5, 8_347_104.0, 3e12)]
-    ['-', '0', '0.85', '10', '12', '1k', '220k', '8.3M', '3T']
+    >>> [short_number(each) for each in (None, 0.0, 0.854, 9.99, 12.34, 999.6, 219568.5, 8_347_104.0, 3e12, 2e20)]
+    ['-', '0', '0.85', '10', '12', '1k', '220k', '8.3M', '3T', '2e+20']
     """
     if value is None:
         return "-"
+    if value < 1:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
     for factor, unit in ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")):
-        scaled = float(f"{value / factor:.2g}") if value / factor < 100 else round(value / factor)
-        if scaled < 1000:
-            return f"{scaled:.3g}{unit}" if scaled < 100 else f"{scaled:.0f}{unit}"
+        scaled = value / factor
+        digits = f"{scaled:.1f}".removesuffix(".0") if scaled < _TEN else f"{scaled:.0f}"
+        if len(digits) <= len("999"):
+            return digits + unit
     return f"{value:.0e}"

@@ -32,12 +32,12 @@ CONTROLLER = parse_identity("controller/controller")
 
 
 class Watching:
-    """`qinetctl watch relays` in a process of its own."""
+    """A command that goes on until Ctrl-C, in a process of its own."""
 
-    def __init__(self, lab: Laboratory) -> None:
+    def __init__(self, lab: Laboratory, *arguments: str) -> None:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "controller.cli.main", "watch", "relays"),
+                *(sys.executable, "-m", "controller.cli.main", *arguments),
                 *("--controller", lab.northbound, "--pki", str(lab.directory / "pki")),
             ],
             cwd=REPOSITORY,
@@ -84,16 +84,26 @@ def test_a_watch_goes_on_after_its_controller_was_killed_and_started_again(
 ) -> None:
     controller = lonely.start_controller()
     run = runner(capsys, "--controller", lonely.northbound, "--pki", str(lonely.directory / "pki"), "--timeout", "30")
-    with Watching(lonely) as watching:
+    with (
+        Watching(lonely, "watch", "relays") as watching,
+        Watching(lonely, "events", "--follow", "--resume", "1") as events,
+        Watching(lonely, "get", "relays", "--watch", "--interval", "100ms") as table,
+    ):
         assert run("relay", "create", "alice", "bob", "--rate", 1, "--name", "one", "--accept-blocked").code == 0
         watching.until("keyRelays/one")
+        events.until("keyRelays/one")
+        table.until("one")
         controller.kill()
         controller.wait()
-        watching.until("the connection is lost")
+        for each in (watching, events, table):
+            each.until("the connection is lost")
         lonely.start_controller()
         assert run("relay", "create", "alice", "bob", "--rate", 1, "--name", "two", "--accept-blocked").code == 0
         watching.until("keyRelays/two")
-        assert watching.interrupt() == Exit.INTERRUPTED
+        events.until("keyRelays/two")
+        table.until("two")
+        for each in (watching, events, table):
+            assert each.interrupt() == Exit.INTERRUPTED
 
 
 @contextmanager
