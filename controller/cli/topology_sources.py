@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.resources import files
@@ -121,7 +122,9 @@ def _graphml(path: Path, text: str) -> "RawGraph":
     except ModuleNotFoundError:
         raise _needs("networkx", f"reading the GraphML file {path}") from None
     try:
-        graph: Any = networkx.parse_graphml(text, force_multigraph=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of attributes whose type it guesses, with places in its own source
+            graph: Any = networkx.parse_graphml(text, force_multigraph=True)
     except Exception as error:
         # What networkx meets it neither places nor foresees: we say whose words these are.
         raise _mistake(path, f"networkx cannot read it as GraphML: {error}") from None

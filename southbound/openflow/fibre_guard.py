@@ -125,6 +125,8 @@ class FibreGuard(OSKenApp):  # type: ignore[misc]  # os-ken has no types
     def make_it_so(self, event: Any) -> None:
         """Send what the switch lacks of what is wanted, and take off what is not."""
         switch = event.msg.datapath
+        if switch.id not in self._switches or self._switches[switch.id] is not switch:
+            return  # a connection that another one, of the same datapath id, took the place of
         told = self._told.setdefault(switch.id, set())
         told |= {join for flow in event.msg.body if flow.cookie == COOKIE for join in _joins_of(flow)}
         if event.msg.flags & switch.ofproto.OFPMPF_REPLY_MORE:
