@@ -131,6 +131,8 @@ class KeyRoom:
                 self._handle(self._blocks.get_nowait(), batch)
             while not self._blocks.empty() and self._inbox.empty() and time.monotonic() < until:
                 self._handle(self._blocks.get_nowait(), batch)
+            self._take(self._plane.finish(self._service_time.now_s()), batch)
+            self._feed_entropy(batch)
             if not (self._inbox.empty() and self._blocks.empty() and self._settings.empty()):
                 self._arrived.set()
             await self._carry_out(batch)
@@ -220,8 +222,7 @@ class KeyRoom:
         elif isinstance(event, PeerUp) and item.stream is not None:
             self._streams[event.node] = item.stream
         batch.writes.extend(item.writes)
-        self._take(self._plane.handle(event), batch)
-        self._feed_entropy(batch)
+        self._take(self._plane.handle(event, more=True), batch)
         if item.done is not None:
             batch.done.append(item.done)
 

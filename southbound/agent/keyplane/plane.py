@@ -154,8 +154,12 @@ class KeyPlane:
             self._pools[block.link].restore(block, box)
         return self._finish(box)
 
-    def handle(self, event: Event) -> list[Effect]:
-        """Decide one event; the effects are to be carried out in order, see `events.py`."""
+    def handle(self, event: Event, *, more: bool = False) -> list[Effect]:
+        """Decide one event; the effects are to be carried out in order, see `events.py`.
+
+        With `more`, others follow at once, and `finish` after the last of them: then all relays are looked at once
+        for what became possible, not once for every message.
+        """
         box = Outbox(max(event.now_s, self._now_s))
         self._now_s = box.now_s
         match event:
@@ -181,7 +185,15 @@ class KeyPlane:
             case Tick():
                 # A tick that came a little early has used up the shell's timer: ask again.
                 self._told_wake_s = NEVER
-        return self._finish(box)
+        if not more:
+            return self._finish(box)
+        self._due_s = min(self._due_s, box.wake_at_s)
+        return self._to_carry_out(box)
+
+    def finish(self, now_s: float) -> list[Effect]:
+        """Decide what became possible by the events since the last `finish`."""
+        self._now_s = max(now_s, self._now_s)
+        return self._finish(Outbox(self._now_s))
 
     def status(self, master: str, slave: str, now_s: float = 0.0) -> KeyStatus | None:
         """Return the figures of 014's `status` (as of the last event at least); None where none serves the pair."""
@@ -229,6 +241,9 @@ class KeyPlane:
         if missing := self._chance.missing():
             self._chance.asked = True
             box.effects.append(NeedEntropy(missing))
+        return self._to_carry_out(box)
+
+    def _to_carry_out(self, box: Outbox) -> list[Effect]:
         return [each for each in box.effects if not isinstance(each, Send) or each.node in self._connected]
 
     # ------------------------------------------------------------ settings and peers

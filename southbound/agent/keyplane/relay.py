@@ -6,7 +6,7 @@ before it. Nothing is sent twice: what is lost is voided by its origin. A chunk 
 be sent; its shares then wait, each for its own link, like chunks of others.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -24,6 +24,13 @@ from southbound.agent.keyplane.settings import Hop, HopName, RelayHop
 TRANSIT_TIMEOUT_S: Final = 10.0
 _UNACKNOWLEDGED_S: Final = 30.0
 _WINDOW: Final = 8
+_LINK_WINDOW: Final = 32
+"""Chunks of all relays that wait for an acknowledgement on a link: while there are more, its own node makes none.
+
+Where hundreds of relays fill their stocks at once, what is made waits for neighbours that cannot keep up, and would be
+given up before it has come through. What others made is passed on all the same, or nodes could wait for each other
+round a ring.
+"""
 _RETRY_S: Final = 0.5
 
 
@@ -85,6 +92,8 @@ class _Traffic:
     scheduler: LinkScheduler = field(default_factory=LinkScheduler)
     unacknowledged: dict[int, _Sent] = field(default_factory=dict)
     """By sequence number."""
+    under_way: Counter[HopName] = field(default_factory=Counter)
+    """How many of them each has."""
     acks: deque[_PendingAck] = field(default_factory=deque)
     transit: dict[HopName, deque[_Transit]] = field(default_factory=dict)
     own: tuple[HopName, ...] = ()
@@ -139,6 +148,7 @@ class Forwarder:
             for sequence, sent in list(traffic.unacknowledged.items()):
                 if sent.name == name:
                     del traffic.unacknowledged[sequence]
+            del traffic.under_way[name]
 
     def _answer(self, transit: _Transit, *, accepted: bool) -> None:
         if transit.ack is not None and transit.came_by in self._traffic:
@@ -245,7 +255,10 @@ class Forwarder:
         hop = self._hops.get((message.relay, message.route_version, message.share))
         origin = hop.origin(forward=message.forward) if hop is not None else ""
         link.pools.accept(message.ranges, _cause(Purpose.CHUNK_ACK, message, origin), box)
-        sent = self._traffic[link.name].unacknowledged.pop(message.acknowledged, None)
+        traffic = self._traffic[link.name]
+        sent = traffic.unacknowledged.pop(message.acknowledged, None)
+        if sent is not None:
+            traffic.under_way[sent.name] -= 1
         if sent is not None and not message.accepted and hop is not None and origin == self._node:
             self._ends.lost(sent.name[0], sent.name[1], sent.chunk_id, box)
 
@@ -268,6 +281,7 @@ class Forwarder:
         traffic.session = link.session
         traffic.acks.clear()
         lost, traffic.unacknowledged = traffic.unacknowledged, {}
+        traffic.under_way.clear()
         for sent in lost.values():
             hop = self._hops.get(sent.name)
             if hop is not None and self._node in {hop.head, hop.tail}:
@@ -345,7 +359,7 @@ class Forwarder:
             if out is None or not links[out.link].ready:
                 return False
             other_traffic = self._traffic[out.link]
-            if other_traffic.transit.get(other_name):
+            if other_traffic.transit.get(other_name) or len(other_traffic.unacknowledged) >= _LINK_WINDOW:
                 return False
             if not self._may_send(links[out.link], other_traffic, other_name, box):
                 return False
@@ -360,7 +374,7 @@ class Forwarder:
         return bool(shares)
 
     def _may_send(self, link: QkdLink, traffic: _Traffic, name: HopName, box: Outbox) -> bool:
-        if sum(1 for sent in traffic.unacknowledged.values() if sent.name == name) >= _WINDOW:
+        if traffic.under_way[name] >= _WINDOW:
             return False
         cost_bit = chunk_cost_bit(self._hops[name].chunk_bit)
         # Without bits for its acknowledgement a chunk would only be lost. Those for our own come first, too.
@@ -393,6 +407,7 @@ class Forwarder:
         padded = replace(blank, ranges=ranges, payload=exclusive_or(payload, key[: len(payload)]))
         box.send(link.neighbour, replace(padded, tag=link.tag(_chunk_content(padded), key[len(payload) :])))
         traffic.unacknowledged[blank.sequence] = _Sent(hop.name, transit.chunk_id, box.now_s)
+        traffic.under_way[hop.name] += 1
         traffic.scheduler.drew((hop.relay, hop.share), 8 * len(payload) + HOP_TAG_BIT)
         box.wake(box.now_s + _UNACKNOWLEDGED_S)
 
@@ -406,6 +421,7 @@ class Forwarder:
                     box.wake(sent.at_s + _UNACKNOWLEDGED_S)
                     break
                 del traffic.unacknowledged[sequence]
+                traffic.under_way[sent.name] -= 1
             for name, queue in traffic.transit.items():
                 while queue and box.now_s >= queue[0].arrived_s + TRANSIT_TIMEOUT_S:
                     transit = queue.popleft()
