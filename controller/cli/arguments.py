@@ -7,6 +7,7 @@ GLOBAL_OPTIONS: Final = frozenset(
     {"--controller", "--controller-name", "--pki", "--as", "--ca", "--cert", "--key", "--timeout"}
 )
 DEFAULT_WAIT: Final = "ACTIVE"
+_HELP: Final = frozenset({"--help", "-h"})
 _WAITS_FOR_STATE: Final = ["relay", "create"]
 """The command whose `--wait` may name a state; elsewhere it is a flag."""
 
@@ -41,9 +42,9 @@ def normalised(arguments: Sequence[str]) -> list[str]:
 
 
 def command_of(arguments: Sequence[str]) -> str:
-    """Return the command of a line, as `normalised` returns lines; empty if there is none.
+    """Return the command of a line, as `normalised` returns lines; empty if there is none, or help on all comes first.
 
-    >>> command_of(["--controller", "host:1", "get", "nodes"]), command_of(["--help"])
+    >>> command_of(["--controller", "host:1", "get", "nodes"]), command_of(["--help", "get"])
     ('get', '')
     """
     value_follows = False
@@ -52,6 +53,8 @@ def command_of(arguments: Sequence[str]) -> str:
             value_follows = False
         elif argument in GLOBAL_OPTIONS:
             value_follows = True
+        elif argument in _HELP:
+            return ""
         elif not argument.startswith("-"):
             return argument
     return ""

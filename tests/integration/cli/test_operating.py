@@ -10,7 +10,6 @@ import pytest
 
 from controller.cli.exits import Exit
 from tests.integration.cli.conftest import Read
-from tests.integration.cli.laboratory import Laboratory
 from tests.support.command_line import Run
 
 Waiting = Callable[..., "Iterator[dict[str, Any]]"]
@@ -231,9 +230,7 @@ def test_one_frame_of_top_shows_every_link_in_eighty_columns(
     assert run_mesh("top", "--once", "--interval", "1ms").code == Exit.REFUSED
 
 
-def test_a_shell_completes_names_that_the_controller_tells(
-    mesh: Laboratory, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, run_mesh: Run
-) -> None:
+def test_a_shell_completes_names_that_the_controller_tells(monkeypatch: pytest.MonkeyPatch, run_mesh: Run) -> None:
     def completed(line: str) -> list[str]:
         monkeypatch.setenv("_QINETCTL_COMPLETE", "complete_bash")
         monkeypatch.setenv("COMP_WORDS", line)
@@ -252,6 +249,11 @@ def test_a_shell_completes_names_that_the_controller_tells(
     assert completed("qinetctl relay create harbour a") == ["airport"]
     assert completed("qinetctl relay update x --clear max") == ["max-hops"]
     assert completed("qinetctl un") == ["unfreeze"]
+    for shell, told in (("zsh", '"station"'), ("fish", "station")):
+        monkeypatch.setenv("_QINETCTL_COMPLETE", f"complete_{shell}")
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "qinetctl get nodes st")
+        monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+        assert told in run_mesh().out
     monkeypatch.setenv("QINET_CONTROLLER", "127.0.0.1:1")
     assert completed("qinetctl get nodes h") == []
     monkeypatch.setenv("QINET_PKI", str(Path("nowhere")))

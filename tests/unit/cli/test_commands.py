@@ -91,6 +91,17 @@ def test_the_shell_can_complete_commands() -> None:
         ("relay", "create", "a", "b", "--rate", "1", "--shares", "4294967296"),
         ("relay", "create", "a", "b", "--rate", "1", "--wait=NEVER"),
         ("relay", "create", "a", "b", "--rate", "1", "--wait", "--validate-only"),
+        ("relay", "update", "a"),
+        ("relay", "update", "a", "--rate", "1", "--clear", "rate"),
+        ("relay", "update", "a", "--max-hops", "1", "--clear", "max-hops"),
+        ("application", "update", "a"),
+        ("node", "drain", "a", "--wait", "--dry-run"),
+        ("node", "drain", "a", "--wait-timeout", "soon"),
+        ("freeze",),
+        ("what-if",),
+        ("events", "--kind", "weather"),
+        ("top", "--sort", "beauty"),
+        ("get", "nodes", "--watch", "--interval", "0s"),
         ("get", "nodes", "a", "--filter", "name = a"),
         ("get", "nodes", "--timeout", "0"),
         ("get", "nodes", "--cert", "x.crt"),
@@ -120,6 +131,20 @@ def test_certificates_are_made_where_pki_says_and_only_once(run: Run, tmp_path: 
     second = run("pki", "init", "--pki", "lab")
     assert (second.code, "--overwrite" in second.err) == (Exit.FILE, True)
     assert run("pki", "init", "--overwrite", "--pki", "lab").code == Exit.DONE
+
+
+def test_programs_are_told_identities_certificates_and_keys(run: Run) -> None:
+    assert json.loads(run("pki", "init", "-o", "json").out) == {"certificate": "pki/ca.crt", "key": "pki/ca.key"}
+    issued = run("pki", "issue", "node/a", "user/b", "-o", "yaml")
+    assert yaml.safe_load(issued.out) == [
+        {"identity": f"{kind}/{name}", "certificate": f"pki/{kind}/{name}.crt", "key": f"pki/{kind}/{name}.key"}
+        for kind, name in (("node", "a"), ("user", "b"))
+    ]
+
+
+def test_help_before_a_command_is_of_all_commands(run: Run) -> None:
+    assert "what-if" in run("--help", "get", "nodes").out
+    assert run("gett", "nodes").code == Exit.USAGE
 
 
 def test_without_a_ca_the_first_step_is_named(run: Run) -> None:
