@@ -9,7 +9,7 @@ from typing import NoReturn
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PrivateKeyTypes
 
 from controller.domain.refusals import Refusal
 from controller.identity.peers import Identity, PeerRefused, certificate_identity
@@ -101,7 +101,7 @@ def load_tls(files: TlsFiles, *, now: datetime | None = None, expect: Identity |
     authorities = _certificates(files.ca, ca_pem)
     chain = _certificates(files.certificate, certificate_pem)
     leaf = chain[0]
-    if _private_key(files.key, key_pem).public_key() != leaf.public_key():
+    if _private_key(files.key, key_pem).public_key() != _public_key(files.certificate, leaf):
         _refuse("TLS_KEY_MISMATCH", files.key, f"is not the key of {files.certificate}: use the pair issued together")
     if not _leads_to(chain, authorities):
         _refuse("TLS_WRONG_CA", files.certificate, f"was not issued by {files.ca}: use that CA's, or issue it again")
@@ -173,8 +173,15 @@ def _read(path: Path, what: str, remedy: str) -> bytes:
 def _certificates(path: Path, pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         _refuse("TLS_FILE_MALFORMED", path, "holds no PEM certificate: check that the files are not mixed up")
+
+
+def _public_key(path: Path, certificate: x509.Certificate) -> CertificatePublicKeyTypes:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        _refuse("TLS_FILE_MALFORMED", path, "is for a key of no known kind, or is damaged: issue it again")
 
 
 def _private_key(path: Path, pem: bytes) -> PrivateKeyTypes:

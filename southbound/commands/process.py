@@ -75,7 +75,8 @@ class Process:
             self._renewals.clear()
             self._manager.reloading()
             for tls in certificates:
-                renew_certificate(tls, datetime.now(UTC))
+                # Off the loop: files that do not come, as from a server that is gone, hold up no key delivery.
+                await asyncio.to_thread(renew_certificate, tls, datetime.now(UTC))
             self._manager.ready(status)
 
 
