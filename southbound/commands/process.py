@@ -89,6 +89,10 @@ def renew_certificate(tls: AnyTls, now: datetime) -> None:
     except Refusal as refusal:
         log.error("certificate refused, the old one stays in force: %s", refusal)
         return
+    except Exception:
+        # Whatever the files led to: the next SIGHUP is heard too.
+        log.exception("certificate cannot be read, the old one stays in force file=%s", tls.current.files.certificate)
+        return
     current = tls.current
     if news:
         log.info(

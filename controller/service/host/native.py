@@ -48,6 +48,6 @@ def refuse_eventlet(app: str) -> None:
         who = f"os-ken app {app}" if app else "something in this process"
         raise OsKenUnusable(
             f"{who} imports eventlet, and eventlet and gRPC do not share a process: use os_ken.lib.hub, which runs on "
-            "threads here, or leave the app out of os_ken.apps",
+            "threads here, or leave the app out of os_ken.apps; a controller that runs has to be restarted then",
             app,
         )
