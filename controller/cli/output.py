@@ -1,6 +1,5 @@
 """Printing: tables for people, JSON and YAML for programs, messages on stderr."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -252,6 +251,8 @@ def _in_field_order(message: "Message", converted: dict[str, Any]) -> dict[str, 
 def as_text(value: object, fmt: Format) -> str:
     """Return a JSON value as JSON or YAML text."""
     if fmt is Format.JSON:
+        import json
+
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     import yaml
 

@@ -2,25 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from controller.cli.names import short, shorts
 from controller.cli.output import Part, Sheet, Table
 from controller.cli.quantities import shown_duration, shown_moment, shown_number
-from qinet.northbound.v1.application_pb2 import Application, Sae
-from qinet.northbound.v1.key_relay_pb2 import KeyRelay, Reservation, Route
-from qinet.northbound.v1.key_relay_service_pb2 import ComputeRoutesResponse
-from qinet.northbound.v1.link_pb2 import Establishment, Link
-from qinet.northbound.v1.node_pb2 import Node
-from qinet.northbound.v1.operations_service_pb2 import Agent, Alarm
-from qinet.northbound.v1.topology_service_pb2 import TopologyAction
 from qinet.types.v1.types_pb2 import LinkStatus, PerformanceKind, Severity
+
+if TYPE_CHECKING:
+    from qinet.northbound.v1.application_pb2 import Application, Sae
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay, Reservation, Route
+    from qinet.northbound.v1.key_relay_service_pb2 import ComputeRoutesResponse
+    from qinet.northbound.v1.link_pb2 import Link
+    from qinet.northbound.v1.node_pb2 import Node
+    from qinet.northbound.v1.operations_service_pb2 import Agent, Alarm
+    from qinet.northbound.v1.topology_service_pb2 import TopologyAction
 
 _PROTECTIONS: Final = {"ONE_FOR_ONE": "1:1", "ONE_PLUS_ONE": "1+1"}
 _SOON_S: Final = 86_400  # a link that lasts longer is not worth a remark
 
 
-def node_table(nodes: Iterable[Node]) -> Table:
+def node_table(nodes: "Iterable[Node]") -> Table:
     """Return the nodes, one a row."""
     return Table(
         columns=("node", "location", "trust domain", "interfaces", "connected", "administration"),
@@ -39,7 +41,7 @@ def node_table(nodes: Iterable[Node]) -> Table:
     )
 
 
-def link_table(links: Iterable[Link]) -> Table:
+def link_table(links: "Iterable[Link]") -> Table:
     """Return the links, one a row; rates in bit/s."""
     return Table(
         columns=(
@@ -64,7 +66,7 @@ def link_table(links: Iterable[Link]) -> Table:
     )  # fmt: skip
 
 
-def planned_node_table(nodes: Iterable[Node]) -> Table:
+def planned_node_table(nodes: "Iterable[Node]") -> Table:
     """Return the nodes of a file, one a row."""
     return Table(
         columns=("node", "location", "trust domain", "interfaces", "remarks"),
@@ -81,7 +83,7 @@ def planned_node_table(nodes: Iterable[Node]) -> Table:
     )
 
 
-def planned_link_table(links: Iterable[Link]) -> Table:
+def planned_link_table(links: "Iterable[Link]") -> Table:
     """Return the links of a file, one a row."""
     return Table(
         columns=("link", "ends", "length km", "loss db", "model bit/s", "capacity bit/s", "expected qber", "remarks"),
@@ -102,17 +104,19 @@ def planned_link_table(links: Iterable[Link]) -> Table:
     )
 
 
-def _ends(link: Link) -> str:
+def _ends(link: "Link") -> str:
     return " - ".join(f"{short(end.node)}:{end.interface}" for end in link.ends)
 
 
-def link_status(link: Link) -> str:
+def link_status(link: "Link") -> str:
     """Return the status word of a link."""
     return _word(LinkStatus.Name(link.status), "LINK_STATUS_")
 
 
-def link_remarks(link: Link) -> list[str]:
+def link_remarks(link: "Link") -> list[str]:
     """Return what is unusual about a link."""
+    from qinet.northbound.v1.link_pb2 import Establishment
+
     found: list[str] = []
     if link.establishment == Establishment.ESTABLISHMENT_POSSIBLE:
         found.append("possible, not established")
@@ -130,7 +134,7 @@ def link_remarks(link: Link) -> list[str]:
     return found
 
 
-def _performance(link: Link) -> str:
+def _performance(link: "Link") -> str:
     measured = link.measurement
     if not measured.HasField("performance"):
         return ""
@@ -141,7 +145,7 @@ def _performance(link: Link) -> str:
     return f"{_word(PerformanceKind.Name(kind), 'PERFORMANCE_KIND_').lower().replace('_', ' ')} {figure}"
 
 
-def relay_table(relays: Iterable[KeyRelay]) -> Table:
+def relay_table(relays: "Iterable[KeyRelay]") -> Table:
     """Return the key relays, one a row."""
     return Table(
         columns=("relay", "source", "target", "rate bit/s", "state", "route", "version", "applications", "reason"),
@@ -163,24 +167,24 @@ def relay_table(relays: Iterable[KeyRelay]) -> Table:
     )
 
 
-def fed_by(relay: KeyRelay) -> list[str]:
+def fed_by(relay: "KeyRelay") -> list[str]:
     """Return the applications that a relay's keys are for."""
     return list(relay.applications) or ([relay.application] if relay.application else [])
 
 
-def relay_state(relay: KeyRelay) -> str:
+def relay_state(relay: "KeyRelay") -> str:
     """Return the state word of a relay."""
-    return _word(KeyRelay.State.Name(relay.state), "STATE_")
+    return _word(relay.State.Name(relay.state), "STATE_")
 
 
-def relay_phase(relay: KeyRelay) -> str:
+def relay_phase(relay: "KeyRelay") -> str:
     """Return how far a change of route has come, in a word; empty when there is none under way."""
-    if relay.phase in {KeyRelay.PHASE_UNSPECIFIED, KeyRelay.PHASE_SETTLED}:
+    if relay.phase in {relay.PHASE_UNSPECIFIED, relay.PHASE_SETTLED}:
         return ""
-    return _word(KeyRelay.Phase.Name(relay.phase), "PHASE_").lower()
+    return _word(relay.Phase.Name(relay.phase), "PHASE_").lower()
 
 
-def route_text(route: Route) -> str:
+def route_text(route: "Route") -> str:
     """Return a route on one line, nodes and links: `a -[a-b]- b`."""
     if not route.hops:
         return ""
@@ -189,9 +193,9 @@ def route_text(route: Route) -> str:
     )
 
 
-def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
+def relay_parts(relay: "KeyRelay", now: datetime | None) -> list[Part]:
     """Return all there is to know about one relay; moments relative to `now` if that is given."""
-    protection = _word(KeyRelay.Protection.Name(relay.protection), "PROTECTION_")
+    protection = _word(relay.Protection.Name(relay.protection), "PROTECTION_")
     facts = (
         ("relay", relay.name),
         ("state", relay_state(relay)),
@@ -211,7 +215,7 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
         ("protection", _PROTECTIONS.get(protection, protection.lower()) if relay.protection else ""),
         ("backup", _backup(relay)),
         ("revertive", _reverting(relay)),
-        ("restoration", "manual" if relay.restoration_mode == KeyRelay.RESTORATION_MODE_MANUAL else ""),
+        ("restoration", "manual" if relay.restoration_mode == relay.RESTORATION_MODE_MANUAL else ""),
         ("pre-emption", "may take the place of lower priorities" if relay.may_preempt else ""),
         ("hold-off", shown_duration(relay.hold_off) if relay.hold_off.ByteSize() else ""),
         ("forward share", shown_number(relay.forward_share) if relay.HasField("forward_share") else ""),
@@ -264,20 +268,20 @@ def relay_parts(relay: KeyRelay, now: datetime | None) -> list[Part]:
     return parts
 
 
-def _backup(relay: KeyRelay) -> str:
-    protected = relay.protection in {KeyRelay.PROTECTION_ONE_FOR_ONE, KeyRelay.PROTECTION_ONE_PLUS_ONE}
+def _backup(relay: "KeyRelay") -> str:
+    protected = relay.protection in {relay.PROTECTION_ONE_FOR_ONE, relay.PROTECTION_ONE_PLUS_ONE}
     if not relay.backup_routes:
         return "none" if protected else ""
     return f"{'ready' if relay.backup_ready else 'not ready'}, version {relay.backup_route_version}"
 
 
-def _reverting(relay: KeyRelay) -> str:
+def _reverting(relay: "KeyRelay") -> str:
     if not relay.revertive:
         return ""
     return f"after {shown_duration(relay.wait_to_restore)}" if relay.HasField("wait_to_restore") else "yes"
 
 
-def _route_table(routes: Sequence[Route], title: str) -> Table:
+def _route_table(routes: "Sequence[Route]", title: str) -> Table:
     return Table(
         title=title,
         columns=("share", "hop", "from", "link", "to"),
@@ -289,7 +293,7 @@ def _route_table(routes: Sequence[Route], title: str) -> Table:
     )
 
 
-def _reservation_table(reservations: Iterable[Reservation]) -> Table:
+def _reservation_table(reservations: "Iterable[Reservation]") -> Table:
     return Table(
         title="Reservations",
         columns=("link", "charge bit/s", "remarks"),
@@ -300,7 +304,7 @@ def _reservation_table(reservations: Iterable[Reservation]) -> Table:
     )
 
 
-def candidate_parts(answer: ComputeRoutesResponse) -> list[Part]:
+def candidate_parts(answer: "ComputeRoutesResponse") -> list[Part]:
     """Return candidate routes, best first."""
     return [
         Table(
@@ -319,7 +323,7 @@ def candidate_parts(answer: ComputeRoutesResponse) -> list[Part]:
     ]
 
 
-def application_table(applications: Iterable[Application]) -> Table:
+def application_table(applications: "Iterable[Application]") -> Table:
     """Return the applications, one a row."""
     return Table(
         columns=("application", "server sae", "client saes", "key size bit", "relays"),
@@ -336,7 +340,7 @@ def application_table(applications: Iterable[Application]) -> Table:
     )
 
 
-def sae_table(saes: Iterable[Sae]) -> Table:
+def sae_table(saes: "Iterable[Sae]") -> Table:
     """Return the SAE directory, one a row."""
     return Table(
         columns=("sae", "node", "applications"),
@@ -344,7 +348,7 @@ def sae_table(saes: Iterable[Sae]) -> Table:
     )
 
 
-def agent_table(agents: Iterable[Agent]) -> Table:
+def agent_table(agents: "Iterable[Agent]") -> Table:
     """Return the agents, one a row."""
     return Table(
         columns=(
@@ -374,7 +378,7 @@ def agent_table(agents: Iterable[Agent]) -> Table:
     )  # fmt: skip
 
 
-def alarm_table(alarms: Iterable[Alarm], now: datetime | None) -> Table:
+def alarm_table(alarms: "Iterable[Alarm]", now: datetime | None) -> Table:
     """Return the alarms, one a row; moments relative to `now` if that is given."""
     return Table(
         columns=("severity", "raised by", "object", "kind", "since", "message"),
@@ -393,13 +397,11 @@ def alarm_table(alarms: Iterable[Alarm], now: datetime | None) -> Table:
     )
 
 
-def action_table(actions: Iterable[TopologyAction]) -> Table:
+def action_table(actions: "Iterable[TopologyAction]") -> Table:
     """Return the steps of a topology change, one a row."""
     return Table(
         columns=("action", "resource", "fields"),
-        rows=tuple(
-            (_word(TopologyAction.Kind.Name(one.kind), "KIND_"), one.resource, ", ".join(one.fields)) for one in actions
-        ),
+        rows=tuple((_word(one.Kind.Name(one.kind), "KIND_"), one.resource, ", ".join(one.fields)) for one in actions),
     )
 
 
@@ -411,11 +413,11 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _enabled(resource: Node | Link | KeyRelay) -> bool:
+def _enabled(resource: "Node | Link | KeyRelay") -> bool:
     return resource.admin_enabled if resource.HasField("admin_enabled") else True
 
 
-def _administration(resource: Node | Link) -> str:
+def _administration(resource: "Node | Link") -> str:
     if not _enabled(resource):
         return "disabled"
     return "maintenance" if resource.maintenance else "enabled"
