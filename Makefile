@@ -8,7 +8,7 @@ DEPS := .cache/proto-deps
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check proto proto-check golden
+.PHONY: help install run test test-kill test-moves bench check proto proto-check golden
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,15 @@ run: $(STAMP) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-20
 
 test: $(STAMP) ## run every test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-kill: $(STAMP) ## kill -9 controller and agents N times under load: make test-kill [N=50] [SEED=1]
+	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),50) $(if $(SEED),--seed $(SEED))
+
+test-moves: $(STAMP) ## move a relay N times under traffic: make test-moves [N=100] [KIND=plain] [SEED=1]
+	@$(BIN)/python -m tests.chaos.moves --times $(or $(N),100) $(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
+
+bench: $(STAMP) ## measure ours beside bare peers, one JSON object a line
+	@$(BIN)/python -m tests.bench
 
 check: $(STAMP) proto-check ## lint, types and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -131,7 +131,7 @@ def activating() -> Iterator[dict[str, object]]:
         }
 
 
-def carrying() -> Iterator[dict[str, object]]:
+def carrying() -> Generator[dict[str, object], None, None]:
     """Measure how much key a relay over three hops makes, and how many keys two applications get meanwhile."""
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -140,7 +140,11 @@ def _amiss(relay: Relay, kind: dict[str, Any], rates: set[float]) -> list[str]:
     return wrong
 
 
-def run(directory: Path, *, times: int, seed: int, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def _silent(_line: dict[str, Any]) -> None:
+    pass
+
+
+def run(directory: Path, *, times: int, seed: int, tell: Callable[[dict[str, Any]], None] = _silent) -> dict[str, Any]:
     """Kill so many times, and return what was seen; `broken` is empty when every promise held."""
     chance = random.Random(seed)
     chaos = Chaos(directory=directory, topology=_topology(directory))

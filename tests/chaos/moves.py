@@ -40,6 +40,7 @@ _RATES: Final = (40_000.0, 50_000.0)
 _SKR_BIT_PER_S: Final = 400_000.0
 _HURRIED: Final = 0.2
 _STOCK_KEYS: Final = 64
+_BEFORE_KEYS: Final = 4
 _RELAY: Final = "moved"
 
 
@@ -128,8 +129,18 @@ class Mover:
         return {hop.link for route in self._world.relay(_RELAY).routes for hop in route.hops}
 
 
+def _silent(_line: dict[str, Any]) -> None:
+    pass
+
+
 def run(
-    directory: Path, *, times: int, seed: int, kind: str, before_s: float, tell: Callable[[dict[str, Any]], None]
+    directory: Path,
+    *,
+    times: int,
+    seed: int,
+    kind: str,
+    before_s: float,
+    tell: Callable[[dict[str, Any]], None] = _silent,
 ) -> dict[str, Any]:
     """Move so many times, and return what was seen; `broken` is empty when every promise held."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -152,8 +163,10 @@ def run(
         pairs += pairs_of(world.pki, {_RELAY: ("a", "z")}, book, every_s=0.0)
         for pair in pairs:
             pair.start()
+        unmoved = time.monotonic()
         time.sleep(before_s)  # what the applications see without moves, to measure against
-        before = Window.of(pairs)
+        wait_until(lambda: all(len(pair.seen.equal) >= _BEFORE_KEYS for pair in pairs), "keys before the first move")
+        before, before_s = Window.of(pairs), time.monotonic() - unmoved
         mover = Mover(world, random.Random(seed))
         began = time.monotonic()
         for number in range(times):
@@ -165,7 +178,7 @@ def run(
         seen = [pair.stop() for pair in pairs]
         after = Window.of(pairs)
         broken = [fault for each in seen for fault in _failures(each)]
-        if before.keys < 2 * len(pairs) or after.keys <= before.keys:
+        if after.keys - before.keys < times:
             broken.append("hardly a key was fetched: nothing was shown")
         if fleet.stop() != 0:
             broken.append(f"the fleet did not end well:\n{fleet.said()[-2000:]}")
