@@ -18,6 +18,7 @@ from controller.domain.commands import (
     SwitchRelay,
 )
 from controller.domain.events import (
+    TRIED_AT_ONCE,
     AppEvent,
     HoldOffEnded,
     LinkExhausted,
@@ -27,16 +28,13 @@ from controller.domain.events import (
     ReturnDue,
 )
 from controller.domain.key_relay import KeyRelay, Protection, RouteSet
-from controller.domain.reachability import unreachable
+from controller.domain.reachability import fault
 from controller.domain.refusals import Refusal
-from controller.domain.route_sets import wanted_set
+from controller.domain.route_sets import told_sets, wanted_set
 from controller.domain.snapshot import Snapshot
 from controller.routing.disjoint import find_backup
 from controller.routing.feasible import charges_after_move, find_move
 from controller.routing.graph import Graph, graph_of
-
-_MOVED_AT_ONCE = 8
-"""How many relays leave a weakened link in one go; it is asked again while they are too many."""
 
 
 class Restoration:
@@ -61,8 +59,8 @@ class Restoration:
                 relay = snapshot.relays.get(name)
                 if relay is not None and relay.backup is not None:
                     yield SwitchRelay(relay=name, because="its former routes work again")
-            case LinkWeakened(link=link):
-                yield from _relieve(link, snapshot)
+            case LinkWeakened(link=link, tried=tried):
+                yield from _relieve(link, snapshot, tried)
 
 
 def by_importance(relays: Iterable[KeyRelay]) -> list[KeyRelay]:
@@ -82,7 +80,7 @@ def _attend(names: Iterable[str], snapshot: Snapshot, *, waited: bool = False) -
         if relay is None or relay.removed or not relay.routes:
             continue
         patient = _Patient(relay, snapshot)
-        if not patient.wanted_fault and not patient.backup_fault:
+        if not (patient.wanted_fault or patient.use_fault or patient.backup_fault):
             continue
         if graph is None:
             graph = graph_of(snapshot)
@@ -108,14 +106,33 @@ class _Patient:
         self.in_use: RouteSet | None = wanted
         if wanted is not None and not wanted.in_use:
             self.in_use = next((routes for routes in reversed(relay.retiring) if routes.in_use), None)
-        self.wanted_fault = _fault(wanted, snapshot)
-        self.use_fault = _fault(self.in_use, snapshot)
-        self.backup_fault = _fault(relay.backup, snapshot)
+        self.wanted_fault = fault(snapshot, wanted)
+        self.use_fault = fault(snapshot, self.in_use)
+        self.backup_fault = fault(snapshot, relay.backup)
 
     @property
     def moving(self) -> bool:
         """Tell whether other routes than the wanted are in use."""
         return self.in_use is not None and self.in_use.version != self.relay.route_version
+
+    @property
+    def stays_put(self) -> str:
+        """Return why no relay, or this one, is moved by the controller itself now; "" when it may be."""
+        if self.relay.demand.manual:
+            return "MANUAL: an operator moves it (redeploy)"
+        frozen = self.snapshot.frozen
+        return f"automatic moves are frozen by {frozen.by}" if frozen else ""
+
+    @property
+    def has_spare(self) -> bool:
+        """Tell whether a backup is installed of which nothing is known to fail."""
+        relay = self.relay
+        return relay.demand.protected and relay.backup is not None and relay.backup_installed and not self.backup_fault
+
+    @property
+    def spare_heard(self) -> bool:
+        """Tell whether every node of the backup has a session: else nobody would hear that it fails."""
+        return self.relay.backup is not None and self.relay.backup.nodes() <= self.snapshot.connected
 
     @property
     def dead(self) -> bool:
@@ -128,8 +145,11 @@ class _Patient:
 def _treatment(patient: _Patient, free: Graph, *, waited: bool) -> Command | None:
     relay, snapshot = patient.relay, patient.snapshot
     if not patient.wanted_fault:
+        if patient.use_fault and patient.has_spare and not patient.stays_put:
+            return SwitchRelay(relay=relay.name, because=patient.use_fault)  # sooner than what is being installed
         return _another_backup(patient, free)
     because = patient.wanted_fault
+    stays = patient.moving and not patient.use_fault
     if not patient.moving:
         if not waited and not relay.riding and _later(relay, snapshot):
             return None  # an agent refused it, and it is tried again after a while
@@ -141,16 +161,19 @@ def _treatment(patient: _Patient, free: Graph, *, waited: bool) -> Command | Non
                 until_ms=snapshot.service_time_ms + relay.demand.hold_off_ms,
                 because=because,
             )
-    if relay.demand.protected and relay.backup is not None and relay.backup_installed and not patient.backup_fault:
+    spare = patient.has_spare and not stays and not patient.stays_put
+    if spare and patient.spare_heard:
         return SwitchRelay(relay=relay.name, because=because)
-    refusal = "MANUAL: an operator moves it (redeploy)" if relay.demand.manual else "unprotected"
-    if relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual:
+    refusal = patient.stays_put or "unprotected"
+    if relay.demand.protection is not Protection.UNPROTECTED and not patient.stays_put:
         try:
             return MoveRelay(relay=relay.name, routes=find_move(free, relay), because=because)
         except Refusal as no_detour:
             refusal = f"no detour: {no_detour.message}"
-    if patient.moving and not patient.use_fault:
+    if stays:
         return FallBack(relay=relay.name, because=f"{because}; it stays where it was: {refusal}")
+    if spare:
+        return SwitchRelay(relay=relay.name, because=because)
     if patient.dead:
         return BlockRelay(relay=relay.name, because=f"{because}; {refusal}")
     return RideOnStore(relay=relay.name, because=f"{because}; {refusal}")
@@ -171,27 +194,11 @@ def _later(relay: KeyRelay, snapshot: Snapshot) -> bool:
     return relay.move_at_ms is not None and snapshot.service_time_ms < relay.move_at_ms
 
 
-def _fault(routes: RouteSet | None, snapshot: Snapshot) -> str:
-    """Return what of routes does not work, for a person; "" when all does."""
-    if routes is None:
-        return ""
-    told = []
-    for link in sorted(routes.links()):
-        condition = snapshot.condition(link)
-        if not condition.generating:
-            state = "down and out of stored key" if condition.exhausted else "down"
-            told.append(f"links/{link} is {state}" + (f" ({condition.down_reason})" if condition.down_reason else ""))
-    for node in sorted(routes.nodes() - snapshot.connected):
-        if unreachable(snapshot, node):
-            told.append(f"nodes/{node} is unreachable")
-    return ", ".join(told)
-
-
-def _relieve(link: str, snapshot: Snapshot) -> Iterator[Command]:
+def _relieve(link: str, snapshot: Snapshot, tried: int) -> Iterator[Command]:
     """Have relays leave a link on which more is promised than it carries: least important first, until it fits.
 
     What is on its way off counts as gone. One that fits nowhere else is taken off where that serves a more important
-    one; those of the highest priority there share what is left.
+    one; those of the highest priority there share what is left. TRIED_AT_ONCE are looked at, after those `tried`.
     """
     known = snapshot.links.get(link)
     if known is None:
@@ -201,7 +208,7 @@ def _relieve(link: str, snapshot: Snapshot) -> Iterator[Command]:
         reserved = reserved_millibit_per_s(snapshot.relays.values())
     missing = reserved.get(link, 0) - capacity_millibit_per_s(known, snapshot.condition(link))
     staying: list[KeyRelay] = []
-    for relay in by_importance(relay for relay in snapshot.relays.values() if link in relay_charges(relay)):
+    for relay in by_importance(relay for relay in snapshot.relays.values() if _holds(relay, link)):
         backup = relay.backup is not None and link in relay.backup.links()
         if link in relay.links() or backup:
             staying.append(relay)
@@ -212,9 +219,8 @@ def _relieve(link: str, snapshot: Snapshot) -> Iterator[Command]:
     graph = graph_of(snapshot).without_links({link}, "it carries less than is promised on it")
     because = f"links/{link} carries less than is promised on it"
     highest = staying[0].demand.priority
-    moved = 0
-    for relay in reversed(staying):
-        if missing <= 0 or moved == _MOVED_AT_ONCE:
+    for relay in staying[::-1][tried : tried + TRIED_AT_ONCE]:
+        if missing <= 0:
             return
         free = graph.freed(relay_charges(relay))
         holds = relay_charges(relay)[link]
@@ -238,5 +244,11 @@ def _relieve(link: str, snapshot: Snapshot) -> Iterator[Command]:
         elif isinstance(command, BackUpRelay):
             graph = free.charged(charges_after_move(relay, relay.routes, backup=command.routes))
         missing -= holds
-        moved += 1
         yield command
+
+
+def _holds(relay: KeyRelay, link: str) -> bool:
+    """Tell whether a relay has a link charged; without adding up what, as most relays have not."""
+    return any(link in route.links for routes in told_sets(relay) for route in routes.routes) or any(
+        held.link == link for held in relay.releasing
+    )

@@ -8,9 +8,10 @@ from controller.domain.capacity import relay_charges
 from controller.domain.commands import BackUpRelay, BlockRelay, Command, MoveRelay
 from controller.domain.events import AppEvent, NetworkImproved, RelayWaits
 from controller.domain.key_relay import KeyRelay, Phase, Protection, RelayState
-from controller.domain.reachability import unreachable
+from controller.domain.reachability import fault
 from controller.domain.refusals import Refusal
 from controller.domain.route import Route
+from controller.domain.route_sets import wanted_set
 from controller.domain.snapshot import Snapshot
 from controller.routing.disjoint import find_backup
 from controller.routing.feasible import charges_after_move, find_move
@@ -78,12 +79,6 @@ def waits(relay: KeyRelay, snapshot: Snapshot) -> bool:
     if relay.state is RelayState.BLOCKED:
         return True
     if relay.riding:
-        return (
-            relay.demand.protection is not Protection.UNPROTECTED
-            and not relay.demand.manual
-            and (
-                any(not snapshot.condition(link).generating for link in relay.links())
-                or any(unreachable(snapshot, node) for node in relay.nodes())
-            )
-        )
+        moves = relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual
+        return moves and bool(fault(snapshot, wanted_set(relay)))
     return relay.demand.protected and relay.backup is None and relay.phase is not Phase.INSTALLING

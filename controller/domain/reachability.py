@@ -1,7 +1,35 @@
-"""When a node counts as down for relaying: two words are needed, the lost session and what its neighbours hear."""
+"""What works: a link that generates and is wanted; a node unless two words say no, the lost session and its neighbours.
 
+A lost session alone takes nothing away: what is installed there goes on without a controller.
+"""
+
+from controller.domain.key_relay import RouteSet
 from controller.domain.link import Establishment
 from controller.domain.snapshot import Snapshot
+
+
+def generates(snapshot: Snapshot, link: str) -> bool:
+    """Tell whether a link makes key, by what its ends say and what the operator wants."""
+    known = snapshot.links.get(link)
+    return known is not None and known.admin_enabled and snapshot.condition(link).generating
+
+
+def fault(snapshot: Snapshot, routes: RouteSet | None) -> str:
+    """Return what of routes does not work, for a person; "" when all does."""
+    if routes is None:
+        return ""
+    told = []
+    for link in sorted(routes.links()):
+        condition = snapshot.condition(link)
+        if not condition.generating:
+            state = "down and out of stored key" if condition.exhausted else "down"
+            told.append(f"links/{link} is {state}" + (f" ({condition.down_reason})" if condition.down_reason else ""))
+        elif not generates(snapshot, link):
+            told.append(f"links/{link} is disabled")
+    for node in sorted(routes.nodes() - snapshot.connected):
+        if unreachable(snapshot, node):
+            told.append(f"nodes/{node} is unreachable")
+    return ", ".join(told)
 
 
 def unreachable(snapshot: Snapshot, node: str) -> bool:

@@ -20,8 +20,10 @@ from controller.domain.commands import (
 )
 from controller.domain.events import AppEvent
 from controller.domain.key_relay import KeyRelay, Phase
+from controller.domain.reachability import fault
 from controller.domain.refusals import Precondition, Refusal
 from controller.domain.route import Route
+from controller.domain.route_sets import wanted_set
 from controller.domain.snapshot import Snapshot
 from controller.routing.feasible import check_backup, check_move, find_move
 from controller.routing.graph import graph_of
@@ -29,10 +31,10 @@ from controller.service.lifecycle import (
     INSTALL_WITHIN_MS,
     backed_up,
     blocked,
-    carries,
     fallen_back,
     routed,
     switched,
+    waits_for_room,
 )
 
 
@@ -66,7 +68,12 @@ def _are_routes(routes: Any) -> bool:
 
 
 def why_still(snapshot: Snapshot, relay: KeyRelay) -> str:
-    """Return why the controller does not move a relay by itself now, for a person; "" when it may."""
+    """Return why the controller does not move a relay by itself now, for a person; "" when it may.
+
+    One that others made room for gets it: that was an operator's wish, and part of it is done.
+    """
+    if waits_for_room(relay):
+        return ""
     if snapshot.frozen is not None:
         return f"automatic moves are frozen by {snapshot.frozen.by}"
     if relay.demand.manual and relay.routes:
@@ -96,8 +103,13 @@ def carried_out(snapshot: Snapshot, relay: KeyRelay, command: Command, *, versio
             return replace(relay, riding=True, move_at_ms=until_ms, state_reason=because)
     if not relay.admin_enabled:
         raise Precondition("DISABLED", f"keyRelays/{relay.name} is disabled by the operator")
+    if isinstance(command, FallBack):
+        back = fallen_back(relay, because=command.because)
+        if back is None:
+            raise Precondition("NOT_MOVING", f"keyRelays/{relay.name} has no routes in use to fall back on")
+        return back
     if still := why_still(snapshot, relay):
-        if isinstance(command, BackUpRelay) or not relay.routes:
+        if isinstance(command, BackUpRelay) or not fault(snapshot, wanted_set(relay)):
             return relay
         because = command.because if still in command.because else f"{command.because}; {still}"
         return replace(relay, riding=True, move_at_ms=None, state_reason=because)
@@ -107,7 +119,7 @@ def carried_out(snapshot: Snapshot, relay: KeyRelay, command: Command, *, versio
             check_move(free, relay, routes, backup=backup)
             return routed(relay, routes, version=version, now_ms=now_ms, because=because, backup=backup)
         case SwitchRelay(because=because):
-            if relay.backup is None or not relay.backup_installed or not carries(relay.backup, snapshot):
+            if relay.backup is None or not relay.backup_installed or fault(snapshot, relay.backup):
                 raise Precondition("NO_BACKUP", f"keyRelays/{relay.name} has no backup that works")
             return switched(relay, because=because)
         case BackUpRelay(routes=routes, because=because):
@@ -119,11 +131,6 @@ def carried_out(snapshot: Snapshot, relay: KeyRelay, command: Command, *, versio
             if routes:
                 check_backup(free, relay.demand, relay.routes, routes, charges=relay_charges(backing))
             return backing
-        case FallBack(because=because):
-            back = fallen_back(relay, because=because)
-            if back is None:
-                raise Precondition("NOT_MOVING", f"keyRelays/{relay.name} has no routes in use to fall back on")
-            return back
         case BlockRelay(because=because):
             if not relay.routes:
                 return replace(relay, state_reason=because)

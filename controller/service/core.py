@@ -12,6 +12,7 @@ from typing import Any, Final
 from controller.domain.capacity import over_reserved
 from controller.domain.damping import freed, may_be_freed
 from controller.domain.events import (
+    TRIED_AT_ONCE,
     AgentConnected,
     AgentEvent,
     AgentLost,
@@ -186,7 +187,7 @@ class Core(Listening):
                 self._try_again(self._waiting.pop(), now)
             elif self._improved_again:
                 self._improved_again = False
-                self._waiting.add(self._holdings.waiting(), self._snapshot.relays)
+                self._try_all_again()
             elif self._drains.under_way:
                 self._write(self._drains.step(self._at(now), lambda relay, what: self._move_off(relay, what, now)))
             else:
@@ -235,6 +236,11 @@ class Core(Listening):
         else:
             self._missing.pop(link, None)
 
+    def _try_all_again(self) -> None:
+        self._waiting.add(self._holdings.waiting(), self._snapshot.relays)
+        weak = {event.link for event in self._events if isinstance(event, LinkWeakened)}
+        self._events.extend(LinkWeakened(link=link) for link in sorted(self._missing.keys() - weak))
+
     def _try_again(self, name: str, now: Now) -> None:
         relay = self._snapshot.relays.get(name)
         if relay is None or self._holdings.room_is_kept_from(relay.demand.priority):
@@ -248,7 +254,7 @@ class Core(Listening):
             self._write(self._storable(put(after)))
 
     def _offer(self, event: AppEvent, now: Now) -> None:
-        obeyed = False
+        obeyed = 0
         for app in self._apps:
             try:
                 if not isinstance(event, app.listens_to):
@@ -262,7 +268,7 @@ class Core(Listening):
                 continue
             self._by = f"apps/{type(app).__name__}"
             for command in commands:
-                obeyed |= self._obey(type(app).__name__, command, now)
+                obeyed += self._obey(type(app).__name__, command, now)
         match event:
             case LinkWentDown(link=link) | LinkExhausted(link=link):
                 self._impaired.add(self._holdings.on_link(link), self._snapshot.relays)
@@ -271,9 +277,12 @@ class Core(Listening):
             case NetworkImproved() if self._waiting:
                 self._improved_again = True  # after this round: else the most important would be tried all the time
             case NetworkImproved():
-                self._waiting.add(self._holdings.waiting(), self._snapshot.relays)
-            case LinkWeakened() if obeyed:
-                self._events.append(event)  # some have left, the rest comes in a later turn
+                self._try_all_again()
+            case LinkWeakened(link=link, tried=tried):
+                # Some have left, and some could not: the rest comes in a later turn.
+                tried += max(0, TRIED_AT_ONCE - obeyed)
+                if tried < len(self._holdings.on_link(link)):
+                    self._events.append(LinkWeakened(link=link, tried=tried))
 
     def _obey(self, app: str, command: Any, now: Now) -> bool:
         """Carry out what an app asks; tell whether that changed something."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from controller.domain.events import RelayReport
 from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState, RouteSet
+from controller.domain.reachability import generates
 from controller.domain.route import Route
 from controller.domain.route_sets import (
     all_given_up,
@@ -289,10 +290,11 @@ def returns(relay: KeyRelay) -> bool:
 def with_return(relay: KeyRelay, snapshot: Snapshot, *, now_ms: int) -> KeyRelay:
     """Return the relay with the time of its return set while its former routes work, and unset while they do not.
 
-    `now_ms` is service time. A link that flaps counts as not working.
+    `now_ms` is service time. A link that flaps counts as not working. While nothing moves by itself, no time runs.
     """
     former = relay.backup
-    wanted = returns(relay) and relay.phase is Phase.SETTLED and former is not None
+    moves = snapshot.frozen is None and not relay.demand.manual
+    wanted = moves and returns(relay) and relay.phase is Phase.SETTLED and former is not None
     if not wanted or former is None or not carries(former, snapshot) or _damped(former, snapshot):
         return relay if relay.revert_at_ms is None else replace(relay, revert_at_ms=None)
     if relay.revert_at_ms is not None:
@@ -302,13 +304,7 @@ def with_return(relay: KeyRelay, snapshot: Snapshot, *, now_ms: int) -> KeyRelay
 
 def carries(routes: RouteSet, snapshot: Snapshot) -> bool:
     """Tell whether routes work: no link of them is down or disabled, no agent away."""
-    if not routes.nodes() <= snapshot.connected:
-        return False
-    for name in routes.links():
-        link = snapshot.links.get(name)
-        if link is None or not link.admin_enabled or not snapshot.condition(name).generating:
-            return False
-    return True
+    return routes.nodes() <= snapshot.connected and not _down(routes.links(), snapshot)
 
 
 def _damped(routes: RouteSet, snapshot: Snapshot) -> bool:
@@ -323,8 +319,7 @@ def unprotected_because(relay: KeyRelay, snapshot: Snapshot) -> str:
         return "no disjoint routes for a backup"
     if not relay.backup_installed:
         return "its backup is being installed"
-    down = sorted(link for link in relay.backup.links() if not snapshot.condition(link).generating)
-    if down:
+    if down := _down(relay.backup.links(), snapshot):
         return f"its backup has {_named(down)} down"
     absent = sorted(relay.backup.nodes() - relay.nodes() - snapshot.connected)
     if absent:
@@ -338,7 +333,7 @@ def with_state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: 
     `present` names the nodes whose agent is not known to be away; `told` says whether any node has confirmed
     something of the relay since its last change of route.
     """
-    if relay.riding and all(snapshot.condition(link).generating for link in relay.links()) and relay.nodes() <= present:
+    if relay.riding and not _down(relay.links(), snapshot) and relay.nodes() <= present:
         relay = replace(relay, riding=False, move_at_ms=None)
     state, reason = _state(relay, snapshot, present=present, told=told)
     if (state, reason) == (relay.state, relay.state_reason):
@@ -380,7 +375,7 @@ def _works(routes: RouteSet, relay: KeyRelay, snapshot: Snapshot, present: Set[s
 
 
 def _down(links: Collection[str], snapshot: Snapshot) -> list[str]:
-    return sorted(link for link in links if not snapshot.condition(link).generating)
+    return sorted(link for link in links if not generates(snapshot, link))
 
 
 def _named(links: Collection[str]) -> str:

@@ -16,7 +16,7 @@ from controller.domain.events import (
     NodeUnreachable,
 )
 from controller.domain.key_relay import KeyRelay
-from controller.domain.reachability import unreachable
+from controller.domain.reachability import generates, unreachable
 from controller.domain.snapshot import (
     put,
 )
@@ -147,14 +147,14 @@ class Listening(Working):
         if self._left_attended:
             return
         self._left_attended = True
-        for link, condition in self._snapshot.conditions.items():
-            if not condition.generating:
+        for link in self._snapshot.links:
+            if not generates(self._snapshot, link):
                 self._impaired.add(self._holdings.on_link(link), self._snapshot.relays)
         self._strained |= dict.fromkeys(sorted(self._holdings.reserved))
 
     def _heard(self, node: str, in_force: Mapping[str, bytes], version: int) -> None:
         """Take in what is in force at a node, and look again at every relay about which that says something new."""
-        for collection, name in self.configuration.heard(node, in_force, version):
+        for collection, name in sorted(self.configuration.heard(node, in_force, version)):
             if collection == "relays":
                 self._restless[name] = None
 

@@ -181,10 +181,13 @@ class Working:
                     self._losses.link_up(key)
             elif collection == "links":
                 self._strained[key] = None
+                self._restless |= dict.fromkeys(self._holdings.on_link(key))
                 if key not in self._snapshot.links:
                     self._losses.link_up(key)
                     leaving = (name for name, relay in self._snapshot.relays.items() if relay.releasing)
                     self._restless |= dict.fromkeys(leaving)
+                elif not self._snapshot.links[key].admin_enabled:
+                    self._impaired.add(self._holdings.on_link(key), self._snapshot.relays)
             elif collection == "nodes":
                 self._node_written(key, known=key in before.nodes)
             elif collection == "alarms":
@@ -192,6 +195,7 @@ class Working:
             elif collection == "freezes" and self._snapshot.frozen is None:
                 # What was held back is looked at again.
                 self._losses.forget()
+                self._restless |= dict.fromkeys(self._snapshot.relays)
                 self._impaired.add(self._snapshot.relays, self._snapshot.relays)
                 self._improved()
             if collection in ("links", "nodes") and key in getattr(self._snapshot, collection):
@@ -208,9 +212,11 @@ class Working:
         if after is None:
             self._words.pop(name, None)
             self._refusals.pop(name, None)
-        elif (
-            after.routes and waits_for_better(after) and not (before and waits_for_better(before)) and not after.riding
-        ):
+            return
+        if before is not None and before.demand != after.demand:
+            self._impaired.add([name], self._snapshot.relays)  # what kept it where it is may be over
+        newly = waits_for_better(after) and not (before and waits_for_better(before))
+        if newly and after.routes and not after.riding:
             self._waiting.add([name], self._snapshot.relays)  # it has lost its backup
 
     def _histories(self, before: Snapshot, changes: Changes) -> Changes:

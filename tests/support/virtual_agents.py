@@ -100,6 +100,7 @@ class VirtualNetwork:
         self._confirmed: dict[tuple[str, str], set[int]] = {}
         self._under_way: dict[tuple[str, str], set[int]] = {}
         self._reported: dict[tuple[str, str], RelayReport] = {}
+        self._doubled: set[str] = set()
         self.now_ms = 0
         self.commit()
 
@@ -422,9 +423,13 @@ class VirtualNetwork:
                 assert len(entries) == entries[0].shares, (node, key)
                 assert len({entry.passive for entry in entries}) == 1, (node, key)
         for known in self.snapshot.relays.values():
-            if known.routes and self.agents[known.demand.source].connected:
-                most = 2 if known.demand.protection is Protection.ONE_PLUS_ONE else 1
-                assert len(self.versions_in_use(known)) <= most, known
+            head = self.agents[known.demand.source]
+            if known.demand.protection is Protection.ONE_PLUS_ONE:
+                self._doubled.add(known.name)
+            elif head.in_force == head.target():
+                self._doubled.discard(known.name)
+            if known.routes and head.connected:
+                assert len(self.versions_in_use(known)) <= 1 + (known.name in self._doubled), known
 
     def check_promises(self, weakened: Collection[str] = ()) -> None:
         """Assert what must hold at every moment; links that weakened below what was promised then are named."""
