@@ -32,8 +32,7 @@ from controller.domain.reachability import fault
 from controller.domain.refusals import Refusal
 from controller.domain.route_sets import told_sets, wanted_set
 from controller.domain.snapshot import Snapshot
-from controller.routing.disjoint import find_backup
-from controller.routing.feasible import charges_after_move, find_move
+from controller.routing.feasible import charges_after_move, find_move, find_spare
 from controller.routing.graph import Graph, graph_of
 
 
@@ -185,7 +184,7 @@ def _another_backup(patient: _Patient, free: Graph) -> Command | None:
     if not patient.backup_fault or former or _later(relay, patient.snapshot):
         return None  # to its former routes it returns
     with suppress(Refusal):
-        routes = find_backup(free, relay.demand, relay.routes)
+        routes = find_spare(free, relay, relay.routes)
         return BackUpRelay(relay=relay.name, routes=routes, because=f"its backup: {patient.backup_fault}")
     return None
 
@@ -228,7 +227,7 @@ def _relieve(link: str, snapshot: Snapshot, tried: int) -> Iterator[Command]:
         if link not in relay.links():
             command = BackUpRelay(relay=relay.name, routes=(), because=f"its backup: {because}")
             with suppress(Refusal):
-                routes = find_backup(free, relay.demand, relay.routes)
+                routes = find_spare(free, relay, relay.routes)
                 command = BackUpRelay(relay=relay.name, routes=routes, because=f"its backup: {because}")
         elif relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual:
             try:

@@ -13,8 +13,7 @@ from controller.domain.refusals import Refusal
 from controller.domain.route import Route
 from controller.domain.route_sets import wanted_set
 from controller.domain.snapshot import Snapshot
-from controller.routing.disjoint import find_backup
-from controller.routing.feasible import charges_after_move, find_move
+from controller.routing.feasible import charges_after_move, find_move, find_spare
 from controller.routing.graph import Graph, graph_of
 
 
@@ -53,7 +52,7 @@ class RetryBlocked:
 def _tried(relay: KeyRelay, free: Graph) -> Command | None:
     if relay.routes and not relay.riding:
         with suppress(Refusal):
-            routes = find_backup(free, relay.demand, relay.routes)
+            routes = find_spare(free, relay, relay.routes)
             return BackUpRelay(relay=relay.name, routes=routes, because="a backup fits")
         return None
     try:
@@ -65,7 +64,7 @@ def _tried(relay: KeyRelay, free: Graph) -> Command | None:
     backup: tuple[Route, ...] | None = None
     if relay.demand.protected and not relay.routes:
         with suppress(Refusal):
-            backup = find_backup(free, relay.demand, routes)
+            backup = find_spare(free, relay, routes)
     return MoveRelay(relay=relay.name, routes=routes, backup=backup, because="the network has room again")
 
 

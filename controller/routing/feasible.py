@@ -10,7 +10,7 @@ from controller.domain.key_relay import Demand, KeyRelay, Releasing
 from controller.domain.refusals import Precondition, Refusal, TooHard
 from controller.domain.route import Route
 from controller.domain.route_sets import rerouted
-from controller.routing.disjoint import find_disjoint_routes, find_routes
+from controller.routing.disjoint import find_backup, find_disjoint_routes, find_routes
 from controller.routing.explain import no_capacity
 from controller.routing.graph import Graph
 from controller.routing.terrain import Terrain, terrain_of
@@ -109,6 +109,41 @@ def check_backup(
     spare = replace(demand, pass_nodes=frozenset(), pass_links=frozenset())
     check_route(graph, spare, backup, charges=charges)
     _check_disjoint(terrain_of(graph, demand), (*routes, *backup))
+
+
+def apart(graph: Graph, demand: Demand, routes: Sequence[Route], backup: Sequence[Route]) -> bool:
+    """Tell whether a backup shares no link, no node and no location with routes, but for the ends."""
+    try:
+        _check_disjoint(terrain_of(graph, demand), (*routes, *backup))
+    except Precondition:
+        return False
+    return True
+
+
+def find_spare(
+    graph: Graph, relay: KeyRelay, routes: Sequence[Route], demand: Demand | None = None
+) -> tuple[Route, ...]:
+    """Return a backup that a relay can be given now beside routes and all that it still holds.
+
+    Args:
+        graph: One without this relay's own reservations.
+        relay: As it is, with the demand that its present routes serve.
+        routes: Those that it has, or is to have.
+        demand: What is asked from now on; None leaves it.
+
+    Raises:
+        NotFound, Precondition, TooHard: As `find_backup`.
+    """
+    asked = relay.demand if demand is None else demand
+    held = charges_after_move(relay, routes, demand=asked, backup=())
+    try:
+        return find_backup(graph.charged(held), asked, routes)
+    except Precondition:
+        # What it holds of the backup that it leaves it may hold of the next one: then that is no lack of room.
+        backup = find_backup(graph, asked, routes)
+        held = charges_after_move(relay, routes, demand=asked, backup=backup)
+        check_backup(graph, asked, routes, backup, charges=held)
+        return backup
 
 
 def find_move(graph: Graph, relay: KeyRelay, demand: Demand | None = None) -> tuple[Route, ...]:

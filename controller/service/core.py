@@ -57,6 +57,7 @@ from controller.service.alarm_desk import (
 from controller.service.app_desk import carried_out, led_around, well_formed
 from controller.service.lifecycle import (
     advanced,
+    apart_from_backup,
     drained,
     heard,
     next_version,
@@ -209,6 +210,7 @@ class Core(Listening):
         for word in self._words.get(name, {}).values():
             after = heard(after, word)
         after = advanced(after, lambda node: self.configuration.confirmed(owner, node), now_ms=now.service_ms)
+        after = apart_from_backup(after, self._snapshot)
         after = with_return(after, self._snapshot, now_ms=now.service_ms)
         present = self._snapshot.connected | self._awaited
         after = with_state(after, self._snapshot, present=present, told=self.configuration.told(owner))

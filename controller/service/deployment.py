@@ -9,8 +9,7 @@ from controller.domain.refusals import Precondition, Refusal, TooHard
 from controller.domain.route import Route
 from controller.domain.route_sets import rerouted
 from controller.domain.snapshot import Snapshot
-from controller.routing.disjoint import find_backup
-from controller.routing.feasible import charges_after_move, check_move, find_move
+from controller.routing.feasible import apart, charges_after_move, check_move, find_move, find_spare
 from controller.routing.graph import Graph
 from controller.service.lifecycle import next_version, routed
 
@@ -61,20 +60,16 @@ def with_backup(
     if not asked.protected:
         return Deployment(routes=routes)
     kept = rerouted(relay, routes, version=next_version(relay, 0), demand=asked).backup
-    if kept is not None and all(graph.room(link) is not None for link in kept.links()):
+    usable = kept is not None and all(graph.room(link) is not None for link in kept.links())
+    if kept is not None and usable and apart(graph, asked, routes, kept.routes):
         return Deployment(routes=routes, backup=None)
     if relay.backup is not None and len(relay.backup.routes) == asked.shares:
         # The links that it has serve a new rate as well as others would.
         with suppress(Precondition):
             check_move(graph, relay, routes, demand=asked, backup=relay.backup.routes)
             return Deployment(routes=routes, backup=relay.backup.routes)
-    held = charges_after_move(relay, routes, demand=asked, backup=())
     try:
-        try:
-            backup = find_backup(graph.charged(held), asked, routes)
-        except Precondition:
-            # What it holds of the backup that it leaves it may hold of the next one: then that is no lack of room.
-            backup = find_backup(graph, asked, routes)
+        backup = find_spare(graph, relay, routes, asked)
         check_move(graph, relay, routes, demand=asked, backup=backup)
     except (Precondition, TooHard) as refusal:
         if not unprotected:

@@ -165,6 +165,22 @@ def backed_up(relay: KeyRelay, routes: tuple[Route, ...], *, version: int, becau
     )
 
 
+def apart_from_backup(relay: KeyRelay, snapshot: Snapshot) -> KeyRelay:
+    """Return the relay without a backup that a fault of one location would take together with its routes.
+
+    Routes that are found where there is no better choice may pass one, and nodes may be given another location.
+    """
+    if relay.backup is None:
+        return relay
+    ends = {relay.demand.source, relay.demand.target}
+
+    def places(nodes: Collection[str]) -> set[str]:
+        return {snapshot.nodes[node].place for node in nodes if node in snapshot.nodes}
+
+    shared = places(relay.nodes() - ends) & places(relay.backup.nodes() - ends) - places(ends)
+    return backed_up(relay, (), version=0) if shared else relay
+
+
 def blocked(relay: KeyRelay, why: str, *, retry_at_ms: int | None = None) -> KeyRelay:
     """Return the relay without routes; it is never deleted, and tried again when the network changes."""
     return replace(

@@ -12,8 +12,7 @@ from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import InvalidValue, NotFound, Refusal
 from controller.domain.route import Route
 from controller.domain.snapshot import NO_CHANGES, Changes, Freeze, Snapshot, delete, put
-from controller.routing.disjoint import find_backup
-from controller.routing.feasible import charges_after_move
+from controller.routing.feasible import find_spare
 from controller.routing.graph import Graph, graph_of
 from controller.service.deployment import Deployment, by_importance, deployed, fits, routed_relays
 from controller.service.lifecycle import backed_up, carries, next_version, switched
@@ -143,8 +142,7 @@ def _off(
         return told(relay, Outcome.STAYS, f"ends at {' and '.join(ends)}")
     if not what.passed(relay.routes):
         with suppress(Refusal):
-            held = charges_after_move(relay, relay.routes, backup=())
-            backup = find_backup(free.charged(held), relay.demand, relay.routes)
+            backup = find_spare(free, relay, relay.routes)
             because = f"{what.why}: its backup moves"
             return told(backed_up(relay, backup, version=version, because=because), Outcome.MOVES, because)
     place = fits(free, relay)

@@ -10,8 +10,7 @@ from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.refusals import InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
-from controller.routing.disjoint import find_backup
-from controller.routing.feasible import charges_after_move
+from controller.routing.feasible import charges_after_move, find_spare
 from controller.routing.graph import Graph, graph_of
 from controller.service.deployment import deployed, find_deployment, with_backup
 from controller.service.lifecycle import backed_up, blocked, next_version
@@ -163,7 +162,7 @@ def _placed(
 def _with_spare(graph: Graph, wanted: KeyRelay, demand: Demand, *, version: int) -> KeyRelay:
     """Return the relay on the routes that it has, with a backup beside them."""
     asking = replace(wanted, demand=demand)
-    backup = find_backup(graph.charged(relay_charges(asking)), demand, wanted.routes)
+    backup = find_spare(graph, asking, wanted.routes)
     return backed_up(asking, backup, version=version)
 
 

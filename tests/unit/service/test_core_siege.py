@@ -237,3 +237,53 @@ def test_many_relays_that_cannot_leave_a_weak_link_do_not_keep_those_that_can() 
     world.quiet()
     assert relay_of(world).routes[0].links == ("d1", "d2")
     world.check_promises(["m"])
+
+
+# Backups that stand apart
+
+
+def test_a_backup_at_a_location_of_the_new_routes_is_replaced_by_one_apart() -> None:
+    world = up(parallel(3, locations={"m1": "cellar", "m2": "cellar"}))
+    world.create("r", "a", "z", **ONE_FOR_ONE)
+    world.quiet()
+    assert relay_of(world).backup
+    world.ask(UpdateRelay(relay="r", demand={"pass_nodes": frozenset({"m2"})}))
+    world.quiet()
+    after = relay_of(world)
+    assert after.backup
+    assert (after.routes[0].transit, after.backup.routes[0].transit) == (("m2",), ("m0",))
+
+
+def test_where_only_a_route_at_the_backups_location_is_left_the_backup_is_given_up() -> None:
+    world = up(parallel(3, locations={"m1": "cellar", "m2": "cellar"}))
+    world.create("r", "a", "z", **ONE_FOR_ONE)
+    world.quiet()
+    world.lose("m1")  # it stands, but nobody would hear that it fails
+    world.cut("a0")
+    world.quiet()
+    after = relay_of(world)
+    assert (after.routes[0].transit, after.backup, after.state) == (("m2",), None, RelayState.ACTIVE)
+    world.connect("m1")
+    world.repair("a0")
+    world.quiet()
+    again = relay_of(world).backup
+    assert again
+    assert again.routes[0].transit == ("m0",)
+
+
+def test_a_relay_gets_its_routes_though_a_backup_fits_only_where_it_still_holds_others() -> None:
+    world = up(network([("m", "a", "z", 10_000), ("x1", "a", "c", 10_000), ("x2", "c", "z", 10_000)]))
+    world.create("r", "a", "z", 6000, **ONE_FOR_ONE)
+    world.quiet()
+    for node in "acz":
+        world.lose(node)
+    world.ask(UpdateRelay(relay="r", admin_enabled=False))
+    world.connect("a")
+    world.connect("c")
+    world.connect("z")
+    world.ask(UpdateRelay(relay="r", admin_enabled=True))
+    world.quiet()
+    after = relay_of(world)
+    assert after.state is RelayState.ACTIVE
+    assert after.backup_installed
+    world.check_quiet()
