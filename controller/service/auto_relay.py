@@ -22,17 +22,25 @@ from controller.service.relay_desk import create_relay
 PREFIX: Final = "auto-"
 """With it begin the names of what is made so; an operator may delete it like anything else."""
 REFUSED: Final = "AUTO_RELAY_REFUSED"
+MAX_LEARNED: Final = 1000
+"""Most SAEs at one node that its word puts into the directory: what one node says must not fill the store."""
+MAX_APPLICATIONS_OF_ONE: Final = 64
+MAX_APPLICATIONS: Final = 1000
+"""Most applications made so, for one SAE that asks and for all: any set of slaves that one names is another."""
 
 
 def learned(snapshot: Snapshot, event: ApplicationAsked) -> Changes:
     """Return the change that puts the SAE which asks into the directory, where it is unknown and its node is not.
 
-    An entry that is there, an operator's or an earlier one, stays: another node's word moves no SAE.
+    An entry that is there, an operator's or an earlier one, stays: another node's word moves no SAE. Where a node has
+    MAX_LEARNED already, an operator has to add more.
 
     Raises:
         InvalidValue: Its id is none.
     """
     if event.server_sae in snapshot.saes or event.node not in snapshot.nodes:
+        return NO_CHANGES
+    if sum(sae.node == event.node for sae in snapshot.saes.values()) >= MAX_LEARNED:
         return NO_CHANGES
     return put(Sae(id=event.server_sae, node=event.node))
 
@@ -70,6 +78,7 @@ def served(
     key = (CONTROLLER, f"nodes/{event.node}", REFUSED)
     try:
         if application is None:
+            _check_applications(snapshot, asked[0])
             application = Application(
                 name=_named(*sorted(asked)),
                 server_sae=asked[0],
@@ -111,6 +120,22 @@ def served(
 
 def _named(*parts: str) -> str:
     return PREFIX + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _check_applications(snapshot: Snapshot, sae: str) -> None:
+    """Check that one more application may be made for an SAE that asks.
+
+    Raises:
+        Refusal: TOO_MANY were made.
+    """
+    made = [app for app in snapshot.applications.values() if app.name.startswith(PREFIX)]
+    mine = sum(app.server_sae == sae for app in made)
+    if mine >= MAX_APPLICATIONS_OF_ONE or len(made) >= MAX_APPLICATIONS:
+        raise Refusal(
+            "TOO_MANY",
+            f"auto_relay has made {len(made)} applications already, {mine} of them for saes/{sae}, and may make"
+            f" {MAX_APPLICATIONS} and {MAX_APPLICATIONS_OF_ONE}; create this one, or delete some",
+        )
 
 
 def _serving(snapshot: Snapshot, application: str, one: str, other: str) -> KeyRelay | None:

@@ -1,14 +1,18 @@
 """What the core makes of a network that weakens, falls silent, vanishes, or is led by others; and who asked."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from controller.domain.application import Sae
 from controller.domain.auto_relay import AutoRelay
 from controller.domain.events import ApplicationAsked, ElectionAhead
 from controller.domain.key_relay import KeyRelay, Protection, RelayState
 from controller.domain.snapshot import Snapshot
+from controller.service import auto_relay
 from controller.service.core import Core
 from controller.service.requests import Create, Delete, SetFreeze
 from controller.service.writer import check_storable
@@ -387,3 +391,20 @@ def test_what_does_not_fit_or_is_too_much_is_an_alarm_and_changes_nothing_else()
     (relay,) = world.snapshot.relays.values()
     assert isinstance(relay, KeyRelay)
     world.ask(Delete(collection="relays", key=relay.name))
+
+
+def test_what_one_sae_or_one_node_asks_for_fills_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto_relay, "MAX_APPLICATIONS_OF_ONE", 5)
+    monkeypatch.setattr(auto_relay, "MAX_LEARNED", 4)
+    world = asking(line(2))
+    for number in range(9):
+        ask(world, "n02", f"b{number}", "a")
+    assert len(world.snapshot.saes) == 4
+    world.ask(Create(document=Sae(id="a", node="n00")))
+    for count in (1, 2, 3):  # any set of slaves that one names is another application
+        for slaves in itertools.combinations([f"b{number}" for number in range(4)], count):
+            ask(world, "n00", "a", *slaves)
+    assert len(world.snapshot.applications) == 5
+    assert kinds(world) == {"AUTO_RELAY_REFUSED"}
+    ask(world, "n02", "b2", "a", "b3")  # of another SAE's there is room
+    assert len(world.snapshot.applications) == 6
