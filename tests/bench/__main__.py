@@ -14,10 +14,12 @@ from tests.bench import creation, restoration
 from tests.bench.agent_throughput import carrying
 from tests.bench.line import rate_line, tell
 from tests.bench.peers import peer, stream_per_s
+from tests.chaos.interrupt import closes_on_signals
 
 _CHUNK_BIT: Final = 8192
 _IN_FLIGHT: Final = 8
 _STREAM_S: Final = 3.0
+_STARTS: Final = 5
 
 
 def creating() -> Iterator[dict[str, object]]:
@@ -28,8 +30,8 @@ def creating() -> Iterator[dict[str, object]]:
 
 def restoring() -> Iterator[dict[str, object]]:
     """Measure restorations of a few relays and of many."""
+    yield restoration.measure(20)
     yield restoration.measure(100)
-    yield restoration.measure(500)
 
 
 def relaying() -> Iterator[dict[str, object]]:
@@ -54,7 +56,7 @@ def relaying() -> Iterator[dict[str, object]]:
 def starting() -> Iterator[dict[str, object]]:
     """Measure how `qinetctl` starts, in interpreters of its own."""
     said = subprocess.run(
-        [sys.executable, "-m", "tests.bench.cli_start"], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.bench.cli_start", str(_STARTS)], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
     for line in said.splitlines():
         yield json.loads(line)
@@ -70,6 +72,7 @@ _WORKS: Final[dict[str, Callable[[], Iterator[dict[str, object]]]]] = {
 
 def main() -> int:
     """Print the lines of the works that were named, or of all."""
+    closes_on_signals()
     for name in sys.argv[1:] or _WORKS:
         for line in _WORKS[name]():
             tell(line)

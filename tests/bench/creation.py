@@ -20,6 +20,7 @@ from qinet.northbound.v1 import key_relay_service_pb2_grpc, operations_service_p
 from tests.bench.agent_throughput import Network, cpu_s, named
 from tests.bench.line import rate_line, tell
 from tests.bench.peers import peer, unary_per_s
+from tests.chaos.interrupt import closes_on_signals
 from tests.support.daemons import Daemon, World
 from tests.support.operator_calls import CONTROLLER, OPERATOR, Relay
 
@@ -124,6 +125,7 @@ def measure(relays: int, *, history_s: float = 0.0, keep: Path | None = None) ->
 
 def main() -> int:
     """Measure once, or with `--samples FOLDER [RELAYS]` also where the time goes."""
+    closes_on_signals()
     keep = Path(sys.argv[2]) if sys.argv[1:2] == ["--samples"] else None
     tell(measure(int(sys.argv[3]) if len(sys.argv) > 3 else 400, keep=keep))
     return 0

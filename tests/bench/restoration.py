@@ -20,6 +20,7 @@ from qinet.northbound.v1 import key_relay_service_pb2_grpc
 from tests.bench.agent_throughput import Network
 from tests.bench.line import tell, time_line
 from tests.bench.peers import peer, stream_per_s
+from tests.chaos.interrupt import closes_on_signals
 from tests.support.daemons import World
 from tests.support.operator_calls import CONTROLLER, OPERATOR, Relay, State
 from tests.support.topology_text import topology_yaml
@@ -32,6 +33,7 @@ _IN_FLIGHT: Final = 64
 _WITHIN_S: Final = 120.0
 _STREAM_S: Final = 2.0
 _REPORTED_S: Final = 2.5
+_FILL_S: Final = 10.0
 
 
 class _Watched:
@@ -65,17 +67,16 @@ class _Watched:
         )
 
 
-async def _full(relays: "key_relay_service_pb2_grpc.KeyRelayServiceAsyncStub") -> None:
-    """Wait until the relays' stocks have filled: what is measured is a network that has run for a while."""
-    before = -1
-    async with asyncio.timeout(_WITHIN_S):
-        while True:
-            answer = await relays.ListKeyRelays(pb.ListKeyRelaysRequest(page_size=1000))
-            stock_bit = sum(end.stock_bit for relay in answer.key_relays for end in relay.ends)
-            if stock_bit == before:
-                return
-            before = stock_bit
-            await asyncio.sleep(_REPORTED_S)
+async def _fill(relays: "key_relay_service_pb2_grpc.KeyRelayServiceAsyncStub") -> None:
+    """Give the relays' stocks time to fill, since a network that has run for a while has them full."""
+    before, end = -1, time.monotonic() + _FILL_S
+    while time.monotonic() < end:
+        answer = await relays.ListKeyRelays(pb.ListKeyRelaysRequest(page_size=1000))
+        stock_bit = sum(each.stock_bit for relay in answer.key_relays for each in relay.ends)
+        if stock_bit == before:
+            return
+        before = stock_bit
+        await asyncio.sleep(_REPORTED_S)
 
 
 async def _restore(world: World, names: list[str]) -> float:
@@ -98,7 +99,7 @@ async def _restore(world: World, names: list[str]) -> float:
 
             await asyncio.gather(*(worker() for _ in range(_IN_FLIGHT)))
             await watched.active()
-            await _full(relays)
+            await _fill(relays)
             began = time.monotonic()
             await asyncio.to_thread(world.cut, "direct")
             await watched.active(off="direct")
@@ -135,7 +136,8 @@ def measure(relays: int) -> dict[str, object]:
 
 def main() -> int:
     """Measure with few and with many relays, or with as many as are named."""
-    for relays in map(int, sys.argv[1:] or ("100", "500")):
+    closes_on_signals()
+    for relays in map(int, sys.argv[1:] or ("20", "100")):
         tell(measure(relays))
     return 0
 

@@ -35,6 +35,7 @@ PAIRS: Final[dict[str, tuple[tuple[str, str], dict[str, Any]]]] = {
 }
 _RATE_BIT_PER_S: Final = 400.0
 _SETTLE_S: Final = 120.0
+_TELL_EVERY_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 1.5
 _TWO_AT_ONCE: Final = 0.2
 _KEY_EVERY_S: Final = 0.15
@@ -88,21 +89,26 @@ class Chaos(World):
         """Wait until every agent holds a session and has confirmed all that it shall know."""
         wait_until(lambda: all(one.connected and one.up_to_date for one in self.agents().values()), "agents", _SETTLE_S)
 
-    def quiet(self, asked: Asked) -> list[str]:
+    def quiet(self, asked: Asked, tell: Callable[[dict[str, Any]], None]) -> list[str]:
         """Wait until the network is at rest, as it was acknowledged; return what is not so after a long time."""
+        began = time.monotonic()
         self.operations.Freeze(operations_service_pb2.FreezeRequest(frozen=False), timeout=DEADLINE_S)
         self.up_to_date()
         wanted = {**{name: {_RATE_BIT_PER_S} for name in PAIRS}, **asked.standing}
         kinds = {**{name: kind for name, (_, kind) in PAIRS.items()}, **asked.kinds}
-        end = time.monotonic() + _SETTLE_S
+        told_s = time.monotonic()
         while True:
             relays = self.all_relays()
             wrong = [f"{name} was acknowledged, and is gone" for name in wanted.keys() - relays.keys()]
             wrong += [f"{name} was deleted, or never made, and is there" for name in relays.keys() - wanted.keys()]
             for name in sorted(wanted.keys() & relays.keys()):
                 wrong += [f"{name}: {what}" for what in _amiss(relays[name], kinds[name], wanted[name])]
-            if not wrong or time.monotonic() > end:
+            if not wrong or time.monotonic() > began + _SETTLE_S:
+                tell({"quiet_after_s": round(time.monotonic() - began, 1)})
                 return wrong
+            if time.monotonic() > told_s + _TELL_EVERY_S:
+                told_s = time.monotonic()
+                tell({"waiting_for": wrong, "since_s": round(told_s - began, 1)})
             time.sleep(0.1)  # relays come to rest one after another
 
     def nobody_is_told_twice(self) -> list[str]:
@@ -173,7 +179,7 @@ def run(directory: Path, *, times: int, seed: int, tell: Callable[[dict[str, Any
             killed.update(victims)
             chaos.kill(*victims)
         asked = load.stop()
-        broken = chaos.quiet(asked)
+        broken = chaos.quiet(asked, tell)
         enough = {pair: len(pair.seen.equal) + 3 for pair in pairs}
         try:
             wait_until(
