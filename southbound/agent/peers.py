@@ -24,7 +24,7 @@ from southbound.agent.peer_wire import message_from_pb, message_to_pb
 
 log = logging.getLogger(__name__)
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 HEARTBEAT_S: Final = 2.0
 MISSED_HEARTBEATS: Final = 3
 OUTBOX_SIZE: Final = 8192

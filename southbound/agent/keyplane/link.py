@@ -24,6 +24,7 @@ from southbound.agent.keyplane.settings import LinkSetting
 
 _RESTART_PAUSE_S: Final = 5.0
 _MOST_CESSIONS: Final = 8
+SALT_BYTES: Final = 2
 
 
 def range_fields(ranges: tuple[PoolRange, ...]) -> tuple[int, ...]:
@@ -47,8 +48,15 @@ class QkdLink:
     sends; nothing of a session outlives it. `session` counts them.
     """
 
-    def __init__(self, setting: LinkSetting, pools: LinkPools, *, session: int = 0) -> None:
-        """Begin without a connection; `session` is how many there were on a link of that name before."""
+    def __init__(self, setting: LinkSetting, pools: LinkPools, *, session: int = 0, salt: int = 0) -> None:
+        """Begin without a connection.
+
+        Args:
+            setting: Of this link.
+            pools: Its blocks.
+            session: How many there were on a link of that name before.
+            salt: Random, of SALT_BYTES: tells two processes apart that start at the same time.
+        """
         self.setting = setting
         self.pools = pools
         self.connected = False
@@ -66,6 +74,7 @@ class QkdLink:
         self._fresh: list[int] = []  # blocks that were never looked at for whose promise they are
         self._promised: tuple[float, float] = (0.0, 0.0)
         self._keep_bit = 0
+        self._salt = salt
         self.session = session
 
     @property
@@ -84,6 +93,9 @@ class QkdLink:
         """Begin: the stream to the neighbour stands."""
         self.disconnect()
         self.connected = True
+        if not self.pools.life:
+            moment = int(1000 * box.now_s) << 8 * SALT_BYTES
+            self.pools.life = max(self.pools.proven_life + 1, moment + self._salt)
         self._tell(box, answers=False)
 
     def disconnect(self) -> None:
@@ -100,10 +112,15 @@ class QkdLink:
             BlockMark(block.number, block.mark_bit, block.seen_bit, block.cessions, block.compared)
             for block in self.pools.blocks.values()
         )
-        box.send(self.neighbour, LinkState(self.name, answers, self.pools.last_block, self.pools.received_bit, marks))
+        pools = self.pools
+        box.send(
+            self.neighbour,
+            LinkState(self.name, answers, pools.last_block, pools.received_bit, marks, pools.life, pools.heard_life),
+        )
 
     def on_state(self, state: LinkState, box: Outbox) -> None:
         """Go on from the larger marks; burn what the other end may have used and we do not know of."""
+        proven = self._prove(state, box)
         if not state.answers:
             if self.synchronised:
                 self.disconnect()
@@ -128,6 +145,10 @@ class QkdLink:
                 if taken_over or self.pools.sender(block) == self.pools.node:
                     self.pools.drop(block, box)
                     box.send(self.neighbour, BlockGone(self.name, block.number))
+        if not proven:
+            if state.answers:
+                self.restart(box)
+            return
         self.synchronised = True
         self._vain_lead_bit = -1
         for block in list(self.pools.blocks.values()):
@@ -139,6 +160,26 @@ class QkdLink:
             and number in theirs
             and block.cessions > theirs[number].cessions
         }
+
+    def _prove(self, state: LinkState, box: Outbox) -> bool:
+        """Compare what the two ends know of each other's lives; tell whether the neighbour keeps that this one began.
+
+        Nothing is sent with key before it does. So a life that it knows of, and this store does not, is one that may
+        have sent: this store is an older copy, however much of what that life sent was lost on the way.
+        """
+        pools = self.pools
+        if state.life > pools.heard_life:
+            pools.heard_life = state.life
+            pools.persist_link(box)
+        if state.heard_life == pools.life:
+            if pools.proven_life != pools.life:
+                pools.proven_life = pools.life
+                pools.persist_link(box)
+            return True
+        if state.heard_life > pools.proven_life:
+            self._older("it ran before, and does not know of it", box)
+            pools.life = max(pools.life, state.heard_life + 1 + self._salt)
+        return False
 
     def _merge(self, mark: BlockMark, box: Outbox) -> None:
         pools = self.pools

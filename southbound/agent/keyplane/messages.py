@@ -36,7 +36,8 @@ class LinkState:
     """First message about a link on a new connection: both ends go on from the larger marks.
 
     One that does not answer starts the link anew and is answered by one that does. `received_bit` is
-    how much the sender is sure to have received uses of, since the link began.
+    how much the sender is sure to have received uses of, since the link began. `life` numbers the sender's process,
+    `heard_life` is the highest of the receiver's that the sender keeps; 0 where there is none.
     """
 
     link: str
@@ -44,6 +45,8 @@ class LinkState:
     last_block: int
     received_bit: int
     marks: tuple[BlockMark, ...]
+    life: int
+    heard_life: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from southbound.agent.keyplane.events import (
     Tick,
     WakeAt,
 )
-from southbound.agent.keyplane.link import QkdLink
+from southbound.agent.keyplane.link import SALT_BYTES, QkdLink
 from southbound.agent.keyplane.messages import (
     Assign,
     Assigned,
@@ -132,6 +132,8 @@ class KeyPlane:
                     pools.sent_bit = pools.sent_durable_bit = meta["sent_bit"]
                     pools.received_bit = meta["received_bit"]
                     pools.key_ttl_s = meta["key_ttl_s"]
+                    pools.proven_life = meta.get("proven_life", 0)  # 0.1.0 wrote no lives
+                    pools.heard_life = meta.get("heard_life", 0)
                     self._pools[pools.link] = pools
                 case "block":
                     blocks.append(meta)
@@ -296,7 +298,8 @@ class KeyPlane:
             pools = self._pools[setting.link] = self._new_pools(setting.link, setting.neighbour)
         pools.keep_for(setting.key_ttl_s, box)
         # Sessions of one name are numbered on, or what waits for the old one would be sent in the new.
-        link = QkdLink(setting, pools, session=0 if old is None else old.session)
+        salt = int.from_bytes(self._chance.take(SALT_BYTES)) if self._chance.has(SALT_BYTES) else 0
+        link = QkdLink(setting, pools, session=0 if old is None else old.session, salt=salt)
         if setting.neighbour in self._connected:
             link.connect(box)
         return link

@@ -36,7 +36,11 @@ class InvalidRange(Exception):  # noqa: N818 (an answer to a message, not an err
 
 
 class LinkPools:
-    """All blocks of one link at one end, and which of them each direction may draw."""
+    """All blocks of one link at one end, and which of them each direction may draw.
+
+    `life` numbers what this node sends on the link from one start of its process to its end (0 before the first
+    connection), `proven_life` is the last that the neighbour said it keeps, and `heard_life` the neighbour's highest.
+    """
 
     def __init__(self, *, link: str, node: str, neighbour: str, stride_bit: int) -> None:
         self.key_ttl_s = NEVER
@@ -48,6 +52,7 @@ class LinkPools:
         self.sent_bit = 0
         self.sent_durable_bit = 0
         self.received_bit = 0
+        self.life = self.proven_life = self.heard_life = 0
         self.consumed_bit = 0
         self.burnt_bit = 0
         self.stored_blocks = 0
@@ -174,7 +179,8 @@ class LinkPools:
     def note_burn(self, block: Block, offset_bit: int, length_bit: int, box: Outbox) -> None:
         """Account for bits that are never used; those in the range that were used before stay used."""
         box.note(self._entry(LedgerKind.BURN, box, block, offset_bit, length_bit))
-        self.burnt_bit += length_bit
+        if block.compared:
+            self.burnt_bit += length_bit
 
     def _use(self, block: Block, offset_bit: int, length_bit: int, cause: Cause, box: Outbox, *, sent: bool) -> None:
         box.note(self._entry(LedgerKind.USE, box, block, offset_bit, length_bit, cause=cause, sent=sent))
@@ -220,7 +226,8 @@ class LinkPools:
 
     def drop(self, block: Block, box: Outbox) -> None:
         """Erase a block; what was left of it is burnt."""
-        if block.left_bit and block.compared:
+        if block.left_bit:
+            # Also of one that is not compared: where a store is an old copy, the neighbour knows it as compared.
             self.note_burn(block, block.mark_bit, block.left_bit, box)
         if block.compared:
             self._leave(block)
@@ -273,6 +280,8 @@ class LinkPools:
             "last_block": self.last_block,
             "sent_bit": self.sent_durable_bit,
             "received_bit": self.received_bit,
+            "proven_life": self.proven_life,
+            "heard_life": self.heard_life,
             "key_ttl_s": self.key_ttl_s,
         }
         box.persist("link", self.link, meta)

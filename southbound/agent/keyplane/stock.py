@@ -256,7 +256,7 @@ class RelayStock:
             self._came(ways[0], box)
 
     def _came(self, way: Way, box: Outbox) -> None:
-        way.proven, way.pause_s = True, 0.0
+        way.proven, way.pause_s, way.came_s = True, 0.0, box.now_s
         if way.version not in self.ways.confirmed:
             self.ways.confirmed.add(way.version)
             box.effects.append(RouteConfirmed(self.relay, way.version))

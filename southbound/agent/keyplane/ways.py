@@ -19,6 +19,8 @@ _PROBE_TIMEOUT_S: Final = 1.0
 only the hop before that end learns of it."""
 _PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 30.0
+_HOLD_S: Final = 2.0
+"""How long a version that is full, and confirms nothing, holds up the others in use: chunks go by all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,14 @@ class Way:
         hops: This end's, in the order of their shares.
         flights: By chunk id, oldest first.
         proven: Whether the last chunk that came to an end on it was confirmed.
+        came_s: When a chunk on it was last confirmed.
     """
 
     version: int
     hops: tuple[RelayHop, ...]
     flights: dict[int, Flight] = field(default_factory=dict)
     proven: bool = False
+    came_s: float = -NEVER
     pause_s: float = 0.0
     paused_until_s: float = -NEVER
     probe_s: float = _PROBE_TIMEOUT_S
@@ -62,6 +66,16 @@ class Way:
     def passive(self) -> bool:
         """Tell whether the head is told not to use it."""
         return any(hop.passive for hop in self.hops)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it takes no more chunks until one comes to an end."""
+        return len(self.flights) >= (IN_FLIGHT if self.proven else 1)
+
+    @property
+    def held_until_s(self) -> float:
+        """Return until when the others in use wait for it: it works, and is full."""
+        return self.came_s + _HOLD_S if self.proven and self.full else -NEVER
 
     def goes(self, other: tuple[RelayHop, ...]) -> bool:
         """Tell whether chunks that are under way here arrive by these hops, too."""
@@ -178,19 +192,25 @@ class Ways:
         return self._ways.get(version)
 
     def open(self, now_s: float) -> Iterator[Way]:
-        """Yield the versions in use that may take another chunk now, all for chunks of the same kind."""
+        """Yield the versions in use that may take another chunk now, all for chunks of the same kind.
+
+        While one that works is full, only those are that were never confirmed: a chunk goes by all that work.
+        """
         if not self.in_use:
             return
         kind = self._ways[self.in_use[-1]].hop
         if not kind.direction_rate_millibit_per_s(forward=self._node == kind.head):
             return
+        held = any(now_s < self._ways[version].held_until_s for version in self.in_use)
         for version in self.in_use:
             way = self._ways[version]
+            if held and version in self.confirmed:
+                continue
             if way.hop.chunk_bit != kind.chunk_bit or way.hop.shares < self.needed_shares:
                 continue
             if now_s < way.paused_until_s:
                 continue
-            if len(way.flights) < (IN_FLIGHT if way.proven else 1):
+            if not way.full:
                 yield way
 
     # ------------------------------------------------------------ flights
@@ -237,6 +257,8 @@ class Ways:
         due_s = NEVER
         for way in self._ways.values():
             due_s = min(due_s, self.late_s(way))
+            if now_s < way.held_until_s:
+                due_s = min(due_s, way.held_until_s)
             if now_s < way.paused_until_s:
                 due_s = min(due_s, way.paused_until_s)
         return due_s

@@ -16,6 +16,7 @@ from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.southbound.v1 import entries_pb2
 from qinet.types.v1 import types_pb2
 from southbound.agent.drivers.simulated import Condition
+from southbound.agent.peers import RULES_VERSION
 from southbound.agent.storage import StoreRefused, reset_election
 from tests.integration.agent.scripted import (
     NODES,
@@ -258,7 +259,7 @@ async def exchange(line: Line, who: str, target: str, address: str, claim: str) 
     """Dial an agent's peer server and return how it ends the stream after our hello."""
     async with open_aio_channel(line.tls(who), address, parse_identity(f"node/{target}")) as channel:
         call = peer_pb2_grpc.PeerServiceStub(channel).Exchange()
-        hello = peer_pb2.PeerMessage(hello=peer_pb2.PeerHello(node=claim, rules_version=1))
+        hello = peer_pb2.PeerMessage(hello=peer_pb2.PeerHello(node=claim, rules_version=RULES_VERSION))
         try:
             await call.write(peer_pb2.ExchangeRequest(message=hello))
             assert await call.read() is grpc.aio.EOF

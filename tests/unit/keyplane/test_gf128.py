@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from southbound.agent.keyplane.comparison import comparison_hash, masked
+from southbound.agent.keyplane.comparison import COMPARE_BIT, block_tags
 from southbound.agent.keyplane.gf128 import PolynomialHash, bind, exclusive_or, multiply
 
 sixteen = st.binary(min_size=16, max_size=16)
@@ -33,7 +33,7 @@ def test_the_field_multiplies_commutatively_and_distributes(a: bytes, b: bytes, 
 
 
 @given(st.binary(min_size=1, max_size=100), st.integers(0, 799))
-def test_a_changed_bit_changes_both_kinds_of_tag(message: bytes, bit: int) -> None:
+def test_a_changed_bit_changes_all_kinds_of_tag(message: bytes, bit: int) -> None:
     key, mask = os.urandom(16), os.urandom(16)
     at = bit % (8 * len(message))
     changed = bytearray(message)
@@ -41,13 +41,30 @@ def test_a_changed_bit_changes_both_kinds_of_tag(message: bytes, bit: int) -> No
 
     hashed = PolynomialHash(key)
     assert hashed.tag(message, mask) != hashed.tag(bytes(changed), mask)
-    assert masked(comparison_hash(message, key), mask) != masked(comparison_hash(bytes(changed), key), mask)
+    start = os.urandom(COMPARE_BIT // 8)
+    ours, theirs = block_tags("l", 1, start + message, is_smaller=True)
+    assert not {ours, theirs} & set(block_tags("l", 1, start + bytes(changed), is_smaller=True))
 
 
 def test_trailing_zeros_change_a_tag() -> None:
     key = os.urandom(16)
     assert PolynomialHash(key).digest(b"a") != PolynomialHash(key).digest(b"a\0")
-    assert comparison_hash(b"a", key) != comparison_hash(b"a\0", key)
+    start = os.urandom(COMPARE_BIT // 8)
+    assert block_tags("l", 1, start + b"a", is_smaller=True) != block_tags("l", 1, start + b"a\0", is_smaller=True)
+
+
+def test_the_tags_of_a_block_are_its_polynomial_at_the_clamped_point_masked_for_each_end() -> None:
+    block = os.urandom(COMPARE_BIT // 8 + 1000)
+    point = int.from_bytes(block[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
+    message = bind("ab", 7) + block[COMPARE_BIT // 8 :]
+    state = 0
+    for at in range(0, len(message), 16):
+        state = (state + int.from_bytes(message[at : at + 16] + b"\1", "little")) * point % ((1 << 130) - 5)
+    masks = (int.from_bytes(block[at : at + 16], "little") for at in (16, 32))
+    smaller, larger = (((state + mask) % (1 << 128)).to_bytes(16, "little") for mask in masks)
+
+    assert block_tags("ab", 7, block, is_smaller=True) == (smaller, larger)
+    assert block_tags("ab", 7, block, is_smaller=False) == (larger, smaller)
 
 
 @given(

@@ -325,14 +325,6 @@ class BackupStory(Story):
         self.victim = self.chance.choice(self.nodes)
         self.copies: list[dict[tuple[str, str], Record]] = []
 
-    def faults(self) -> list[str]:
-        """Return what is wrong but for what the victim's several lives say of themselves.
-
-        What it sent and nobody got, or burnt in a life that was forgotten, no other node can know of.
-        """
-        own = f"{self.victim}: ", f": {self.victim} sent with"
-        return [fault for fault in super().faults() if not (fault.startswith(own[0]) or own[1] in fault)]
-
     def copy(self) -> None:
         self.copies.append(dict(self.world.sites[self.victim].disk))
 

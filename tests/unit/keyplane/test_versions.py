@@ -128,7 +128,7 @@ def test_with_two_versions_in_use_chunks_go_by_both_and_count_once() -> None:
         assert figures.voided_bit == 0
         assert figures.confirmed_versions == (1, 2)
     assert 0 < at(world, "a").available_bit <= at(world, "d").held_bit
-    assert len(sent[1] & sent[2]) >= 0.5 * len(sent[1] | sent[2]) > 20
+    assert len(sent[1] & sent[2]) >= 0.8 * len(sent[1] | sent[2]) > 80
     ledgers_hold(world)
 
 

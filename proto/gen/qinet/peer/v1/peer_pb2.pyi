@@ -211,7 +211,7 @@ class PeerHello(_message.Message):
     node: _builtins.str
     """Name of the sending node, a DNS label; must equal its certificate's. Required."""
     rules_version: _builtins.int
-    """Version of these rules that the sender follows; 1 now. Another one ends the stream."""
+    """Version of these rules that the sender follows; 2 now (1 before shares). Another one ends the stream."""
     def __init__(
         self,
         *,
@@ -325,6 +325,8 @@ class LinkState(_message.Message):
     LAST_BLOCK_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
     RECEIVED_BIT_FIELD_NUMBER: _builtins.int
+    LIFE_FIELD_NUMBER: _builtins.int
+    HEARD_LIFE_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Name of the link. Ignored if the receiver does not know it, or with another neighbour."""
     answers: _builtins.bool
@@ -334,6 +336,14 @@ class LinkState(_message.Message):
     received_bit: _builtins.int
     """How many bits of uses the sender has received since the link began, at least. More than the receiver knows to
     have sent shows that the receiver's store is an old copy.
+    """
+    life: _builtins.int
+    """Rises with every process of the sender that speaks on the link; 0 from one that keeps none. An end sends nothing
+    with key before the other has told, in heard_life, that it keeps this.
+    """
+    heard_life: _builtins.int
+    """Highest life of the receiver that the sender keeps durably. Above what the receiver's store knows to have been
+    kept, it shows that the store is an old copy; the receiver goes on with a life above it.
     """
     @_builtins.property
     def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockMark]:
@@ -347,10 +357,12 @@ class LinkState(_message.Message):
         last_block: _builtins.int = ...,
         marks: _abc.Iterable[Global___BlockMark] | None = ...,
         received_bit: _builtins.int = ...,
+        life: _builtins.int = ...,
+        heard_life: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "last_block", b"last_block", "link", b"link", "marks", b"marks", "received_bit", b"received_bit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "heard_life", b"heard_life", "last_block", b"last_block", "life", b"life", "link", b"link", "marks", b"marks", "received_bit", b"received_bit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,8 +386,10 @@ class BlockCompare(_message.Message):
     length_bit: _builtins.int
     """Its length in bit; another one than the receiver's is a mismatch."""
     tag: _builtins.bytes
-    """16 bytes: polynomial hash, modulo 2^127 - 1, of the block under its own first 128 bits, masked with its next 128
-    (from the smaller node name) or the 128 after those. A mismatch yields no key and raises BLOCK_MISMATCH.
+    """16 bytes: Poly1305 (RFC 8439) of link, number and the block without its first 384 bits. Of these the first 128 are
+    r, the next (from the smaller node name), or those after them, are s. Link (length in 8 bytes, UTF-8) and number
+    each follow their length in 4 bytes, big-endian, as in the other tags. A mismatch yields no key and
+    raises BLOCK_MISMATCH.
     """
     compared: _builtins.bool
     """Whether the sender has got the receiver's, and found the same."""
