@@ -18,7 +18,6 @@ from controller.domain.commands import (
     SwitchRelay,
 )
 from controller.domain.events import (
-    TRIED_AT_ONCE,
     AppEvent,
     HoldOffEnded,
     LinkExhausted,
@@ -30,6 +29,7 @@ from controller.domain.events import (
 from controller.domain.key_relay import KeyRelay, Protection, RouteSet
 from controller.domain.reachability import fault
 from controller.domain.refusals import Refusal
+from controller.domain.route import Route
 from controller.domain.route_sets import told_sets, wanted_set
 from controller.domain.snapshot import Snapshot
 from controller.routing.feasible import charges_after_move, find_move, find_spare
@@ -197,7 +197,7 @@ def _relieve(link: str, snapshot: Snapshot, tried: int) -> Iterator[Command]:
     """Have relays leave a link on which more is promised than it carries: least important first, until it fits.
 
     What is on its way off counts as gone. One that fits nowhere else is taken off where that serves a more important
-    one; those of the highest priority there share what is left. TRIED_AT_ONCE are looked at, after those `tried`.
+    one; those of the highest priority there share what is left. One is looked at: the next after those `tried`.
     """
     known = snapshot.links.get(link)
     if known is None:
@@ -213,37 +213,22 @@ def _relieve(link: str, snapshot: Snapshot, tried: int) -> Iterator[Command]:
             staying.append(relay)
         else:
             missing -= relay_charges(relay)[link]
-    if missing <= 0 or not staying:
+    if missing <= 0 or tried >= len(staying):
         return
-    graph = graph_of(snapshot).without_links({link}, "it carries less than is promised on it")
+    relay = staying[-1 - tried]
     because = f"links/{link} carries less than is promised on it"
-    highest = staying[0].demand.priority
-    for relay in staying[::-1][tried : tried + TRIED_AT_ONCE]:
-        if missing <= 0:
-            return
-        free = graph.freed(relay_charges(relay))
-        holds = relay_charges(relay)[link]
-        command: Command | None = None
-        if link not in relay.links():
-            command = BackUpRelay(relay=relay.name, routes=(), because=f"its backup: {because}")
-            with suppress(Refusal):
-                routes = find_spare(free, relay, relay.routes)
-                command = BackUpRelay(relay=relay.name, routes=routes, because=f"its backup: {because}")
-        elif relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual:
-            try:
-                routes = find_move(free, relay)
-                command = MoveRelay(relay=relay.name, routes=routes, because=because)
-            except Refusal as refusal:
-                if relay.demand.priority < highest:
-                    command = BlockRelay(relay=relay.name, because=f"{because}; no detour: {refusal.message}")
-        if command is None:
-            continue
-        if isinstance(command, MoveRelay):
-            graph = free.charged(charges_after_move(relay, command.routes))
-        elif isinstance(command, BackUpRelay):
-            graph = free.charged(charges_after_move(relay, relay.routes, backup=command.routes))
-        missing -= holds
-        yield command
+    graph = graph_of(snapshot, ignoring=[relay.name]).without_links({link}, "it carries less than is promised on it")
+    if link not in relay.links():
+        routes: tuple[Route, ...] = ()
+        with suppress(Refusal):
+            routes = find_spare(graph, relay, relay.routes)
+        yield BackUpRelay(relay=relay.name, routes=routes, because=f"its backup: {because}")
+    elif relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual:
+        try:
+            yield MoveRelay(relay=relay.name, routes=find_move(graph, relay), because=because)
+        except Refusal as refusal:
+            if relay.demand.priority < staying[0].demand.priority:
+                yield BlockRelay(relay=relay.name, because=f"{because}; no detour: {refusal.message}")
 
 
 def _holds(relay: KeyRelay, link: str) -> bool:

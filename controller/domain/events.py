@@ -168,13 +168,9 @@ class LinkWentDown:
     link: str
 
 
-TRIED_AT_ONCE: Final = 8
-"""How many of the relays on a weakened link are looked at for one event: each may cost a search."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkWeakened:
-    """Committed: more is promised on a link than it can carry now. Apps decide what moves.
+    """Committed: more is promised on a link than it can carry now. Apps decide what moves, one relay at a time.
 
     Attributes:
         tried: How many of the relays on it, least important first, were looked at before and stay; >= 0.

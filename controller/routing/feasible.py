@@ -190,21 +190,6 @@ def find_move(graph: Graph, relay: KeyRelay, demand: Demand | None = None) -> tu
     return beside
 
 
-def find_update(graph: Graph, relay: KeyRelay, demand: Demand) -> tuple[Route, ...]:
-    """Return the routes for a relay whose demand changes: the present ones where they will do, else as `find_move`.
-
-    The graph is one without this relay's own reservations.
-
-    Raises:
-        NotFound, Precondition, TooHard: As `find_routes`.
-    """
-    if relay.routes:
-        with suppress(Precondition):
-            check_move(graph, relay, relay.routes, demand=demand)
-            return relay.routes
-    return find_move(graph, relay, demand)
-
-
 def _matched(graph: Graph, relay: KeyRelay, demand: Demand, routes: tuple[Route, ...]) -> tuple[Route, ...] | None:
     """Return the routes in an order of shares in which all that is held fits, or None. Augmenting paths."""
     if len(routes) == 1 and not relay.retiring and not relay.backup and not relay.releasing and not relay.routes:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from controller.domain.capacity import over_reserved
 from controller.domain.damping import freed, may_be_freed
 from controller.domain.events import (
-    TRIED_AT_ONCE,
     AgentConnected,
     AgentEvent,
     AgentLost,
@@ -256,7 +255,7 @@ class Core(Listening):
             self._write(self._storable(put(after)))
 
     def _offer(self, event: AppEvent, now: Now) -> None:
-        obeyed = 0
+        obeyed = False
         for app in self._apps:
             try:
                 if not isinstance(event, app.listens_to):
@@ -270,7 +269,7 @@ class Core(Listening):
                 continue
             self._by = f"apps/{type(app).__name__}"
             for command in commands:
-                obeyed += self._obey(type(app).__name__, command, now)
+                obeyed |= self._obey(type(app).__name__, command, now)
         match event:
             case LinkWentDown(link=link) | LinkExhausted(link=link):
                 self._impaired.add(self._holdings.on_link(link), self._snapshot.relays)
@@ -281,8 +280,7 @@ class Core(Listening):
             case NetworkImproved():
                 self._try_all_again()
             case LinkWeakened(link=link, tried=tried):
-                # Some have left, and some could not: the rest comes in a later turn.
-                tried += max(0, TRIED_AT_ONCE - obeyed)
+                tried += not obeyed  # one has left, or could not: the next comes in a later turn, if need be
                 if tried < len(self._holdings.on_link(link)):
                     self._events.append(LinkWeakened(link=link, tried=tried))
 
