@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from southbound.agent.keyplane.audit import audit
 from southbound.agent.keyplane.events import Record
+from southbound.agent.keyplane.ledger import LedgerEntry, LedgerKind
 from tests.support.keyplane_world import Relay, Wire, World, line, settings_of, world_of
 
 SAE_LIFE_S = 600
@@ -323,16 +324,27 @@ class BackupStory(Story):
     def __init__(self, seed: int, *, is_ring: bool, size: int) -> None:
         super().__init__(seed, is_ring=is_ring, size=size)
         self.victim = self.chance.choice(self.nodes)
-        self.copies: list[dict[tuple[str, str], Record]] = []
+        self.copies: list[tuple[dict[tuple[str, str], Record], list[LedgerEntry]]] = []
 
     def copy(self) -> None:
-        self.copies.append(dict(self.world.sites[self.victim].disk))
+        """Copy the store of the node, stopped: what its process still sends after a copy is in no other's memory."""
+        self.world.crash(self.victim)
+        site = self.world.sites[self.victim]
+        self.copies.append((dict(site.disk), list(site.ledger)))
+        self.restart()
 
     def come_back(self) -> None:
-        """Kill the node and start it from a copy of its store of some time ago."""
+        """Kill the node and start it from a copy of its store of some time ago.
+
+        What it sent since stands in its account all the same: it must never be sent with again.
+        """
         if self.copies:
             self.world.crash(self.victim)
-            self.world.sites[self.victim].disk = dict(self.chance.choice(self.copies))
+            disk, ledger = self.chance.choice(self.copies)
+            site = self.world.sites[self.victim]
+            known = {id(entry) for entry in ledger}
+            sent = [entry for entry in site.ledger if entry.kind is LedgerKind.USE and entry.sent]
+            site.disk, site.ledger = dict(disk), ledger + [entry for entry in sent if id(entry) not in known]
             self.world.now_s += 1
             self.restart()
 
