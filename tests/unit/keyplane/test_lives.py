@@ -1,5 +1,8 @@
 """A store that comes back from a copy: what was sent in a life that it forgot is never sent with again."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from southbound.agent.keyplane.audit import audit
@@ -90,3 +93,21 @@ def test_nothing_is_sent_with_key_before_the_neighbour_keeps_that_a_life_began()
     world.run(60)
     assert not [entry for entry in world.sites[victim].ledger[before:] if entry.sent]
     assert not world.sites[victim].running.figures().links[0].synchronised
+
+
+def test_stores_of_0_1_0_which_knew_no_lives_go_on_with_their_key() -> None:
+    world = running([Relay("there", "n00", WIRES)])
+    world.run(5)
+    held_bit = world.sites[ENDS[0]].running.figures().links[0].stored_bit
+    for name in ENDS:
+        world.crash(name)
+        disk = world.sites[name].disk
+        record = disk["link", LINK]
+        meta = {key: value for key, value in json.loads(record.meta).items() if not key.endswith("_life")}
+        disk["link", LINK] = replace(record, meta=json.dumps(meta))
+    for name in ENDS:
+        world.start(name)
+    world.run(1)
+    for name in ENDS:
+        assert ALARM not in world.sites[name].alarms
+        assert world.sites[name].running.figures().links[0].stored_bit > 0.8 * held_bit
