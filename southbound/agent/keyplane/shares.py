@@ -5,7 +5,7 @@ it. What came of a chunk waits for the rest of its shares, of the same version, 
 long enough, when its chunk is void, and when too much waits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final
@@ -125,6 +125,7 @@ class SeenIds:
     def __init__(self) -> None:
         self._floor = 0
         self._seen: dict[int, set[int]] = {}
+        self._void: set[int] = set()
 
     def stands(self, chunk_id: int) -> bool:
         """Tell whether a chunk may come: it never came, and is not void."""
@@ -133,7 +134,7 @@ class SeenIds:
     def twin(self, chunk_id: int, version: int) -> bool:
         """Tell whether a chunk came before, but never by that version (1+1)."""
         came_by = self._seen.get(chunk_id, set())
-        return bool(came_by) and version not in came_by
+        return bool(came_by) and version not in came_by and chunk_id not in self._void
 
     def add(self, chunk_id: int, version: int) -> None:
         """Note that a chunk came by a version."""
@@ -141,7 +142,22 @@ class SeenIds:
 
     def void(self, chunk_id: int) -> None:
         """Note that a chunk must not come, by whatever version."""
-        self._enter(chunk_id).clear()
+        self._enter(chunk_id)
+        if chunk_id in self._seen:
+            self._void.add(chunk_id)
+
+    def forget_versions_but(self, versions: Iterable[int], held: Iterable[int]) -> None:
+        """Forget ids that came only by versions that are no more, and the floor, but not what is held.
+
+        A relay can pass on chunks with ids that nobody made, far above all that ever will be: it must not stop what
+        comes by routes that it is not on. What this lets in again its origin voids.
+        """
+        alive, kept = set(versions), set(held)
+        gone = [one for one, came_by in self._seen.items() if came_by and not came_by & alive and one not in kept]
+        for chunk_id in gone:
+            del self._seen[chunk_id]
+        self._void &= self._seen.keys()
+        self._floor = 0
 
     def restore(self, chunk_id: int, version: int) -> None:
         """Take up a chunk that is held: what is older than it and not held was had, or is void."""
@@ -154,5 +170,6 @@ class SeenIds:
             if len(self._seen) > _IDS_KEPT:
                 oldest = min(self._seen)
                 del self._seen[oldest]
+                self._void.discard(oldest)
                 self._floor = max(self._floor, oldest)
         return self._seen.get(chunk_id, set())

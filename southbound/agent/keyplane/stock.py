@@ -73,8 +73,10 @@ class RelayStock:
 
     def configure(self, hops: Iterable[RelayHop], box: Outbox) -> None:
         """Go on with these versions; what is under way on others is void."""
-        ready = self.ways.ready
+        ready, versions = self.ways.ready, self.ways.versions
         lost = self.ways.configure(hops)
+        if not set(versions) <= set(self.ways.versions):
+            self._seen.forget_versions_but(self.ways.versions, self.held)
         for partial in self._partials.drop_versions_but(self.ways.versions):
             self._note_partial(partial, box)
         self._ended([chunk_id for _, chunk_id in lost], box)
@@ -231,7 +233,7 @@ class RelayStock:
                 self._came(way, box)
             else:
                 self._differs(message.chunk_id, [way], box)
-        elif chunk is None:
+        if chunk is None:
             box.send(self.far_node, ChunkVoid(self.relay, (message.chunk_id,)))
         self._tell_routes(box)
 

@@ -258,3 +258,19 @@ def test_in_a_small_field_an_even_leading_exponent_would_let_a_change_pass_whate
         for changed, exponent in ((2, 4), (4, 2)):
             at_zero ^= small_product(small_power(shift, changed), small_power(shift, exponent))
         assert mask == at_zero
+
+
+def test_ids_that_a_relay_made_up_stop_nothing_that_comes_without_it() -> None:
+    seen = SeenIds()
+    for number in range(300):
+        seen.add(2**63 + number, 1)
+        seen.void(2**63 + number)
+    seen.add(2**63 + 300, 2)
+    assert not seen.stands(5_000_000)
+    seen.forget_versions_but([2], [])
+    assert seen.stands(5_000_000)
+    assert not seen.stands(2**63 + 300)
+    for number in range(20):
+        seen.add(5_000_000 + number, 2)
+        assert not seen.stands(5_000_000 + number)
+        assert seen.twin(5_000_000 + number, 3)
