@@ -52,7 +52,9 @@ class LinkState:
             return
         refused = block.qber is not None and block.qber > qber_limit
         secret_bit = 0 if refused else 8 * len(block.key)
-        self.meter.add(end_time_ms=block.end_time_ms, duration_ms=block.duration_ms, secret_bit=secret_bit)
+        self.meter.add(
+            end_time_ms=block.end_time_ms, duration_ms=block.duration_ms, secret_bit=secret_bit, refused=refused
+        )
         self.qber_high = f"QBER {block.qber:.4f} is above the limit {qber_limit:g}" if refused else ""
         self.blocks.append(
             pb.BlockReport(

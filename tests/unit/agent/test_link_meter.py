@@ -37,3 +37,13 @@ def test_the_rate_is_that_of_the_last_blocks_and_falls_when_none_come() -> None:
     assert meter.skr_millibit_per_s(17_000) == 2_000_000
     assert meter.skr_millibit_per_s(17_000 + 2_000 + 12_000) == 1_000_000
     assert LinkMeter().skr_millibit_per_s(0) == 0
+
+
+def test_blocks_refused_for_their_error_ratio_take_nothing_off_the_promise() -> None:
+    meter = metered([1000] * MIN_BLOCKS)
+    for number in range(MIN_BLOCKS, 4 * MIN_BLOCKS):
+        meter.add(end_time_ms=1000 * (number + 1), duration_ms=1000, secret_bit=0, refused=True)
+    assert meter.promised_skr_millibit_per_s() == 950_000
+    assert meter.skr_millibit_per_s(4 * MIN_BLOCKS * 1000) == 0
+    meter.add(end_time_ms=WINDOW_MS + 200_000, duration_ms=1000, secret_bit=1000)
+    assert meter.promised_skr_millibit_per_s() is None
