@@ -56,6 +56,8 @@ _WISHES: Final = {
     "trust_domains": "--trust-domain",
 }
 """By field of the API, the option that asks for it."""
+_BROKEN_OFF: Final = ("endpoint closing", "connection reset", "broken pipe")
+"""What gRPC says of a connection that ended before anybody was known to be there."""
 _SILENT: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -136,7 +138,9 @@ def _no_answer(code: grpc.StatusCode, message: str, *, address: str, timeout_s: 
             "or repeat it with the same --request-id",
         )
     lowered = message.lower()
-    if any(word in lowered for word in ("certificate", "handshake", "ssl", "tls", "verification")):
+    if any(words in lowered for words in _BROKEN_OFF):
+        follow = "try again; if it goes on, see in the log of the controller whether it is being stopped or refuses us"
+    elif any(word in lowered for word in ("certificate", "handshake", "ssl", "tls", "verification")):
         follow = (
             "who answers there is not the controller of our CA: check --controller, --pki, and --controller-name "
             "against its certificate controller/NAME"
