@@ -49,7 +49,7 @@ class Happening:
 
 def of_history(name: str, entry: KeyRelayHistoryEntry) -> Happening:
     """Return a line of a relay's history as an event."""
-    parts = (history_state(entry), *map(route_text, entry.routes), entry.state_reason)
+    parts = (history_state(entry), " | ".join(map(route_text, entry.routes)), entry.state_reason)
     return Happening(
         at=entry.time.ToDatetime(UTC),
         revision=entry.revision,
@@ -82,7 +82,7 @@ def summary(resource: "Message") -> str:
             relay_phase(resource),
             f"unconfirmed: {shorts(resource.unconfirmed_nodes)}" if resource.unconfirmed_nodes else "",
             f"version {resource.route_version}",
-            *map(route_text, resource.routes),
+            " | ".join(map(route_text, resource.routes)),
             "riding on stored key" if resource.riding_on_store else "",
             resource.state_reason,
         ]

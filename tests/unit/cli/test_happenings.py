@@ -58,6 +58,14 @@ def test_a_line_of_history_tells_state_route_reason_and_who() -> None:
     assert (told.kind, told.revision, told.by) == ("relays", 15, "user/alice")
 
 
+def test_the_shares_of_a_relay_are_kept_apart_by_a_bar() -> None:
+    shared = fixed.HISTORY[0].__class__()
+    shared.CopyFrom(fixed.HISTORY[0])
+    shared.routes.append(shared.routes[0])
+    told = of_history("keyRelays/first", shared)
+    assert told.text == "ACTIVE installing  alice -[spare]- bob | alice -[spare]- bob  drain of nodes/middle"
+
+
 def test_applications_and_saes_tell_whom_they_join() -> None:
     joined = Application(server_sae="saes/a", client_saes=["saes/b", "saes/c"], key_relays=["keyRelays/r"])
     assert summary(joined) == "a with b, c  fed by r"
