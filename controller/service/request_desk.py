@@ -217,6 +217,8 @@ def _delete(snapshot: Snapshot, request: Delete) -> Decision:
             changes = delete_sae(snapshot, key)
         case _:
             relay: KeyRelay = document
-            document = relay if relay.removed else removed(relay, f"deleted by {request.caller}")
+            document = (
+                relay if relay.removed else removed(relay, f"deleted by {request.caller.removeprefix('qinet://')}")
+            )
             changes = NO_CHANGES if relay.removed else put(document)
     return _answer(changes, document)

@@ -225,6 +225,13 @@ def test_a_stale_etag_deletes_nothing() -> None:
     assert not world.snapshot.relays["r"].removed
 
 
+def test_a_deletion_tells_by_whom_in_the_words_of_every_other_reason() -> None:
+    world = up(line(1))
+    world.create("r", "n00", "n01")
+    world.ask(Delete(collection="relays", key="r", caller="qinet://user/alice"))
+    assert world.snapshot.histories["r"].changes[-1].reason == "deleted by user/alice"
+
+
 def test_an_unprotected_relay_does_not_move() -> None:
     world = up(ring(4))
     world.create("r", "n00", "n02", protection=Protection.UNPROTECTED)
