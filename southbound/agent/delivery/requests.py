@@ -18,7 +18,7 @@ _KEY_IDS: Final = ("key_IDs", "key_IDs_extension")
 _KEY_ID: Final = ("key_ID", "key_ID_extension")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ADDITIONAL_SLAVES_MAX: Final = 63
-_DIGITS: Final = re.compile(r"[0-9]{1,10}")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ def check_limits(request: KeyRequest, status: KeyStatus) -> None:
 
 
 def _decimal(text: str, name: str) -> int:
-    if not _DIGITS.fullmatch(text):
+    if not _INTEGER.fullmatch(text):
         raise RequestRefused(400, f"{name} is not an integer")
     return int(text)
 

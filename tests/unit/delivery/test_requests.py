@@ -162,6 +162,10 @@ def test_a_number_in_the_url_is_decimal_digits(query: str) -> None:
     assert "number" in refused_get("enc_keys", query).message
 
 
+def test_a_negative_number_in_the_url_is_out_of_range() -> None:
+    assert "number is not in 1 to" in refused_get("enc_keys", "?number=-1").message
+
+
 @pytest.mark.parametrize(
     ("body", "names"),
     [
