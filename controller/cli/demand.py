@@ -26,6 +26,10 @@ class Protection(StrEnum):
     ONE_PLUS_ONE = "1+1"
 
 
+WITH_BACKUP: Final = frozenset({Protection.ONE_FOR_ONE, Protection.ONE_PLUS_ONE})
+"""Protections with routes to return from."""
+
+
 class Restoration(StrEnum):
     """Who moves a relay when its route fails."""
 
