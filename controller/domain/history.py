@@ -72,8 +72,13 @@ def with_change(
         return replace(history, changes=(*changes[:-1], replace(changes[-1], reason=after.state_reason)))
     if changes and changes[-1].revision == revision:
         # One decision, one line: what it came to in the end, and who caused it, not who drew the consequences.
-        change = replace(change, by=changes[-1].by, reason=change.reason or changes[-1].reason)
-        changes = changes[:-1]
+        *earlier, cause = changes
+        moved = bool(earlier) and earlier[-1].route_version != cause.route_version
+        reason = change.reason or cause.reason
+        if moved and cause.reason not in reason:  # why it moved comes before how it stands since
+            reason = cause.reason if reason in cause.reason else f"{cause.reason}; {reason}"
+        change = replace(change, by=cause.by, reason=reason)
+        changes = tuple(earlier)
     return replace(history, changes=(*changes, change)[-KEPT_CHANGES:], gone_ms=None)
 
 

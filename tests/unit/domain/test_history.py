@@ -27,6 +27,16 @@ def test_what_follows_in_the_same_commit_is_part_of_the_line_of_who_caused_it() 
     ]
 
 
+def test_a_line_tells_why_a_relay_moved_before_how_it_stands_since() -> None:
+    moved = replace(RELAY, route_version=2, state_reason="cut")
+    history = told(None, None, RELAY, 1, "user/alice")
+    history = told(history, RELAY, moved, 2, "apps/Restoration")
+    after = replace(moved, state_reason="unprotected")
+    history = told(history, moved, after, 2, "controller")
+    history = told(history, after, replace(after, state=RelayState.ACTIVE), 2, "controller")
+    assert history.changes[-1].reason == "cut; unprotected"
+
+
 def test_a_change_that_says_nothing_new_has_no_line() -> None:
     assert with_change(None, RELAY, replace(RELAY, riding=True), revision=2, at_ms=0, by="x") is None
 
