@@ -4,10 +4,11 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Final
 
-from controller.domain.key_relay import KeyRelay
+from controller.domain.key_relay import KeyRelay, Protection, RelayState
+from controller.domain.link import LinkStatus
 from controller.domain.refusals import NotFound
 from controller.northbound.asking import Context, caller_of, changed, create, delete, found, id_in, new_id
-from controller.northbound.listing import Fields, either, page_of, truth
+from controller.northbound.listing import Fields, either, one_of, page_of, truth
 from controller.northbound.route_search import RouteSearch
 from controller.northbound.views import Views
 from controller.northbound.watch import Note, NoteKind, wanted, watch
@@ -157,18 +158,18 @@ class KeyRelayService(rpc.KeyRelayServiceServicer):
 def _relay_fields(published: Published, views: Views) -> Fields[KeyRelay]:
     return {
         "name": lambda relay: either("keyRelays", relay.name),
-        "state": lambda relay: (relay.state.name,),
+        "state": one_of(RelayState, lambda relay: relay.state),
         "source": lambda relay: either("nodes", relay.demand.source),
         "target": lambda relay: either("nodes", relay.demand.target),
         "application": lambda relay: {
             text for application in relay.applications for text in either("applications", application)
         },
-        "protection": lambda relay: (relay.demand.protection.name,),
+        "protection": one_of(Protection, lambda relay: relay.demand.protection),
         "priority": lambda relay: (str(relay.demand.priority),),
         "shares": lambda relay: (str(relay.demand.shares),),
         "created_by": lambda relay: (relay.created_by.removeprefix("qinet://"),),
-        "admin_enabled": lambda relay: truth(relay.admin_enabled),
-        "link_status": lambda relay: (views.relay_status(published, relay).name,),
+        "admin_enabled": truth(lambda relay: relay.admin_enabled),
+        "link_status": one_of(LinkStatus, lambda relay: views.relay_status(published, relay)),
         "link": lambda relay: {text for link in relay.told_links() for text in either("links", link)},
         "node": lambda relay: {text for node in relay.told_nodes() for text in either("nodes", node)},
     }

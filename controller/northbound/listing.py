@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, Generic, TypeVar
 
 from controller.domain.refusals import InvalidValue
@@ -24,6 +25,35 @@ _AND: Final = re.compile(r"AND(?=\s)")
 
 Fields = Mapping[str, Callable[[T], Collection[str]]]
 """By name, the texts that a field of an item equals: an id and its resource name, say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Generic[T]):
+    """A field that has one of few values; a filter by any other text is a mistake.
+
+    Attributes:
+        values: As a filter writes them.
+        text: Which of them an item has.
+    """
+
+    values: tuple[str, ...]
+    text: Callable[[T], str]
+
+    def __call__(self, item: T) -> tuple[str, ...]:
+        """Return the text that the field of an item equals."""
+        return (self.text(item),)
+
+
+def one_of(kind: type[Enum], value: Callable[[T], Enum]) -> Callable[[T], Collection[str]]:
+    """Return the field whose values are the members of an enum, by their names."""
+    field: Choice[T] = Choice(values=tuple(kind.__members__), text=lambda item: value(item).name)
+    return field
+
+
+def truth(value: Callable[[T], bool]) -> Callable[[T], Collection[str]]:
+    """Return the field that is either true or false."""
+    field: Choice[T] = Choice(values=("true", "false"), text=lambda item: "true" if value(item) else "false")
+    return field
 
 
 def parse_filter(text: str, known: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -84,11 +114,16 @@ def page_of(
     A page goes on behind the last key of the one before, so that what is created or deleted in between moves nothing.
 
     Raises:
-        InvalidValue: Page size, token or filter is malformed, or the token belongs to another filter.
+        InvalidValue: Page size, token or filter is malformed, the filter wants what a field never is, or the token
+            belongs to another filter.
     """
     if page_size < 0:
         raise InvalidValue("", ("page_size", f"{page_size} is negative; 0 means {DEFAULT_PAGE}"))
     equalities = parse_filter(filter_text, fields)
+    for name, value in equalities:
+        field = fields[name]
+        if isinstance(field, Choice) and value not in field.values:
+            raise InvalidValue("", ("filter", f"{name} is never {value!r}; it is one of {', '.join(field.values)}"))
     size = min(page_size or DEFAULT_PAGE, LARGEST_PAGE)
     keys: Sequence[str] = sorted(items)
     seen = _key_of(page_token, filter_text) if page_token else None
@@ -134,8 +169,3 @@ def either(collection: str, name: str) -> tuple[str, ...]:
     (('a', 'nodes/a'), ('',))
     """
     return (name, f"{collection}/{name}") if name else ("",)
-
-
-def truth(value: bool) -> tuple[str, ...]:
-    """Return how a filter writes a truth value."""
-    return ("true",) if value else ("false",)

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.domain.alarm import CONTROLLER, Alarm
+from controller.domain.alarm import CONTROLLER, Alarm, Severity
 from controller.domain.refusals import NotFound
 from controller.domain.snapshot import Freeze
 from controller.northbound.asking import Context, caller_of, changed
-from controller.northbound.listing import Fields, either, page_of, truth
+from controller.northbound.listing import Fields, either, one_of, page_of, truth
 from controller.northbound.route_search import RouteSearch
 from controller.northbound.views import Views, alarm_name
 from controller.ports.clock import Clock
@@ -224,7 +224,7 @@ _ALARM_FIELDS: Fields[Alarm] = {
     "node": lambda alarm: ("",) if alarm.node == CONTROLLER else either("nodes", alarm.node),
     "object": lambda alarm: (alarm.object,),
     "kind": lambda alarm: (alarm.kind,),
-    "severity": lambda alarm: (alarm.severity.name,),
+    "severity": one_of(Severity, lambda alarm: alarm.severity),
 }
 
 
@@ -232,6 +232,6 @@ def _agent_fields(published: Published) -> Fields[str]:
     snapshot = published.snapshot
     return {
         "node": lambda node: either("nodes", node),
-        "connected": lambda node: truth(node in snapshot.connected),
+        "connected": truth(lambda node: node in snapshot.connected),
         "agent_version": lambda node: (snapshot.agents[node].version if node in snapshot.agents else "",),
     }

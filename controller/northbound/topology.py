@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import fields
 from typing import Any, Final
 
-from controller.domain.link import Link, link_status
+from controller.domain.link import Establishment, Link, LinkKind, LinkStatus, link_status
 from controller.domain.names import is_label
 from controller.domain.node import Node
 from controller.northbound.asking import (
@@ -18,7 +18,7 @@ from controller.northbound.asking import (
     found,
     new_id,
 )
-from controller.northbound.listing import Fields, either, page_of, truth
+from controller.northbound.listing import Fields, either, one_of, page_of, truth
 from controller.northbound.views import Views
 from controller.northbound.watch import Note, NoteKind, watch
 from controller.service.desk import Desk
@@ -216,9 +216,9 @@ def _node_fields(published: Published) -> Fields[Node]:
         "name": lambda node: either("nodes", node.name),
         "location": lambda node: (node.location,),
         "trust_domain": lambda node: (node.trust_domain,),
-        "admin_enabled": lambda node: truth(node.admin_enabled),
-        "maintenance": lambda node: truth(node.maintenance),
-        "connected": lambda node: truth(node.name in published.snapshot.connected),
+        "admin_enabled": truth(lambda node: node.admin_enabled),
+        "maintenance": truth(lambda node: node.maintenance),
+        "connected": truth(lambda node: node.name in published.snapshot.connected),
     }
 
 
@@ -226,11 +226,11 @@ def _link_fields(published: Published) -> Fields[Link]:
     snapshot = published.snapshot
     return {
         "name": lambda link: either("links", link.name),
-        "kind": lambda link: (link.kind.name,),
-        "establishment": lambda link: (link.establishment.name,),
-        "status": lambda link: (link_status(link, snapshot.condition(link.name)).name,),
-        "stale": lambda link: truth(snapshot.stale(link)),
-        "admin_enabled": lambda link: truth(link.admin_enabled),
-        "maintenance": lambda link: truth(link.maintenance),
+        "kind": one_of(LinkKind, lambda link: link.kind),
+        "establishment": one_of(Establishment, lambda link: link.establishment),
+        "status": one_of(LinkStatus, lambda link: link_status(link, snapshot.condition(link.name))),
+        "stale": truth(snapshot.stale),
+        "admin_enabled": truth(lambda link: link.admin_enabled),
+        "maintenance": truth(lambda link: link.maintenance),
         "node": lambda link: (*either("nodes", link.nodes[0]), *either("nodes", link.nodes[1])),
     }

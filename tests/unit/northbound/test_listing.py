@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.domain.link import LinkStatus
 from controller.domain.refusals import InvalidValue
-from controller.northbound.listing import Fields, either, page_of, parse_filter
+from controller.northbound.listing import Fields, either, one_of, page_of, parse_filter, truth
 
 FIELDS: Fields[str] = {"name": lambda item: either("nodes", item), "size": lambda item: (str(len(item)),)}
 
@@ -41,6 +42,21 @@ def test_a_filter_takes_an_id_and_a_resource_name() -> None:
     for text in ("name = a", "name = nodes/a"):
         page = page_of(items, FIELDS, page_size=0, page_token="", filter_text=text)
         assert page.items == ("a",)
+
+
+def test_a_value_that_a_field_never_has_is_refused_with_those_that_it_has() -> None:
+    fields: Fields[str] = {
+        "status": one_of(LinkStatus, lambda item: LinkStatus[item]),
+        "short": truth(lambda item: len(item) < 5),
+    }
+    items = {status.name: status.name for status in LinkStatus}
+    for name in items:
+        assert page_of(items, fields, page_size=0, page_token="", filter_text=f"status = {name}").items == (name,)
+    assert page_of(items, fields, page_size=0, page_token="", filter_text="short = false").items
+    for text, told in (("status = BOGUS", ", ".join(LinkStatus.__members__)), ("short = yes", "true, false")):
+        with pytest.raises(InvalidValue, match="is never") as refusal:
+            page_of(items, fields, page_size=0, page_token="", filter_text=text)
+        assert told in refusal.value.message
 
 
 @given(st.sets(st.text("abc", min_size=1, max_size=4), max_size=30), st.integers(1, 7), st.integers(1, 3))
