@@ -124,8 +124,9 @@ class Section:
 
     def include(self, key: str, reader: Callable[["Section"], T], *, default: str | None = None) -> T | None:
         """Return what the reader makes of the file named at a field; None if it has mistakes, which join ours."""
+        noted = self._noted
         path = self.path(key, default=default)
-        if self._node is None or not (self.has(key) or default is not None):
+        if self._node is None or self._noted > noted or not (self.has(key) or default is not None):
             return None
         try:
             return load(path, reader)

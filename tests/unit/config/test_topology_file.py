@@ -320,6 +320,13 @@ def test_each_mistake_is_told_where_it_is(changes: list[tuple[str, str]], what: 
     assert any(line.startswith(what) for line in told(changed(*changes))), told(changed(*changes))
 
 
+def test_the_name_of_a_file_that_is_no_text_is_told_once() -> None:
+    told_of_profiles = [
+        line for line in told(changed(("name: small\n", "name: small\nprofiles: {a: 1}\n"))) if "profiles" in line
+    ]
+    assert told_of_profiles == ["t.yaml:4: profiles: must be text"]
+
+
 def test_a_link_that_loses_more_than_its_module_tolerates_is_told() -> None:
     text = changed(
         (
