@@ -87,6 +87,12 @@ class Plan:
     suggested: tuple[str, str] | None
 
 
+def _written_km(length_km: float, max_span_km: float) -> float:
+    """Return a length as a file has it, to the millimetre, and no longer than the maximum."""
+    rounded = round(length_km, 6)
+    return rounded if rounded <= max_span_km else math.floor(length_km * 1e6) / 1e6
+
+
 def spans_of(length_km: float, max_span_km: float) -> int:
     """Return into how many equal spans a link is split, so that none is longer than the maximum.
 
@@ -207,7 +213,7 @@ class _Planning:
                 PlannedLink(
                     name=label if spans == 1 else self._link_names.give(f"{label}-span-{number}"),
                     ends=((a, self._port(a, transmitter=True)), (b, self._port(b, transmitter=False))),
-                    length_km=min(round(edge.length_km / spans, 6), self._building.max_span_km),
+                    length_km=_written_km(edge.length_km / spans, self._building.max_span_km),
                     spans=spans,
                     measure=edge.measure,
                 )

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.config.foreign.graph import understand
@@ -53,6 +53,7 @@ def read_back(planned: Plan, max_span_km: float, warnings: tuple[str, ...] = ())
 
 
 @given(graphs(), st.floats(20, 150))
+@example(raw([("0", {"name": "a"}), ("1", {"name": "b"})], [("0", "1", {"dist": 20.01171875})]), 20.01171875)
 @settings(max_examples=40, deadline=None)
 def test_whatever_is_planned_is_read_as_planned(foreign: Any, max_span_km: float) -> None:
     graph = understand(foreign)
