@@ -105,7 +105,7 @@ def create(
     request = pb.CreateKeyRelayRequest(
         key_relay_id=short(name), key_relay=relay, request_id=request_id, validate_only=validate_only
     )
-    if protection not in demand.WITH_BACKUP and (revertive is not None or wait_to_restore is not None):
+    if protection not in demand.WITH_BACKUP and (revertive or wait_to_restore is not None):
         tell("note: --revertive and --wait-to-restore count with --protection 1:1 or 1+1 alone")
     with connected(context) as network:
         answer = network.relays.CreateKeyRelay(request, timeout=network.timeout_s)
