@@ -12,5 +12,6 @@ def test_every_function_has_a_place_and_a_test_that_exist() -> None:
     assert len(rows) > 20
     for _, function, _, where, test, _ in rows:
         places, tests = re.findall(r"`([^`]+)`", where), re.findall(r"`(tests/[^`]+)`", test)
-        assert places and tests, function
+        assert places, function
+        assert tests, function
         assert [path for path in (*places, *tests) if not (ROOT / path).exists()] == [], function
