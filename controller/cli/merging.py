@@ -26,15 +26,22 @@ _QUIET: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE
 
 
 def merged(
-    network: "Network", kinds: frozenset[str], after_revision: int, *, now: Callable[[], datetime]
+    network: "Network",
+    kinds: frozenset[str],
+    after_revision: int,
+    *,
+    now: Callable[[], datetime],
+    alarm_interval_s: float = ALARM_INTERVAL_S,
 ) -> Generator[Happening]:
     """Yield what happens, in the order in which it is told, for as long as the caller listens.
 
     Args:
         network: The controller, which has answered before; every stream outlives a restart of it.
         kinds: Of resources and alarms, as `Happening.kind` names them; streams for others are not opened.
-        after_revision: What was seen of resources; an alarm is new if it was not active at the first look.
+        after_revision: What was seen of resources; an alarm is new if it was not active at the first look that the
+            controller answered.
         now: The wall clock, aware; for events whose moment the controller does not tell.
+        alarm_interval_s: Between two looks at the alarms; > 0.
 
     Raises:
         grpc.RpcError: The controller refused one of the streams.
@@ -44,7 +51,7 @@ def merged(
     say = _SaidOnce()
     works = [_changes(each, Follower(after_revision), now, over, say) for each in _watches(network, kinds)]
     if "alarms" in kinds:
-        works.append(_alarms(network, over, now))
+        works.append(_alarms(network, over, now, alarm_interval_s))
     for work in works:
         threading.Thread(target=_pass_on, args=(work, told, over), name="events", daemon=True).start()
     try:
@@ -110,19 +117,23 @@ def _changes(
             yield Happening(at=now(), revision=change.revision, name=change.name, text=text)
 
 
-def _alarms(network: "Network", over: threading.Event, now: Callable[[], datetime]) -> Iterator[Happening]:
+def _alarms(
+    network: "Network", over: threading.Event, now: Callable[[], datetime], interval_s: float
+) -> Iterator[Happening]:
     known: dict[str, Any] | None = None
     while not over.is_set():
         try:
             found = {alarm.name: alarm for alarm in active_alarms(network)}
         except grpc.RpcError as error:
-            if known is None or error.code() not in _QUIET:
+            # The watches tell that the connection is lost. Even the first look may fall into a restart: the controller
+            # has answered before, and the watches beside this one outlive it.
+            if error.code() not in _QUIET:
                 raise
-            found = known  # the watches tell that the connection is lost
-        if known is not None:
-            yield from differences(known, found, now())
-        known = found
-        over.wait(ALARM_INTERVAL_S)
+        else:
+            if known is not None:
+                yield from differences(known, found, now())
+            known = found
+        over.wait(interval_s)
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], now: datetime) -> Iterator[Happening]:
