@@ -69,7 +69,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         self._limits = limits
         self._calls: Final = _Gate(limits.unary_calls, "calls")
         self._streams: Final = _Gate(limits.streams, "streams")
-        self._streaming: set[asyncio.Task[Any]] = set()
+        self._streaming: set[_Streaming] = set()
         self._stopping = asyncio.Event()
 
     @property
@@ -85,8 +85,8 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def end_streams(self) -> None:
         """Tell every stream, and each that begins later, that the server is stopping: UNAVAILABLE, reason STOPPING."""
         self._stopping.set()
-        for task in self._streaming:
-            task.cancel()
+        for stream in self._streaming:
+            stream.interrupt()
 
     async def intercept_service(
         self,
@@ -135,44 +135,81 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
         async def streaming(request: Any, context: _Context) -> None:
             try:
-                with self._streams.passed(), self._until_stopped():
+                with self._streams.passed(), self._until_stopped(context) as stream:
                     if inspect.isasyncgenfunction(behaviour):
                         async with aclosing(behaviour(request, context)) as answers:
-                            await self._written(answers, context)
+                            await self._written(answers, stream)
                     else:
-                        await behaviour(request, context)
+                        await behaviour(request, stream)
             except Exception as problem:
                 await _abort(context, method, problem)
 
         return streaming
 
     @contextmanager
-    def _until_stopped(self) -> Iterator[None]:
+    def _until_stopped(self, context: _Context) -> Iterator["_Streaming"]:
         if self._stopping.is_set():
             raise Stopping
-        task = asyncio.current_task()
-        assert task is not None
-        self._streaming.add(task)
+        stream = _Streaming(context, self._stopping)
+        self._streaming.add(stream)
         try:
-            yield
+            yield stream
         except asyncio.CancelledError:
             # A client that goes away cancels the task too; then telling it fails, and nobody minds.
             if not self._stopping.is_set():
                 raise
-            task.uncancel()
+            stream.task.uncancel()
             raise Stopping from None
         finally:
-            self._streaming.discard(task)
+            self._streaming.discard(stream)
 
-    async def _written(self, answers: AsyncIterator[Any], context: _Context) -> None:
+    async def _written(self, answers: AsyncIterator[Any], stream: "_Streaming") -> None:
         async for answer in answers:
             try:
                 async with asyncio.timeout(self._limits.write_s) as timer:
-                    await context.write(answer)
+                    await stream.write(answer)
             except TimeoutError:
                 if not timer.expired():
                     raise
                 raise TooSlow from None
+
+
+class _Streaming:
+    """The context of a stream, which is never interrupted in a write.
+
+    gRPC notes that the headers went out when the first write returns. After one that was cancelled it sends them again
+    with the status, which the core refuses: the client would hear nothing until it is cut off.
+    """
+
+    def __init__(self, context: _Context, stopping: asyncio.Event) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+        self._context = context
+        self._stopping = stopping
+        self._writing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def interrupt(self) -> None:
+        """End what the stream waits for; a write goes on, and the stream ends after it."""
+        if not self._writing:
+            self.task.cancel()
+
+    async def write(self, message: Any) -> None:
+        """Send a message.
+
+        Raises:
+            Stopping: The server is, and the stream ends here.
+        """
+        self._writing = True
+        try:
+            await self._context.write(message)
+        finally:
+            self._writing = False
+        if self._stopping.is_set():
+            raise Stopping
 
 
 async def _abort(context: _Context, method: str, problem: Exception) -> None:
