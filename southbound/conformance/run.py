@@ -93,6 +93,7 @@ async def _judge(bench: Bench, check: Check) -> Verdict:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):
             if not check.looks_back:
+                bench.begin_check()
                 await bench.clean()
             observed = await check.work(bench)
     except Skipped as skipped:
