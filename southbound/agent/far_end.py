@@ -61,7 +61,8 @@ class FarModule:
         """Return the next word of the other one; None when the stream changed, or after that time."""
         if not self._words:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for may swallow a cancellation, and the task never ends
+                    await self._changed.wait()
         self._changed.clear()
         return self._words.popleft() if self._words else None
 

@@ -48,6 +48,7 @@ from southbound.agent.uplink import ControllerAddress, Uplink
 log = logging.getLogger(__name__)
 
 VERSION: Final = "0.1.0"
+_CANCEL_AGAIN_S: Final = 1.0
 _TRIM_EVERY_S: Final = 300.0
 _TRIM_PAUSE_S: Final = 0.1
 _ORPHAN_CHECK_S: Final = 1.0
@@ -338,8 +339,11 @@ class Agent:
     async def _end(self, *, keep_totals: bool) -> None:
         self._ended = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
+        pending = set(tasks)
+        while pending:  # a cancellation that some library swallowed must not keep the agent
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._room.close()
         await self._peers.stop()

@@ -208,7 +208,8 @@ class Peers:
                 failures = 16
             longest_s = min(_LAST_DELAY_S, _FIRST_DELAY_S * 1.6 ** min(failures, 16))
             with suppress(TimeoutError):
-                await asyncio.wait_for(redial.wait(), longest_s * (0.5 + secrets.randbelow(1000) / 2000))
+                async with asyncio.timeout(longest_s * (0.5 + secrets.randbelow(1000) / 2000)):
+                    await redial.wait()
 
     async def _call(self, node: str, address: str) -> bool:
         """Hold one stream that we dial; return whether it stood."""

@@ -228,7 +228,8 @@ class Uplink:
                     if (report := self._host.report(complete=complete)) is not None:
                         await self._carry_out([session.report(report)], session, outbox)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._nudged.wait()
 
     async def _carry_out(
         self, effects: list[Effect], session: Session, outbox: "asyncio.Queue[pb.SessionRequest]"

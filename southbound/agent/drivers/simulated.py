@@ -216,7 +216,8 @@ class SimulatedModule:
                 wait_s = (link.end_ms(following) - offset_ms) / 1000 - self._clock.boot_s()
                 if wait_s > 0:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), wait_s)
+                        async with asyncio.timeout(wait_s):
+                            await changed.wait()
                     continue
                 if block := channel.block(following):
                     yield block
