@@ -486,7 +486,7 @@ class Agent:
 
     def _spawn(self, work: Awaitable[None], what: str) -> "asyncio.Task[None]":
         """Run a task of the agent; its failure is the agent's."""
-        task = asyncio.ensure_future(_awaited(work))
+        task = asyncio.ensure_future(work)
         task.set_name(f"{what}-{self._name}")
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -500,10 +500,6 @@ class Agent:
         # Whoever waits for something to become durable would wait for ever.
         self._room.close()
         self.failed.set()
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
 
 
 async def _bound(listen: Callable[[str, int], Awaitable[int]], host: str, port: int, last: str | None) -> int:
