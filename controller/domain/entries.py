@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from controller.domain.entanglement_path import PairUse
+from controller.domain.pair_link import Regime
+from controller.domain.path_plan import HopPlan, SwapStep
 from controller.domain.route import Hop
 
 DIGEST_BYTES: Final = 32
@@ -105,7 +108,9 @@ class LinkEntry:
 
     Attributes:
         neighbour, neighbour_address: The far node's name, and host:port of its peer server ("" while unknown).
-        enabled: Whether key is to be generated.
+        enabled: Whether key, or pairs, are to be generated.
+        entanglement: It makes pairs, and no key: what is about key does not count.
+        path: Entanglement path whose pairs its key is made of; "" for a link of modules.
     """
 
     link: str
@@ -118,6 +123,8 @@ class LinkEntry:
     authentication_rate_millibit_per_s: int
     qber_limit: float
     key_ttl_s: int
+    entanglement: bool = False
+    path: str = ""
 
     @property
     def id(self) -> str:
@@ -125,7 +132,64 @@ class LinkEntry:
         return f"links/{self.link}"
 
 
-Entry = RelayHopEntry | ApplicationEntry | LinkEntry
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathEntry:
+    """One node's part in an entanglement path: the whole plan, from which it takes what concerns it.
+
+    Attributes:
+        nodes: Of the route, head first.
+        hops: What each hop does, in route order.
+        hop_lengths_m: Fibre length of each hop, rounded; 0 when unknown.
+        swaps: The sequence: a segment is named before it is joined; one for each node between the ends.
+        lanes: SLOT: width; MEMORY: independent lanes; else 1.
+        buffer_pairs: BUFFERED: depth of the buffer of every segment; else 0.
+        test_share: Part of the delivered pairs that is measured; in [0, 0.5].
+        rate_millihertz, fidelity: Promised; test pairs taken off, mean at the last swap.
+        packet_pairs, packet_window_ms: Pairs that have to be alive together; 0 for single pairs.
+        key_link: QKD link that the pairs become; "" for none.
+        distillation_block_bit: Sifted bits of one block of that key.
+        passive: Nothing is made on this version, and what is under way is finished; at the head end only.
+    """
+
+    path: str
+    route_version: int
+    nodes: tuple[str, ...]
+    hops: tuple[HopPlan, ...]
+    hop_lengths_m: tuple[int, ...]
+    swaps: tuple[SwapStep, ...]
+    regime: Regime
+    lanes: int
+    buffer_pairs: int = 0
+    use: PairUse = PairUse.KEEP
+    purpose: int = 0
+    priority: int = 0
+    test_share: float = 0.0
+    rate_millihertz: int
+    fidelity: float
+    minimum_fidelity: float
+    packet_pairs: int = 0
+    packet_window_ms: int = 0
+    key_link: str = ""
+    distillation_block_bit: int = 0
+    passive: bool = False
+
+    @property
+    def head(self) -> str:
+        """Return the path's source."""
+        return self.nodes[0]
+
+    @property
+    def far(self) -> str:
+        """Return the path's target."""
+        return self.nodes[-1]
+
+    @property
+    def id(self) -> str:
+        """Return the entry's id: with the version, so that several stand side by side while a route changes."""
+        return f"entanglementPaths/{self.path}/routes/{self.route_version}"
+
+
+Entry = RelayHopEntry | ApplicationEntry | LinkEntry | PathEntry
 
 
 def entry_hash(entry_id: str, content: bytes) -> bytes:

@@ -6,6 +6,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from controller.domain.names import label
+from controller.domain.pair_link import PairModel
 from controller.domain.refusals import InvalidValue
 
 # GS QKD 015 carries rates as uint32 bit/s; a figure beyond that cannot be told to a node.
@@ -74,6 +75,8 @@ class Link:
         expected_qber: Ratio in [0, 0.5]; None when unknown.
         qber_limit: A block above it yields no key; ratio in (0, 0.5].
         key_ttl_s: How long stored key may wait before it is erased; > 0.
+        pairs: What it does for entanglement; None for a link that makes key.
+        path: Entanglement path whose pairs its key is made of; "" for a link of modules. Set by the controller.
         provenance: By field name, what the figure rests on.
         admin_enabled: False switches key generation off.
         maintenance: True while people work on it: no new services, what runs stays.
@@ -94,6 +97,8 @@ class Link:
     provenance: Mapping[str, Provenance] = field(default_factory=lambda: MappingProxyType({}))
     admin_enabled: bool = True
     maintenance: bool = False
+    pairs: PairModel | None = None
+    path: str = ""
 
     def __post_init__(self) -> None:
         where = f"links/{self.name}"
@@ -111,6 +116,10 @@ class Link:
                 raise InvalidValue(where, (name, f"{rate} is not in 0..{MAX_RATE_MILLIBIT_PER_S}"))
         if self.authentication_floor_bit < 0:
             raise InvalidValue(where, ("authentication_floor_bit", "is negative"))
+        if self.kind is LinkKind.ENTANGLEMENT and self.pairs is None:
+            raise InvalidValue(where, ("pairs", "a link of kind ENTANGLEMENT needs its pair model"))
+        if self.kind is LinkKind.QKD and self.pairs is not None:
+            raise InvalidValue(where, ("pairs", "a link of kind QKD has no pair model"))
         if not 0 < self.qber_limit <= 0.5:
             raise InvalidValue(where, ("qber_limit", f"{self.qber_limit} is not in (0, 0.5]"))
         if self.key_ttl_s <= 0:
@@ -140,6 +149,10 @@ class LinkCondition:
         unreachable_from: Nodes that say they do not hear the other end.
         flap_penalty, flap_at_ms: How much it flapped, as of that service time; decays with time.
         damped: It flaps too much to be given anything new.
+        pair_rate_permille: Measured pairs of an entanglement link in thousandths of its model's, after hysteresis;
+            None counts with the model.
+        pair_fidelity_loss_permille: By how many thousandths the measured fidelity is below the model's, after
+            hysteresis; None counts with the model.
     """
 
     down_at: frozenset[str] = frozenset()
@@ -150,6 +163,8 @@ class LinkCondition:
     flap_penalty: int = 0
     flap_at_ms: int = 0
     damped: bool = False
+    pair_rate_permille: int | None = None
+    pair_fidelity_loss_permille: int | None = None
 
     @property
     def generating(self) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from controller.domain.names import label
+from controller.domain.pair_link import PairHardware
 from controller.domain.refusals import InvalidValue
 
 UINT32_MAX = 2**32 - 1
@@ -75,6 +76,7 @@ class Node:
         location: GS QKD 015's `qkdn_location_id`: nodes of one location fall together; "" means a place of its own.
         trust_domain: Who runs it; "" means the operator's own.
         longitude_deg, latitude_deg: For maps; None when unknown.
+        pairs: What it has for entanglement; None for nothing.
         admin_enabled: False keeps every new service off the node.
         maintenance: True while people work on it: no new services pass, what runs stays.
     """
@@ -88,6 +90,7 @@ class Node:
     latitude_deg: float | None = None
     admin_enabled: bool = True
     maintenance: bool = False
+    pairs: PairHardware | None = None
 
     def __post_init__(self) -> None:
         label(f"nodes/{self.name}", "name", self.name)

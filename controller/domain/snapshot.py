@@ -1,17 +1,19 @@
 """The immutable state that decisions are made on, with its revision, and the changes that make the next one."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from controller.domain.alarm import Alarm
 from controller.domain.application import Application, Sae
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.history import RelayHistory
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import UNKNOWN_CONDITION, Link, LinkCondition
 from controller.domain.node import Node
+from controller.domain.service import Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -90,11 +92,12 @@ class Snapshot:
         service_time_ms: Elapsed leader time as last committed.
         requests: By (caller, request_id).
         alarms: By (node, object, kind).
-        histories: What became of key relays, by relay; also of some that are gone.
+        paths: Entanglement paths.
+        histories: What became of services, by their key; also of some that are gone.
         freezes: One document under "", while automatic moves are stopped.
         connected: Nodes whose agent holds a session now. Not stored: after a start nobody is connected.
-        reserved: What relays hold of each link in millibit/s, where somebody keeps count of it; None: not counted.
-            Not stored, and dropped with every change of a relay.
+        reserved: What services hold of each resource (of a QKD link in millibit/s), where somebody keeps count of it;
+            None: not counted. Not stored, and dropped with every change of a service.
     """
 
     revision: int = 0
@@ -106,6 +109,7 @@ class Snapshot:
     applications: Mapping[str, Application] = field(default_factory=_empty)
     saes: Mapping[str, Sae] = field(default_factory=_empty)
     relays: Mapping[str, KeyRelay] = field(default_factory=_empty)
+    paths: Mapping[str, EntanglementPath] = field(default_factory=_empty)
     agents: Mapping[str, AgentRecord] = field(default_factory=_empty)
     requests: Mapping[tuple[str, str], RequestRecord] = field(default_factory=_empty)
     alarms: Mapping[tuple[str, str, str], Alarm] = field(default_factory=_empty)
@@ -117,6 +121,16 @@ class Snapshot:
     def condition(self, link: str) -> LinkCondition:
         """Return what is decided of a link; a link never heard of counts with its model."""
         return self.conditions.get(link, UNKNOWN_CONDITION)
+
+    def service(self, key: str) -> Service | None:
+        """Return the service of that key (Service.key), or None."""
+        path = key.removeprefix("entanglementPaths/")
+        return self.relays.get(key) if path == key else self.paths.get(path)
+
+    def services(self) -> Iterator[Service]:
+        """Yield every service, key relays first."""
+        yield from self.relays.values()
+        yield from self.paths.values()
 
     @property
     def frozen(self) -> Freeze | None:
@@ -138,7 +152,7 @@ class Snapshot:
             else:
                 updates[collection][key] = value
         replacements: dict[str, Any] = {name: MappingProxyType(mapping) for name, mapping in updates.items()}
-        if "relays" in updates:
+        if "relays" in updates or "paths" in updates:
             replacements["reserved"] = None
         if changes.service_time_ms is not None:
             replacements["service_time_ms"] = changes.service_time_ms
@@ -160,6 +174,7 @@ _COLLECTION_OF: Final[Mapping[type, str]] = {
     Application: "applications",
     Sae: "saes",
     KeyRelay: "relays",
+    EntanglementPath: "paths",
     AgentRecord: "agents",
     RequestRecord: "requests",
     Alarm: "alarms",
@@ -167,7 +182,19 @@ _COLLECTION_OF: Final[Mapping[type, str]] = {
     Freeze: "freezes",
 }
 
-Document = Node | Link | Application | Sae | KeyRelay | AgentRecord | RequestRecord | Alarm | RelayHistory | Freeze
+Document = (
+    Node
+    | Link
+    | Application
+    | Sae
+    | KeyRelay
+    | EntanglementPath
+    | AgentRecord
+    | RequestRecord
+    | Alarm
+    | RelayHistory
+    | Freeze
+)
 
 
 def document_key(document: Document) -> Any:

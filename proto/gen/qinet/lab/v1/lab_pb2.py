@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16qinet/lab/v1/lab.proto\x12\x0cqinet.lab.v1\"\x97\x03\n\x11OrderFaultRequest\x12%\n\x03\x63ut\x18\x01 \x01(\x0b\x32\x16.qinet.lab.v1.CutFaultH\x00\x12+\n\x06repair\x18\x02 \x01(\x0b\x32\x19.qinet.lab.v1.RepairFaultH\x00\x12\'\n\x04rate\x18\x03 \x01(\x0b\x32\x17.qinet.lab.v1.RateFaultH\x00\x12\'\n\x04qber\x18\x04 \x01(\x0b\x32\x17.qinet.lab.v1.QberFaultH\x00\x12)\n\x05\x63rash\x18\x05 \x01(\x0b\x32\x18.qinet.lab.v1.CrashFaultH\x00\x12-\n\x07restart\x18\x06 \x01(\x0b\x32\x1a.qinet.lab.v1.RestartFaultH\x00\x12%\n\x03lie\x18\x07 \x01(\x0b\x32\x16.qinet.lab.v1.LieFaultH\x00\x12\'\n\x04slow\x18\x08 \x01(\x0b\x32\x17.qinet.lab.v1.SlowFaultH\x00\x12)\n\x05\x63lock\x18\t \x01(\x0b\x32\x18.qinet.lab.v1.ClockFaultH\x00\x42\x07\n\x05\x66\x61ult\":\n\x12OrderFaultResponse\x12\x13\n\x0bmonotonic_s\x18\x01 \x01(\x01\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"\x18\n\x08\x43utFault\x12\x0c\n\x04link\x18\x01 \x01(\t\"\x1b\n\x0bRepairFault\x12\x0c\n\x04link\x18\x01 \x01(\t\")\n\tRateFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\x01\"\'\n\tQberFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0c\n\x04qber\x18\x02 \x01(\x01\"\x1a\n\nCrashFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x1c\n\x0cRestartFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"&\n\x08LieFault\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04lies\x18\x02 \x01(\x08\"+\n\tSlowFault\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\r\"(\n\nClockFault\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04lost\x18\x02 \x01(\x08\"\x11\n\x0fGetFleetRequest\"b\n\x10GetFleetResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.qinet.lab.v1.FleetNode\x12&\n\x05links\x18\x02 \x03(\x0b\x32\x17.qinet.lab.v1.FleetLink\"Z\n\tFleetNode\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x18\n\x10\x64\x65livery_address\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\"W\n\tFleetLink\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0b\n\x03\x63ut\x18\x02 \x01(\x08\x12\x13\n\x0brate_factor\x18\x03 \x01(\x01\x12\x11\n\x04qber\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_qber2\xa8\x01\n\nLabService\x12O\n\nOrderFault\x12\x1f.qinet.lab.v1.OrderFaultRequest\x1a .qinet.lab.v1.OrderFaultResponse\x12I\n\x08GetFleet\x12\x1d.qinet.lab.v1.GetFleetRequest\x1a\x1e.qinet.lab.v1.GetFleetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16qinet/lab/v1/lab.proto\x12\x0cqinet.lab.v1\"\xc8\x03\n\x11OrderFaultRequest\x12%\n\x03\x63ut\x18\x01 \x01(\x0b\x32\x16.qinet.lab.v1.CutFaultH\x00\x12+\n\x06repair\x18\x02 \x01(\x0b\x32\x19.qinet.lab.v1.RepairFaultH\x00\x12\'\n\x04rate\x18\x03 \x01(\x0b\x32\x17.qinet.lab.v1.RateFaultH\x00\x12\'\n\x04qber\x18\x04 \x01(\x0b\x32\x17.qinet.lab.v1.QberFaultH\x00\x12)\n\x05\x63rash\x18\x05 \x01(\x0b\x32\x18.qinet.lab.v1.CrashFaultH\x00\x12-\n\x07restart\x18\x06 \x01(\x0b\x32\x1a.qinet.lab.v1.RestartFaultH\x00\x12%\n\x03lie\x18\x07 \x01(\x0b\x32\x16.qinet.lab.v1.LieFaultH\x00\x12\'\n\x04slow\x18\x08 \x01(\x0b\x32\x17.qinet.lab.v1.SlowFaultH\x00\x12)\n\x05\x63lock\x18\t \x01(\x0b\x32\x18.qinet.lab.v1.ClockFaultH\x00\x12/\n\x08\x66idelity\x18\n \x01(\x0b\x32\x1b.qinet.lab.v1.FidelityFaultH\x00\x42\x07\n\x05\x66\x61ult\":\n\x12OrderFaultResponse\x12\x13\n\x0bmonotonic_s\x18\x01 \x01(\x01\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\"\x18\n\x08\x43utFault\x12\x0c\n\x04link\x18\x01 \x01(\t\"\x1b\n\x0bRepairFault\x12\x0c\n\x04link\x18\x01 \x01(\t\")\n\tRateFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\x01\"\'\n\tQberFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0c\n\x04qber\x18\x02 \x01(\x01\"-\n\rFidelityFault\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61\x63tor\x18\x02 \x01(\x01\"\x1a\n\nCrashFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"\x1c\n\x0cRestartFault\x12\x0c\n\x04node\x18\x01 \x01(\t\"&\n\x08LieFault\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04lies\x18\x02 \x01(\x08\"+\n\tSlowFault\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\r\"(\n\nClockFault\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04lost\x18\x02 \x01(\x08\"\x11\n\x0fGetFleetRequest\"b\n\x10GetFleetResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.qinet.lab.v1.FleetNode\x12&\n\x05links\x18\x02 \x03(\x0b\x32\x17.qinet.lab.v1.FleetLink\"Z\n\tFleetNode\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x18\n\x10\x64\x65livery_address\x18\x03 \x01(\t\x12\x14\n\x0cpeer_address\x18\x04 \x01(\t\"\x85\x01\n\tFleetLink\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0b\n\x03\x63ut\x18\x02 \x01(\x08\x12\x13\n\x0brate_factor\x18\x03 \x01(\x01\x12\x11\n\x04qber\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rwerner_factor\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_qberB\x10\n\x0e_werner_factor2\xa8\x01\n\nLabService\x12O\n\nOrderFault\x12\x1f.qinet.lab.v1.OrderFaultRequest\x1a .qinet.lab.v1.OrderFaultResponse\x12I\n\x08GetFleet\x12\x1d.qinet.lab.v1.GetFleetRequest\x1a\x1e.qinet.lab.v1.GetFleetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,35 +32,37 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.lab.v1.lab_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ORDERFAULTREQUEST']._serialized_start=41
-  _globals['_ORDERFAULTREQUEST']._serialized_end=448
-  _globals['_ORDERFAULTRESPONSE']._serialized_start=450
-  _globals['_ORDERFAULTRESPONSE']._serialized_end=508
-  _globals['_CUTFAULT']._serialized_start=510
-  _globals['_CUTFAULT']._serialized_end=534
-  _globals['_REPAIRFAULT']._serialized_start=536
-  _globals['_REPAIRFAULT']._serialized_end=563
-  _globals['_RATEFAULT']._serialized_start=565
-  _globals['_RATEFAULT']._serialized_end=606
-  _globals['_QBERFAULT']._serialized_start=608
-  _globals['_QBERFAULT']._serialized_end=647
-  _globals['_CRASHFAULT']._serialized_start=649
-  _globals['_CRASHFAULT']._serialized_end=675
-  _globals['_RESTARTFAULT']._serialized_start=677
-  _globals['_RESTARTFAULT']._serialized_end=705
-  _globals['_LIEFAULT']._serialized_start=707
-  _globals['_LIEFAULT']._serialized_end=745
-  _globals['_SLOWFAULT']._serialized_start=747
-  _globals['_SLOWFAULT']._serialized_end=790
-  _globals['_CLOCKFAULT']._serialized_start=792
-  _globals['_CLOCKFAULT']._serialized_end=832
-  _globals['_GETFLEETREQUEST']._serialized_start=834
-  _globals['_GETFLEETREQUEST']._serialized_end=851
-  _globals['_GETFLEETRESPONSE']._serialized_start=853
-  _globals['_GETFLEETRESPONSE']._serialized_end=951
-  _globals['_FLEETNODE']._serialized_start=953
-  _globals['_FLEETNODE']._serialized_end=1043
-  _globals['_FLEETLINK']._serialized_start=1045
-  _globals['_FLEETLINK']._serialized_end=1132
-  _globals['_LABSERVICE']._serialized_start=1135
-  _globals['_LABSERVICE']._serialized_end=1303
+  _globals['_ORDERFAULTREQUEST']._serialized_end=497
+  _globals['_ORDERFAULTRESPONSE']._serialized_start=499
+  _globals['_ORDERFAULTRESPONSE']._serialized_end=557
+  _globals['_CUTFAULT']._serialized_start=559
+  _globals['_CUTFAULT']._serialized_end=583
+  _globals['_REPAIRFAULT']._serialized_start=585
+  _globals['_REPAIRFAULT']._serialized_end=612
+  _globals['_RATEFAULT']._serialized_start=614
+  _globals['_RATEFAULT']._serialized_end=655
+  _globals['_QBERFAULT']._serialized_start=657
+  _globals['_QBERFAULT']._serialized_end=696
+  _globals['_FIDELITYFAULT']._serialized_start=698
+  _globals['_FIDELITYFAULT']._serialized_end=743
+  _globals['_CRASHFAULT']._serialized_start=745
+  _globals['_CRASHFAULT']._serialized_end=771
+  _globals['_RESTARTFAULT']._serialized_start=773
+  _globals['_RESTARTFAULT']._serialized_end=801
+  _globals['_LIEFAULT']._serialized_start=803
+  _globals['_LIEFAULT']._serialized_end=841
+  _globals['_SLOWFAULT']._serialized_start=843
+  _globals['_SLOWFAULT']._serialized_end=886
+  _globals['_CLOCKFAULT']._serialized_start=888
+  _globals['_CLOCKFAULT']._serialized_end=928
+  _globals['_GETFLEETREQUEST']._serialized_start=930
+  _globals['_GETFLEETREQUEST']._serialized_end=947
+  _globals['_GETFLEETRESPONSE']._serialized_start=949
+  _globals['_GETFLEETRESPONSE']._serialized_end=1047
+  _globals['_FLEETNODE']._serialized_start=1049
+  _globals['_FLEETNODE']._serialized_end=1139
+  _globals['_FLEETLINK']._serialized_start=1142
+  _globals['_FLEETLINK']._serialized_end=1275
+  _globals['_LABSERVICE']._serialized_start=1278
+  _globals['_LABSERVICE']._serialized_end=1446
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class OrderFaultRequest(_message.Message):
     LIE_FIELD_NUMBER: _builtins.int
     SLOW_FIELD_NUMBER: _builtins.int
     CLOCK_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def cut(self) -> Global___CutFault:
         """The fibre of a link is cut: both modules stop, stored key stays."""
@@ -69,6 +70,10 @@ class OrderFaultRequest(_message.Message):
     def clock(self) -> Global___ClockFault:
         """An agent's clock is lost, or found again."""
 
+    @_builtins.property
+    def fidelity(self) -> Global___FidelityFault:
+        """The pairs of an entanglement link get worse."""
+
     def __init__(
         self,
         *,
@@ -81,12 +86,13 @@ class OrderFaultRequest(_message.Message):
         lie: Global___LieFault | None = ...,
         slow: Global___SlowFault | None = ...,
         clock: Global___ClockFault | None = ...,
+        fidelity: Global___FidelityFault | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "crash", b"crash", "cut", b"cut", "fault", b"fault", "lie", b"lie", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart", "slow", b"slow"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "crash", b"crash", "cut", b"cut", "fault", b"fault", "fidelity", b"fidelity", "lie", b"lie", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart", "slow", b"slow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "crash", b"crash", "cut", b"cut", "fault", b"fault", "lie", b"lie", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart", "slow", b"slow"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "crash", b"crash", "cut", b"cut", "fault", b"fault", "fidelity", b"fidelity", "lie", b"lie", "qber", b"qber", "rate", b"rate", "repair", b"repair", "restart", b"restart", "slow", b"slow"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fault: _TypeAlias = _typing.Literal["cut", "repair", "rate", "qber", "crash", "restart", "lie", "slow", "clock"]  # noqa: Y015
+    _WhichOneofReturnType_fault: _TypeAlias = _typing.Literal["cut", "repair", "rate", "qber", "crash", "restart", "lie", "slow", "clock", "fidelity"]  # noqa: Y015
     _WhichOneofArgType_fault: _TypeAlias = _typing.Literal["fault", b"fault"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fault) -> _WhichOneofReturnType_fault | None: ...
 
@@ -213,6 +219,32 @@ class QberFault(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QberFault: _TypeAlias = QberFault  # noqa: Y015
+
+@_typing.final
+class FidelityFault(_message.Message):
+    """The pairs of an entanglement link get worse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    FACTOR_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Id of the link."""
+    factor: _builtins.float
+    """Factor on the Werner parameter (4F - 1)/3 of its pairs; in [0, 1]; 1 ends it."""
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        factor: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factor", b"factor", "link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FidelityFault: _TypeAlias = FidelityFault  # noqa: Y015
 
 @_typing.final
 class CrashFault(_message.Message):
@@ -427,6 +459,7 @@ class FleetLink(_message.Message):
     CUT_FIELD_NUMBER: _builtins.int
     RATE_FACTOR_FIELD_NUMBER: _builtins.int
     QBER_FIELD_NUMBER: _builtins.int
+    WERNER_FACTOR_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Id of the link."""
     cut: _builtins.bool
@@ -435,6 +468,8 @@ class FleetLink(_message.Message):
     """Part of its rate that is left; in [0, 1]."""
     qber: _builtins.float
     """What its modules measure by order; absent without one."""
+    werner_factor: _builtins.float
+    """Factor on the Werner parameter of its pairs; absent without one."""
     def __init__(
         self,
         *,
@@ -442,13 +477,19 @@ class FleetLink(_message.Message):
         cut: _builtins.bool = ...,
         rate_factor: _builtins.float = ...,
         qber: _builtins.float | None = ...,
+        werner_factor: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_qber", b"_qber", "qber", b"qber"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_qber", b"_qber", "_werner_factor", b"_werner_factor", "qber", b"qber", "werner_factor", b"werner_factor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_qber", b"_qber", "cut", b"cut", "link", b"link", "qber", b"qber", "rate_factor", b"rate_factor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_qber", b"_qber", "_werner_factor", b"_werner_factor", "cut", b"cut", "link", b"link", "qber", b"qber", "rate_factor", b"rate_factor", "werner_factor", b"werner_factor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__qber: _TypeAlias = _typing.Literal["qber"]  # noqa: Y015
     _WhichOneofArgType__qber: _TypeAlias = _typing.Literal["_qber", b"_qber"]  # noqa: Y015
+    _WhichOneofReturnType__werner_factor: _TypeAlias = _typing.Literal["werner_factor"]  # noqa: Y015
+    _WhichOneofArgType__werner_factor: _TypeAlias = _typing.Literal["_werner_factor", b"_werner_factor"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__qber) -> _WhichOneofReturnType__qber | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__werner_factor) -> _WhichOneofReturnType__werner_factor | None: ...
 
 Global___FleetLink: _TypeAlias = FleetLink  # noqa: Y015

@@ -22,33 +22,59 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from qinet.northbound.v1 import entanglement_path_pb2 as qinet_dot_northbound_dot_v1_dot_entanglement__path__pb2
+from qinet.northbound.v1 import key_relay_pb2 as qinet_dot_northbound_dot_v1_dot_key__relay__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.qinet/northbound/v1/entanglement_service.proto\x12\x13qinet.northbound.v1\" \n\x10\x45ntanglementPath\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xaa\x01\n\x1d\x43reateEntanglementPathRequest\x12\x1c\n\x14\x65ntanglement_path_id\x18\x01 \x01(\t\x12@\n\x11\x65ntanglement_path\x18\x02 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"t\n\x1e\x43reateEntanglementPathResponse\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x10\n\x08revision\x18\x02 \x01(\x04\"*\n\x1aGetEntanglementPathRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"_\n\x1bGetEntanglementPathResponse\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\"U\n\x1cListEntanglementPathsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"{\n\x1dListEntanglementPathsResponse\x12\x41\n\x12\x65ntanglement_paths\x18\x01 \x03(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x1d\x44\x65leteEntanglementPathRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"2\n\x1e\x44\x65leteEntanglementPathResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x32\x97\x04\n\x13\x45ntanglementService\x12\x81\x01\n\x16\x43reateEntanglementPath\x12\x32.qinet.northbound.v1.CreateEntanglementPathRequest\x1a\x33.qinet.northbound.v1.CreateEntanglementPathResponse\x12x\n\x13GetEntanglementPath\x12/.qinet.northbound.v1.GetEntanglementPathRequest\x1a\x30.qinet.northbound.v1.GetEntanglementPathResponse\x12~\n\x15ListEntanglementPaths\x12\x31.qinet.northbound.v1.ListEntanglementPathsRequest\x1a\x32.qinet.northbound.v1.ListEntanglementPathsResponse\x12\x81\x01\n\x16\x44\x65leteEntanglementPath\x12\x32.qinet.northbound.v1.DeleteEntanglementPathRequest\x1a\x33.qinet.northbound.v1.DeleteEntanglementPathResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.qinet/northbound/v1/entanglement_service.proto\x12\x13qinet.northbound.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+qinet/northbound/v1/entanglement_path.proto\x1a#qinet/northbound/v1/key_relay.proto\"\xaa\x01\n\x1d\x43reateEntanglementPathRequest\x12\x1c\n\x14\x65ntanglement_path_id\x18\x01 \x01(\t\x12@\n\x11\x65ntanglement_path\x18\x02 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"t\n\x1e\x43reateEntanglementPathResponse\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x10\n\x08revision\x18\x02 \x01(\x04\"*\n\x1aGetEntanglementPathRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"_\n\x1bGetEntanglementPathResponse\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\"U\n\x1cListEntanglementPathsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"{\n\x1dListEntanglementPathsResponse\x12\x41\n\x12\x65ntanglement_paths\x18\x01 \x03(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa9\x01\n\x1dUpdateEntanglementPathRequest\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"t\n\x1eUpdateEntanglementPathResponse\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x10\n\x08revision\x18\x02 \x01(\x04\";\n\x1d\x44\x65leteEntanglementPathRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"t\n\x1e\x44\x65leteEntanglementPathResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12@\n\x11\x65ntanglement_path\x18\x02 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\"T\n\x1fRedeployEntanglementPathRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"v\n RedeployEntanglementPathResponse\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\x12\x10\n\x08revision\x18\x02 \x01(\x04\"X\n!GetEntanglementPathHistoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x81\x01\n\"GetEntanglementPathHistoryResponse\x12\x42\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x31.qinet.northbound.v1.EntanglementPathHistoryEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa6\x02\n\x1c\x45ntanglementPathHistoryEntry\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x05state\x18\x03 \x01(\x0e\x32#.qinet.northbound.v1.KeyRelay.State\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12)\n\x05route\x18\x05 \x01(\x0b\x32\x1a.qinet.northbound.v1.Route\x12\n\n\x02\x62y\x18\x06 \x01(\t\x12\x15\n\rroute_version\x18\x07 \x01(\x04\x12\x32\n\x05phase\x18\x08 \x01(\x0e\x32#.qinet.northbound.v1.KeyRelay.Phase\"8\n\x1dWatchEntanglementPathsRequest\x12\x17\n\x0fresume_revision\x18\x01 \x01(\x04\"\xde\x02\n\x1eWatchEntanglementPathsResponse\x12\x46\n\x04kind\x18\x01 \x01(\x0e\x32\x38.qinet.northbound.v1.WatchEntanglementPathsResponse.Kind\x12\x17\n\x0fresume_revision\x18\x02 \x01(\x04\x12\x42\n\x11\x65ntanglement_path\x18\x03 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPathH\x00\x12\x11\n\x07\x64\x65leted\x18\x04 \x01(\tH\x00\"x\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fKIND_SYNC_BEGIN\x10\x01\x12\x11\n\rKIND_SYNC_END\x10\x02\x12\x0c\n\x08KIND_PUT\x10\x03\x12\x10\n\x0cKIND_DELETED\x10\x04\x12\x12\n\x0eKIND_HEARTBEAT\x10\x05\x42\n\n\x08resource\"c\n\x1f\x43omputeEntanglementRouteRequest\x12@\n\x11\x65ntanglement_path\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.EntanglementPath\"\xc8\x01\n ComputeEntanglementRouteResponse\x12)\n\x05route\x18\x01 \x01(\x0b\x32\x1a.qinet.northbound.v1.Route\x12+\n\x04plan\x18\x02 \x01(\x0b\x32\x1d.qinet.northbound.v1.PathPlan\x12:\n\x0creservations\x18\x03 \x03(\x0b\x32$.qinet.northbound.v1.PairReservation\x12\x10\n\x08revision\x18\x04 \x01(\x04\x32\xc5\t\n\x13\x45ntanglementService\x12\x81\x01\n\x16\x43reateEntanglementPath\x12\x32.qinet.northbound.v1.CreateEntanglementPathRequest\x1a\x33.qinet.northbound.v1.CreateEntanglementPathResponse\x12x\n\x13GetEntanglementPath\x12/.qinet.northbound.v1.GetEntanglementPathRequest\x1a\x30.qinet.northbound.v1.GetEntanglementPathResponse\x12~\n\x15ListEntanglementPaths\x12\x31.qinet.northbound.v1.ListEntanglementPathsRequest\x1a\x32.qinet.northbound.v1.ListEntanglementPathsResponse\x12\x81\x01\n\x16UpdateEntanglementPath\x12\x32.qinet.northbound.v1.UpdateEntanglementPathRequest\x1a\x33.qinet.northbound.v1.UpdateEntanglementPathResponse\x12\x81\x01\n\x16\x44\x65leteEntanglementPath\x12\x32.qinet.northbound.v1.DeleteEntanglementPathRequest\x1a\x33.qinet.northbound.v1.DeleteEntanglementPathResponse\x12\x87\x01\n\x18RedeployEntanglementPath\x12\x34.qinet.northbound.v1.RedeployEntanglementPathRequest\x1a\x35.qinet.northbound.v1.RedeployEntanglementPathResponse\x12\x8d\x01\n\x1aGetEntanglementPathHistory\x12\x36.qinet.northbound.v1.GetEntanglementPathHistoryRequest\x1a\x37.qinet.northbound.v1.GetEntanglementPathHistoryResponse\x12\x83\x01\n\x16WatchEntanglementPaths\x12\x32.qinet.northbound.v1.WatchEntanglementPathsRequest\x1a\x33.qinet.northbound.v1.WatchEntanglementPathsResponse0\x01\x12\x87\x01\n\x18\x43omputeEntanglementRoute\x12\x34.qinet.northbound.v1.ComputeEntanglementRouteRequest\x1a\x35.qinet.northbound.v1.ComputeEntanglementRouteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.northbound.v1.entanglement_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTANGLEMENTPATH']._serialized_start=71
-  _globals['_ENTANGLEMENTPATH']._serialized_end=103
-  _globals['_CREATEENTANGLEMENTPATHREQUEST']._serialized_start=106
-  _globals['_CREATEENTANGLEMENTPATHREQUEST']._serialized_end=276
-  _globals['_CREATEENTANGLEMENTPATHRESPONSE']._serialized_start=278
-  _globals['_CREATEENTANGLEMENTPATHRESPONSE']._serialized_end=394
-  _globals['_GETENTANGLEMENTPATHREQUEST']._serialized_start=396
-  _globals['_GETENTANGLEMENTPATHREQUEST']._serialized_end=438
-  _globals['_GETENTANGLEMENTPATHRESPONSE']._serialized_start=440
-  _globals['_GETENTANGLEMENTPATHRESPONSE']._serialized_end=535
-  _globals['_LISTENTANGLEMENTPATHSREQUEST']._serialized_start=537
-  _globals['_LISTENTANGLEMENTPATHSREQUEST']._serialized_end=622
-  _globals['_LISTENTANGLEMENTPATHSRESPONSE']._serialized_start=624
-  _globals['_LISTENTANGLEMENTPATHSRESPONSE']._serialized_end=747
-  _globals['_DELETEENTANGLEMENTPATHREQUEST']._serialized_start=749
-  _globals['_DELETEENTANGLEMENTPATHREQUEST']._serialized_end=808
-  _globals['_DELETEENTANGLEMENTPATHRESPONSE']._serialized_start=810
-  _globals['_DELETEENTANGLEMENTPATHRESPONSE']._serialized_end=860
-  _globals['_ENTANGLEMENTSERVICE']._serialized_start=863
-  _globals['_ENTANGLEMENTSERVICE']._serialized_end=1398
+  _globals['_CREATEENTANGLEMENTPATHREQUEST']._serialized_start=221
+  _globals['_CREATEENTANGLEMENTPATHREQUEST']._serialized_end=391
+  _globals['_CREATEENTANGLEMENTPATHRESPONSE']._serialized_start=393
+  _globals['_CREATEENTANGLEMENTPATHRESPONSE']._serialized_end=509
+  _globals['_GETENTANGLEMENTPATHREQUEST']._serialized_start=511
+  _globals['_GETENTANGLEMENTPATHREQUEST']._serialized_end=553
+  _globals['_GETENTANGLEMENTPATHRESPONSE']._serialized_start=555
+  _globals['_GETENTANGLEMENTPATHRESPONSE']._serialized_end=650
+  _globals['_LISTENTANGLEMENTPATHSREQUEST']._serialized_start=652
+  _globals['_LISTENTANGLEMENTPATHSREQUEST']._serialized_end=737
+  _globals['_LISTENTANGLEMENTPATHSRESPONSE']._serialized_start=739
+  _globals['_LISTENTANGLEMENTPATHSRESPONSE']._serialized_end=862
+  _globals['_UPDATEENTANGLEMENTPATHREQUEST']._serialized_start=865
+  _globals['_UPDATEENTANGLEMENTPATHREQUEST']._serialized_end=1034
+  _globals['_UPDATEENTANGLEMENTPATHRESPONSE']._serialized_start=1036
+  _globals['_UPDATEENTANGLEMENTPATHRESPONSE']._serialized_end=1152
+  _globals['_DELETEENTANGLEMENTPATHREQUEST']._serialized_start=1154
+  _globals['_DELETEENTANGLEMENTPATHREQUEST']._serialized_end=1213
+  _globals['_DELETEENTANGLEMENTPATHRESPONSE']._serialized_start=1215
+  _globals['_DELETEENTANGLEMENTPATHRESPONSE']._serialized_end=1331
+  _globals['_REDEPLOYENTANGLEMENTPATHREQUEST']._serialized_start=1333
+  _globals['_REDEPLOYENTANGLEMENTPATHREQUEST']._serialized_end=1417
+  _globals['_REDEPLOYENTANGLEMENTPATHRESPONSE']._serialized_start=1419
+  _globals['_REDEPLOYENTANGLEMENTPATHRESPONSE']._serialized_end=1537
+  _globals['_GETENTANGLEMENTPATHHISTORYREQUEST']._serialized_start=1539
+  _globals['_GETENTANGLEMENTPATHHISTORYREQUEST']._serialized_end=1627
+  _globals['_GETENTANGLEMENTPATHHISTORYRESPONSE']._serialized_start=1630
+  _globals['_GETENTANGLEMENTPATHHISTORYRESPONSE']._serialized_end=1759
+  _globals['_ENTANGLEMENTPATHHISTORYENTRY']._serialized_start=1762
+  _globals['_ENTANGLEMENTPATHHISTORYENTRY']._serialized_end=2056
+  _globals['_WATCHENTANGLEMENTPATHSREQUEST']._serialized_start=2058
+  _globals['_WATCHENTANGLEMENTPATHSREQUEST']._serialized_end=2114
+  _globals['_WATCHENTANGLEMENTPATHSRESPONSE']._serialized_start=2117
+  _globals['_WATCHENTANGLEMENTPATHSRESPONSE']._serialized_end=2467
+  _globals['_WATCHENTANGLEMENTPATHSRESPONSE_KIND']._serialized_start=2335
+  _globals['_WATCHENTANGLEMENTPATHSRESPONSE_KIND']._serialized_end=2455
+  _globals['_COMPUTEENTANGLEMENTROUTEREQUEST']._serialized_start=2469
+  _globals['_COMPUTEENTANGLEMENTROUTEREQUEST']._serialized_end=2568
+  _globals['_COMPUTEENTANGLEMENTROUTERESPONSE']._serialized_start=2571
+  _globals['_COMPUTEENTANGLEMENTROUTERESPONSE']._serialized_end=2771
+  _globals['_ENTANGLEMENTSERVICE']._serialized_start=2774
+  _globals['_ENTANGLEMENTSERVICE']._serialized_end=3995
 # @@protoc_insertion_point(module_scope)

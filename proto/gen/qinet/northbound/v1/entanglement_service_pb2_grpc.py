@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EntanglementServiceStub:
-    """Keeps entanglement paths. Reserved: every call answers UNIMPLEMENTED and names itself.
+    """Keeps entanglement paths, with the manners of KeyRelayService. See TopologyService for what is common to all.
     """
 
     def __init__(self, channel):
@@ -50,40 +50,118 @@ class EntanglementServiceStub:
                 request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ListEntanglementPathsRequest.SerializeToString,
                 response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ListEntanglementPathsResponse.FromString,
                 _registered_method=True)
+        self.UpdateEntanglementPath = channel.unary_unary(
+                '/qinet.northbound.v1.EntanglementService/UpdateEntanglementPath',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.UpdateEntanglementPathRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.UpdateEntanglementPathResponse.FromString,
+                _registered_method=True)
         self.DeleteEntanglementPath = channel.unary_unary(
                 '/qinet.northbound.v1.EntanglementService/DeleteEntanglementPath',
                 request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.DeleteEntanglementPathRequest.SerializeToString,
                 response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.DeleteEntanglementPathResponse.FromString,
                 _registered_method=True)
+        self.RedeployEntanglementPath = channel.unary_unary(
+                '/qinet.northbound.v1.EntanglementService/RedeployEntanglementPath',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.RedeployEntanglementPathRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.RedeployEntanglementPathResponse.FromString,
+                _registered_method=True)
+        self.GetEntanglementPathHistory = channel.unary_unary(
+                '/qinet.northbound.v1.EntanglementService/GetEntanglementPathHistory',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.GetEntanglementPathHistoryRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.GetEntanglementPathHistoryResponse.FromString,
+                _registered_method=True)
+        self.WatchEntanglementPaths = channel.unary_stream(
+                '/qinet.northbound.v1.EntanglementService/WatchEntanglementPaths',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.WatchEntanglementPathsRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.WatchEntanglementPathsResponse.FromString,
+                _registered_method=True)
+        self.ComputeEntanglementRoute = channel.unary_unary(
+                '/qinet.northbound.v1.EntanglementService/ComputeEntanglementRoute',
+                request_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ComputeEntanglementRouteRequest.SerializeToString,
+                response_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ComputeEntanglementRouteResponse.FromString,
+                _registered_method=True)
 
 
 class EntanglementServiceServicer:
-    """Keeps entanglement paths. Reserved: every call answers UNIMPLEMENTED and names itself.
+    """Keeps entanglement paths, with the manners of KeyRelayService. See TopologyService for what is common to all.
     """
 
     def CreateEntanglementPath(self, request, context):
-        """Creates an entanglement path. Not served by this version: UNIMPLEMENTED.
+        """Creates an entanglement path: computes route, swap sequence, cut-offs, purification and memories, reserves them, and
+        starts to tell the nodes.
+        Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY`, `FIDELITY_UNREACHABLE`, `MIXED_REGIMES`,
+        `STORAGE_DECAY`, `NO_MEMORIES`, `CANNOT_SWAP`, `NO_AUTHENTICATION_KEY` or `DEPENDENCY_CYCLE`, naming what limits and
+        what would work, if the network cannot carry it (then nothing is stored, but for accept_blocked); INVALID_ARGUMENT if
+        a field is out of range; NOT_FOUND if a node or link does not exist; ALREADY_EXISTS if the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEntanglementPath(self, request, context):
-        """Returns an entanglement path. Not served by this version: UNIMPLEMENTED.
+        """Returns an entanglement path.
+        Fails with NOT_FOUND if it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntanglementPaths(self, request, context):
-        """Lists entanglement paths. Not served by this version: UNIMPLEMENTED.
+        """Lists entanglement paths by name.
+        Fails with INVALID_ARGUMENT if the filter, the page size or the page token is malformed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateEntanglementPath(self, request, context):
+        """Changes an entanglement path in place: the new route delivers before the old one is given up.
+        Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
+        ends, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
+        it was changed since, `REMOVING` if it is being removed, or as CreateEntanglementPath does (then it stays as it was).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteEntanglementPath(self, request, context):
-        """Deletes an entanglement path. Not served by this version: UNIMPLEMENTED.
+        """Removes an entanglement path from its nodes, then deletes it. What it holds stays reserved until they have confirmed.
+        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since,
+        `IN_USE` if a key relay runs on its key_link.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeployEntanglementPath(self, request, context):
+        """Computes a path's route anew and moves it there, make-before-break; also where restoration is MANUAL or frozen.
+        Fails with NOT_FOUND if it does not exist, FAILED_PRECONDITION with reason `STALE_ETAG` if it was changed since,
+        `DISABLED` if it is disabled, `REMOVING` if it is being removed, or as CreateEntanglementPath does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEntanglementPathHistory(self, request, context):
+        """Tells what became of a path, why, and who asked for it: its last 64 changes, also for 24 h after it is gone.
+        Fails with NOT_FOUND if there never was one, or too long ago.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEntanglementPaths(self, request, context):
+        """Tells committed changes of entanglement paths, for as long as the client listens.
+        Fails with RESOURCE_EXHAUSTED and reason `TOO_SLOW` if the client does not keep up: resume where it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComputeEntanglementRoute(self, request, context):
+        """Computes the best route and plan for a demand on the network as it is, with its certificate, and changes nothing.
+        Fails with FAILED_PRECONDITION as CreateEntanglementPath does if there is none, INVALID_ARGUMENT if a field is out of
+        range, NOT_FOUND if a node or link does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,10 +185,35 @@ def add_EntanglementServiceServicer_to_server(servicer, server):
                     request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ListEntanglementPathsRequest.FromString,
                     response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ListEntanglementPathsResponse.SerializeToString,
             ),
+            'UpdateEntanglementPath': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEntanglementPath,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.UpdateEntanglementPathRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.UpdateEntanglementPathResponse.SerializeToString,
+            ),
             'DeleteEntanglementPath': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteEntanglementPath,
                     request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.DeleteEntanglementPathRequest.FromString,
                     response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.DeleteEntanglementPathResponse.SerializeToString,
+            ),
+            'RedeployEntanglementPath': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeployEntanglementPath,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.RedeployEntanglementPathRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.RedeployEntanglementPathResponse.SerializeToString,
+            ),
+            'GetEntanglementPathHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEntanglementPathHistory,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.GetEntanglementPathHistoryRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.GetEntanglementPathHistoryResponse.SerializeToString,
+            ),
+            'WatchEntanglementPaths': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEntanglementPaths,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.WatchEntanglementPathsRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.WatchEntanglementPathsResponse.SerializeToString,
+            ),
+            'ComputeEntanglementRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComputeEntanglementRoute,
+                    request_deserializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ComputeEntanglementRouteRequest.FromString,
+                    response_serializer=qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ComputeEntanglementRouteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -121,7 +224,7 @@ def add_EntanglementServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EntanglementService:
-    """Keeps entanglement paths. Reserved: every call answers UNIMPLEMENTED and names itself.
+    """Keeps entanglement paths, with the manners of KeyRelayService. See TopologyService for what is common to all.
     """
 
     @staticmethod
@@ -206,6 +309,33 @@ class EntanglementService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateEntanglementPath(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qinet.northbound.v1.EntanglementService/UpdateEntanglementPath',
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.UpdateEntanglementPathRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.UpdateEntanglementPathResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteEntanglementPath(request,
             target,
             options=(),
@@ -222,6 +352,114 @@ class EntanglementService:
             '/qinet.northbound.v1.EntanglementService/DeleteEntanglementPath',
             qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.DeleteEntanglementPathRequest.SerializeToString,
             qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.DeleteEntanglementPathResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeployEntanglementPath(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qinet.northbound.v1.EntanglementService/RedeployEntanglementPath',
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.RedeployEntanglementPathRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.RedeployEntanglementPathResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEntanglementPathHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qinet.northbound.v1.EntanglementService/GetEntanglementPathHistory',
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.GetEntanglementPathHistoryRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.GetEntanglementPathHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEntanglementPaths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/qinet.northbound.v1.EntanglementService/WatchEntanglementPaths',
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.WatchEntanglementPathsRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.WatchEntanglementPathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputeEntanglementRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qinet.northbound.v1.EntanglementService/ComputeEntanglementRoute',
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ComputeEntanglementRouteRequest.SerializeToString,
+            qinet_dot_northbound_dot_v1_dot_entanglement__service__pb2.ComputeEntanglementRouteResponse.FromString,
             options,
             channel_credentials,
             insecure,

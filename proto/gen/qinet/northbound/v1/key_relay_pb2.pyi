@@ -205,6 +205,7 @@ class KeyRelay(_message.Message):
     BACKUP_ROUTE_VERSION_FIELD_NUMBER: _builtins.int
     BACKUP_READY_FIELD_NUMBER: _builtins.int
     RETIRING_ROUTES_FIELD_NUMBER: _builtins.int
+    NO_TRUSTED_TRANSIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the relay. Format: `keyRelays/{relay}`. Output only."""
     application: _builtins.str
@@ -271,6 +272,10 @@ class KeyRelay(_message.Message):
     """Version of the backup routes; 0 without. Output only."""
     backup_ready: _builtins.bool
     """Whether every node has confirmed the backup, and no link of it is down. Output only."""
+    no_trusted_transit: _builtins.bool
+    """No node but its ends may see the keys: only links directly between them serve it, be they of QKD modules or of
+    an entanglement path. Set by the client.
+    """
     @_builtins.property
     def key_rate(self) -> Global___KeyRate:
         """So many keys of a size in each interval; rounded up to 0.001 bit/s."""
@@ -400,10 +405,11 @@ class KeyRelay(_message.Message):
         backup_route_version: _builtins.int = ...,
         backup_ready: _builtins.bool = ...,
         retiring_routes: _abc.Iterable[Global___Route] | None = ...,
+        no_trusted_transit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "admin_enabled", b"admin_enabled", "create_time", b"create_time", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "max_hops", b"max_hops", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "shares", b"shares", "wait_to_restore", b"wait_to_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "accept_blocked", b"accept_blocked", "admin_enabled", b"admin_enabled", "application", b"application", "applications", b"applications", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "backup_ready", b"backup_ready", "backup_route_version", b"backup_route_version", "backup_routes", b"backup_routes", "create_time", b"create_time", "created_by", b"created_by", "ends", b"ends", "etag", b"etag", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "link_status", b"link_status", "max_hops", b"max_hops", "may_preempt", b"may_preempt", "name", b"name", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "phase", b"phase", "priority", b"priority", "protection", b"protection", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "reservations", b"reservations", "restoration_mode", b"restoration_mode", "retiring_routes", b"retiring_routes", "revertive", b"revertive", "revision", b"revision", "riding_on_store", b"riding_on_store", "route_version", b"route_version", "routes", b"routes", "shares", b"shares", "source", b"source", "state", b"state", "state_reason", b"state_reason", "target", b"target", "trust_domains", b"trust_domains", "unconfirmed_nodes", b"unconfirmed_nodes", "uuid", b"uuid", "wait_to_restore", b"wait_to_restore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_forward_share", b"_forward_share", "_max_hops", b"_max_hops", "_shares", b"_shares", "accept_blocked", b"accept_blocked", "admin_enabled", b"admin_enabled", "application", b"application", "applications", b"applications", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "backup_ready", b"backup_ready", "backup_route_version", b"backup_route_version", "backup_routes", b"backup_routes", "create_time", b"create_time", "created_by", b"created_by", "ends", b"ends", "etag", b"etag", "expire_time", b"expire_time", "forward_share", b"forward_share", "hold_off", b"hold_off", "key_rate", b"key_rate", "lifetime", b"lifetime", "link_status", b"link_status", "max_hops", b"max_hops", "may_preempt", b"may_preempt", "name", b"name", "no_trusted_transit", b"no_trusted_transit", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "phase", b"phase", "priority", b"priority", "protection", b"protection", "rate", b"rate", "rate_bit_per_s", b"rate_bit_per_s", "reservations", b"reservations", "restoration_mode", b"restoration_mode", "retiring_routes", b"retiring_routes", "revertive", b"revertive", "revision", b"revision", "riding_on_store", b"riding_on_store", "route_version", b"route_version", "routes", b"routes", "shares", b"shares", "source", b"source", "state", b"state", "state_reason", b"state_reason", "target", b"target", "trust_domains", b"trust_domains", "unconfirmed_nodes", b"unconfirmed_nodes", "uuid", b"uuid", "wait_to_restore", b"wait_to_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin_enabled: _TypeAlias = _typing.Literal["admin_enabled"]  # noqa: Y015
     _WhichOneofArgType__admin_enabled: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled"]  # noqa: Y015

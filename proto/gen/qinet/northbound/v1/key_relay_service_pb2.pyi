@@ -136,12 +136,15 @@ class PredictedMove(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ENTANGLEMENT_PATH_FIELD_NUMBER: _builtins.int
     key_relay: _builtins.str
-    """The relay. Format: `keyRelays/{relay}`."""
+    """The relay, empty where it is an entanglement path. Format: `keyRelays/{relay}`."""
     outcome: Global___PredictedMove.Outcome.ValueType
     """What becomes of it."""
     reason: _builtins.str
     """Why, for a person."""
+    entanglement_path: _builtins.str
+    """The entanglement path, empty where it is a key relay. Format: `entanglementPaths/{path}`."""
     @_builtins.property
     def routes(self) -> _containers.RepeatedCompositeFieldContainer[_key_relay_pb2.Route]:
         """Its routes then, one per share; empty when BLOCKED."""
@@ -153,10 +156,11 @@ class PredictedMove(_message.Message):
         outcome: Global___PredictedMove.Outcome.ValueType = ...,
         routes: _abc.Iterable[_key_relay_pb2.Route] | None = ...,
         reason: _builtins.str = ...,
+        entanglement_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_relay", b"key_relay", "outcome", b"outcome", "reason", b"reason", "routes", b"routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entanglement_path", b"entanglement_path", "key_relay", b"key_relay", "outcome", b"outcome", "reason", b"reason", "routes", b"routes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from qinet.types.v1 import pairs_pb2 as _pairs_pb2
 from qinet.types.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -33,7 +34,7 @@ class _LinkKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkKind.Val
     LINK_KIND_QKD: _LinkKind.ValueType  # 1
     """Secret key (015: PHYS key association link)."""
     LINK_KIND_ENTANGLEMENT: _LinkKind.ValueType  # 2
-    """Entangled pairs. Reserved: not served by this version."""
+    """Entangled pairs."""
 
 class LinkKind(_LinkKind, metaclass=_LinkKindEnumTypeWrapper):
     """What a link produces."""
@@ -43,7 +44,7 @@ LINK_KIND_UNSPECIFIED: LinkKind.ValueType  # 0
 LINK_KIND_QKD: LinkKind.ValueType  # 1
 """Secret key (015: PHYS key association link)."""
 LINK_KIND_ENTANGLEMENT: LinkKind.ValueType  # 2
-"""Entangled pairs. Reserved: not served by this version."""
+"""Entangled pairs."""
 Global___LinkKind: _TypeAlias = LinkKind  # noqa: Y015
 
 class _Establishment:
@@ -132,6 +133,12 @@ class Link(_message.Message):
     MEASUREMENT_FIELD_NUMBER: _builtins.int
     UUID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    ENTANGLEMENT_PATH_FIELD_NUMBER: _builtins.int
+    RESERVED_PAIRS_FIELD_NUMBER: _builtins.int
+    PAIR_CAPACITY_FIELD_NUMBER: _builtins.int
+    PAIR_RATE_FACTOR_FIELD_NUMBER: _builtins.int
+    PAIR_FIDELITY_LOSS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the link. Format: `links/{link}`, where {link} is a DNS label. Output only, but in ApplyTopology, where
     it is required.
@@ -191,6 +198,22 @@ class Link(_message.Message):
     """UUIDv5 of the network and the name (015: qkdl_id). Output only."""
     etag: _builtins.str
     """Changes with every change of what clients set; send it back to guard an update. Output only."""
+    entanglement_path: _builtins.str
+    """The entanglement path whose pairs its key is made of; empty for a link of modules. Format:
+    `entanglementPaths/{path}`. Output only.
+    """
+    reserved_pairs: _builtins.int
+    """What entanglement paths hold of it, in the unit of its regime: channels, memory pairs, or pairs per 1,000 s.
+    Output only.
+    """
+    pair_capacity: _builtins.int
+    """What it has for them, in the same unit. Output only."""
+    pair_rate_factor: _builtins.float
+    """Measured pairs over the model's that admission counts with; absent while the model counts. Output only."""
+    pair_fidelity_loss: _builtins.float
+    """By how much the measured fidelity is below the model's, as admission counts; absent while the model counts.
+    Output only.
+    """
     @_builtins.property
     def ends(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkEnd]:
         """Its two ends, at different nodes, in any order; read back with the smaller node name first. Required."""
@@ -214,6 +237,10 @@ class Link(_message.Message):
     @_builtins.property
     def measurement(self) -> Global___LinkMeasurement:
         """What its agents measured last; absent before the first report. Output only."""
+
+    @_builtins.property
+    def pairs(self) -> _pairs_pb2.PairModel:
+        """What it does for entanglement. Set by the client; required for LINK_KIND_ENTANGLEMENT, refused otherwise."""
 
     def __init__(
         self,
@@ -246,10 +273,16 @@ class Link(_message.Message):
         measurement: Global___LinkMeasurement | None = ...,
         uuid: _builtins.str = ...,
         etag: _builtins.str = ...,
+        pairs: _pairs_pb2.PairModel | None = ...,
+        entanglement_path: _builtins.str = ...,
+        reserved_pairs: _builtins.int = ...,
+        pair_capacity: _builtins.int = ...,
+        pair_rate_factor: _builtins.float | None = ...,
+        pair_fidelity_loss: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "qber_limit", b"qber_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_pair_fidelity_loss", b"_pair_fidelity_loss", "_pair_rate_factor", b"_pair_rate_factor", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "pair_fidelity_loss", b"pair_fidelity_loss", "pair_rate_factor", b"pair_rate_factor", "pairs", b"pairs", "qber_limit", b"qber_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_bit_per_s", b"authentication_rate_bit_per_s", "capacity_bit_per_s", b"capacity_bit_per_s", "down_at", b"down_at", "down_reason", b"down_reason", "ends", b"ends", "eskr_bit_per_s", b"eskr_bit_per_s", "establishment", b"establishment", "etag", b"etag", "exhausted", b"exhausted", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "model_skr_bit_per_s", b"model_skr_bit_per_s", "name", b"name", "promise_measured", b"promise_measured", "promised_skr_bit_per_s", b"promised_skr_bit_per_s", "provenance", b"provenance", "qber_limit", b"qber_limit", "reserved_bit_per_s", b"reserved_bit_per_s", "stale", b"stale", "status", b"status", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_pair_fidelity_loss", b"_pair_fidelity_loss", "_pair_rate_factor", b"_pair_rate_factor", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_bit_per_s", b"authentication_rate_bit_per_s", "capacity_bit_per_s", b"capacity_bit_per_s", "down_at", b"down_at", "down_reason", b"down_reason", "ends", b"ends", "entanglement_path", b"entanglement_path", "eskr_bit_per_s", b"eskr_bit_per_s", "establishment", b"establishment", "etag", b"etag", "exhausted", b"exhausted", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "model_skr_bit_per_s", b"model_skr_bit_per_s", "name", b"name", "pair_capacity", b"pair_capacity", "pair_fidelity_loss", b"pair_fidelity_loss", "pair_rate_factor", b"pair_rate_factor", "pairs", b"pairs", "promise_measured", b"promise_measured", "promised_skr_bit_per_s", b"promised_skr_bit_per_s", "provenance", b"provenance", "qber_limit", b"qber_limit", "reserved_bit_per_s", b"reserved_bit_per_s", "reserved_pairs", b"reserved_pairs", "stale", b"stale", "status", b"status", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin_enabled: _TypeAlias = _typing.Literal["admin_enabled"]  # noqa: Y015
     _WhichOneofArgType__admin_enabled: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled"]  # noqa: Y015
@@ -261,6 +294,10 @@ class Link(_message.Message):
     _WhichOneofArgType__loss_db: _TypeAlias = _typing.Literal["_loss_db", b"_loss_db"]  # noqa: Y015
     _WhichOneofReturnType__maintenance: _TypeAlias = _typing.Literal["maintenance"]  # noqa: Y015
     _WhichOneofArgType__maintenance: _TypeAlias = _typing.Literal["_maintenance", b"_maintenance"]  # noqa: Y015
+    _WhichOneofReturnType__pair_fidelity_loss: _TypeAlias = _typing.Literal["pair_fidelity_loss"]  # noqa: Y015
+    _WhichOneofArgType__pair_fidelity_loss: _TypeAlias = _typing.Literal["_pair_fidelity_loss", b"_pair_fidelity_loss"]  # noqa: Y015
+    _WhichOneofReturnType__pair_rate_factor: _TypeAlias = _typing.Literal["pair_rate_factor"]  # noqa: Y015
+    _WhichOneofArgType__pair_rate_factor: _TypeAlias = _typing.Literal["_pair_rate_factor", b"_pair_rate_factor"]  # noqa: Y015
     _WhichOneofReturnType__qber_limit: _TypeAlias = _typing.Literal["qber_limit"]  # noqa: Y015
     _WhichOneofArgType__qber_limit: _TypeAlias = _typing.Literal["_qber_limit", b"_qber_limit"]  # noqa: Y015
     @_typing.overload
@@ -273,6 +310,10 @@ class Link(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loss_db) -> _WhichOneofReturnType__loss_db | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__maintenance) -> _WhichOneofReturnType__maintenance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_fidelity_loss) -> _WhichOneofReturnType__pair_fidelity_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_rate_factor) -> _WhichOneofReturnType__pair_rate_factor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__qber_limit) -> _WhichOneofReturnType__qber_limit | None: ...
 
@@ -352,6 +393,10 @@ class LinkMeasurement(_message.Message):
     TIME_TO_EMPTY_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
     ENDS_FIELD_NUMBER: _builtins.int
+    PAIR_RATE_HZ_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
+    MEMORY_PAIRS_IN_USE_FIELD_NUMBER: _builtins.int
+    PAIR_TOTAL_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """The link. Format: `links/{link}`."""
     skr_bit_per_s: _builtins.float
@@ -366,6 +411,12 @@ class LinkMeasurement(_message.Message):
     """Key ever generated, as the end with less of it counts; bit."""
     consumed_bit_total: _builtins.int
     """Key ever used, as the end with more of it counts; bit."""
+    pair_rate_hz: _builtins.float
+    """Pairs heralded per second over the last reports; absent on a link that makes key."""
+    memory_pairs_in_use: _builtins.int
+    """Memory pairs in use now, as the end with more of them counts."""
+    pair_total: _builtins.int
+    """Pairs ever heralded."""
     @_builtins.property
     def time_to_empty(self) -> _duration_pb2.Duration:
         """When stored key comes to the authentication floor at the reserved rates and the measured SKR; absent when it
@@ -380,6 +431,10 @@ class LinkMeasurement(_message.Message):
     def ends(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkEndMeasurement]:
         """What each end says."""
 
+    @_builtins.property
+    def fidelity(self) -> _pairs_pb2.FidelityEstimate:
+        """What test pairs of the link tell of its fidelity; absent before the first."""
+
     def __init__(
         self,
         *,
@@ -393,13 +448,22 @@ class LinkMeasurement(_message.Message):
         time_to_empty: _duration_pb2.Duration | None = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
         ends: _abc.Iterable[Global___LinkEndMeasurement] | None = ...,
+        pair_rate_hz: _builtins.float | None = ...,
+        fidelity: _pairs_pb2.FidelityEstimate | None = ...,
+        memory_pairs_in_use: _builtins.int = ...,
+        pair_total: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_performance", b"_performance", "performance", b"performance", "report_time", b"report_time", "time_to_empty", b"time_to_empty"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pair_rate_hz", b"_pair_rate_hz", "_performance", b"_performance", "fidelity", b"fidelity", "pair_rate_hz", b"pair_rate_hz", "performance", b"performance", "report_time", b"report_time", "time_to_empty", b"time_to_empty"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_performance", b"_performance", "consumed_bit_total", b"consumed_bit_total", "ends", b"ends", "generated_bit_total", b"generated_bit_total", "link", b"link", "performance", b"performance", "performance_kind", b"performance_kind", "report_time", b"report_time", "skr_bit_per_s", b"skr_bit_per_s", "stored_key_bit", b"stored_key_bit", "time_to_empty", b"time_to_empty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pair_rate_hz", b"_pair_rate_hz", "_performance", b"_performance", "consumed_bit_total", b"consumed_bit_total", "ends", b"ends", "fidelity", b"fidelity", "generated_bit_total", b"generated_bit_total", "link", b"link", "memory_pairs_in_use", b"memory_pairs_in_use", "pair_rate_hz", b"pair_rate_hz", "pair_total", b"pair_total", "performance", b"performance", "performance_kind", b"performance_kind", "report_time", b"report_time", "skr_bit_per_s", b"skr_bit_per_s", "stored_key_bit", b"stored_key_bit", "time_to_empty", b"time_to_empty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__pair_rate_hz: _TypeAlias = _typing.Literal["pair_rate_hz"]  # noqa: Y015
+    _WhichOneofArgType__pair_rate_hz: _TypeAlias = _typing.Literal["_pair_rate_hz", b"_pair_rate_hz"]  # noqa: Y015
     _WhichOneofReturnType__performance: _TypeAlias = _typing.Literal["performance"]  # noqa: Y015
     _WhichOneofArgType__performance: _TypeAlias = _typing.Literal["_performance", b"_performance"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_rate_hz) -> _WhichOneofReturnType__pair_rate_hz | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__performance) -> _WhichOneofReturnType__performance | None: ...
 
 Global___LinkMeasurement: _TypeAlias = LinkMeasurement  # noqa: Y015

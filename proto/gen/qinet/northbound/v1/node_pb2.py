@@ -22,16 +22,17 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from qinet.types.v1 import pairs_pb2 as qinet_dot_types_dot_v1_dot_pairs__pb2
 from qinet.types.v1 import types_pb2 as qinet_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eqinet/northbound/v1/node.proto\x12\x13qinet.northbound.v1\x1a\x1aqinet/types/v1/types.proto\"\xfe\x02\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x14\n\x0ctrust_domain\x18\x03 \x01(\t\x12\x30\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32\x1a.qinet.types.v1.Capability\x12-\n\ninterfaces\x18\x05 \x03(\x0b\x32\x19.qinet.types.v1.Interface\x12\x1a\n\rlongitude_deg\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0clatitude_deg\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\radmin_enabled\x18\x08 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x0bmaintenance\x18\t \x01(\x08H\x03\x88\x01\x01\x12\x0c\n\x04uuid\x18\n \x01(\t\x12\x11\n\tconnected\x18\x0b \x01(\x08\x12\x0c\n\x04\x65tag\x18\x0c \x01(\tB\x10\n\x0e_longitude_degB\x0f\n\r_latitude_degB\x10\n\x0e_admin_enabledB\x0e\n\x0c_maintenanceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eqinet/northbound/v1/node.proto\x12\x13qinet.northbound.v1\x1a\x1aqinet/types/v1/pairs.proto\x1a\x1aqinet/types/v1/types.proto\"\xab\x03\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x14\n\x0ctrust_domain\x18\x03 \x01(\t\x12\x30\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32\x1a.qinet.types.v1.Capability\x12-\n\ninterfaces\x18\x05 \x03(\x0b\x32\x19.qinet.types.v1.Interface\x12\x1a\n\rlongitude_deg\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0clatitude_deg\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\radmin_enabled\x18\x08 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x0bmaintenance\x18\t \x01(\x08H\x03\x88\x01\x01\x12\x0c\n\x04uuid\x18\n \x01(\t\x12\x11\n\tconnected\x18\x0b \x01(\x08\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\x12+\n\x05pairs\x18\r \x01(\x0b\x32\x1c.qinet.types.v1.PairHardwareB\x10\n\x0e_longitude_degB\x0f\n\r_latitude_degB\x10\n\x0e_admin_enabledB\x0e\n\x0c_maintenanceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.northbound.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NODE']._serialized_start=84
-  _globals['_NODE']._serialized_end=466
+  _globals['_NODE']._serialized_start=112
+  _globals['_NODE']._serialized_end=539
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from qinet.types.v1 import pairs_pb2 as _pairs_pb2
 from qinet.types.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -37,6 +38,7 @@ class Node(_message.Message):
     UUID_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the node. Format: `nodes/{node}`, where {node} is a DNS label. Output only, but in ApplyTopology, where
     it is required.
@@ -73,6 +75,10 @@ class Node(_message.Message):
     def interfaces(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Interface]:
         """Its modules. Set by the client. Fails with INVALID_ARGUMENT if two have the same number."""
 
+    @_builtins.property
+    def pairs(self) -> _pairs_pb2.PairHardware:
+        """What it has for entanglement; absent for nothing. Set by the client."""
+
     def __init__(
         self,
         *,
@@ -88,10 +94,11 @@ class Node(_message.Message):
         uuid: _builtins.str = ...,
         connected: _builtins.bool = ...,
         etag: _builtins.str = ...,
+        pairs: _pairs_pb2.PairHardware | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "_maintenance", b"_maintenance", "admin_enabled", b"admin_enabled", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "maintenance", b"maintenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "_maintenance", b"_maintenance", "admin_enabled", b"admin_enabled", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "maintenance", b"maintenance", "pairs", b"pairs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "_maintenance", b"_maintenance", "admin_enabled", b"admin_enabled", "capabilities", b"capabilities", "connected", b"connected", "etag", b"etag", "interfaces", b"interfaces", "latitude_deg", b"latitude_deg", "location", b"location", "longitude_deg", b"longitude_deg", "maintenance", b"maintenance", "name", b"name", "trust_domain", b"trust_domain", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "_maintenance", b"_maintenance", "admin_enabled", b"admin_enabled", "capabilities", b"capabilities", "connected", b"connected", "etag", b"etag", "interfaces", b"interfaces", "latitude_deg", b"latitude_deg", "location", b"location", "longitude_deg", b"longitude_deg", "maintenance", b"maintenance", "name", b"name", "pairs", b"pairs", "trust_domain", b"trust_domain", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin_enabled: _TypeAlias = _typing.Literal["admin_enabled"]  # noqa: Y015
     _WhichOneofArgType__admin_enabled: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled"]  # noqa: Y015

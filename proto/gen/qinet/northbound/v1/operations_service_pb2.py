@@ -24,57 +24,60 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from qinet.northbound.v1 import entanglement_path_pb2 as qinet_dot_northbound_dot_v1_dot_entanglement__path__pb2
 from qinet.northbound.v1 import key_relay_pb2 as qinet_dot_northbound_dot_v1_dot_key__relay__pb2
 from qinet.northbound.v1 import key_relay_service_pb2 as qinet_dot_northbound_dot_v1_dot_key__relay__service__pb2
 from qinet.northbound.v1 import link_pb2 as qinet_dot_northbound_dot_v1_dot_link__pb2
 from qinet.types.v1 import types_pb2 as qinet_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,qinet/northbound/v1/operations_service.proto\x12\x13qinet.northbound.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#qinet/northbound/v1/key_relay.proto\x1a+qinet/northbound/v1/key_relay_service.proto\x1a\x1eqinet/northbound/v1/link.proto\x1a\x1aqinet/types/v1/types.proto\"\xae\x01\n\x05\x41larm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12*\n\x08severity\x18\x05 \x01(\x0e\x32\x18.qinet.types.v1.Severity\x12\x0f\n\x07message\x18\x06 \x01(\t\x12.\n\nraise_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11ListAlarmsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"Y\n\x12ListAlarmsResponse\x12*\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x1a.qinet.northbound.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x04\n\x05\x41gent\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\x14\n\x0cpeer_address\x18\x05 \x01(\t\x12\x18\n\x10\x64\x65livery_address\x18\x06 \x01(\t\x12\x19\n\x11\x63onfirmed_version\x18\x07 \x01(\x04\x12\x18\n\x10\x63onfirmed_digest\x18\x08 \x01(\t\x12\x16\n\x0e\x64\x65sired_digest\x18\t \x01(\t\x12\x18\n\x10\x65ntries_in_force\x18\n \x01(\r\x12\x12\n\nup_to_date\x18\x0b \x01(\x08\x12\x1a\n\x12unconfirmed_relays\x18\x0c \x03(\t\x12:\n\x0frefused_entries\x18\r \x03(\x0b\x32!.qinet.northbound.v1.RefusedEntry\x12\x36\n\x12session_start_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_heard_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rended_because\x18\x10 \x01(\t\x12\x1c\n\x0f\x63lock_offset_ms\x18\x11 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_clock_offset_ms\"<\n\x0cRefusedEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"J\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"Y\n\x12ListAgentsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1a.qinet.northbound.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x19\n\x17GetClusterStatusRequest\"\x87\x03\n\x18GetClusterStatusResponse\x12\x12\n\ncontroller\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x16\n\x0eleader_address\x18\x03 \x01(\t\x12/\n\x0b\x65lection_id\x18\x04 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12/\n\x0cservice_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x63onfig_hash\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\n \x01(\t\x12\x18\n\x10\x61gents_connected\x18\x0b \x01(\r\x12\r\n\x05nodes\x18\x0c \x01(\r\x12+\n\x06\x66rozen\x18\r \x01(\x0b\x32\x1b.qinet.northbound.v1.Frozen\"O\n\x06\x46rozen\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x19StreamMeasurementsRequest\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05links\x18\x02 \x03(\t\x12\x12\n\nkey_relays\x18\x03 \x03(\t\"\xd2\x01\n\x1aStreamMeasurementsResponse\x12/\n\x0bsample_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x33\n\x05links\x18\x03 \x03(\x0b\x32$.qinet.northbound.v1.LinkMeasurement\x12<\n\nkey_relays\x18\x04 \x03(\x0b\x32(.qinet.northbound.v1.KeyRelayMeasurement\"\x94\x01\n\x13KeyRelayMeasurement\x12\x11\n\tkey_relay\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.qinet.northbound.v1.KeyRelay.State\x12\x36\n\x04\x65nds\x18\x03 \x03(\x0b\x32(.qinet.northbound.v1.RelayEndMeasurement\"3\n\x0c\x44rainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"T\n\rDrainResponse\x12\x31\n\x05moves\x18\x01 \x03(\x0b\x32\".qinet.northbound.v1.PredictedMove\x12\x10\n\x08revision\x18\x02 \x01(\x04\"/\n\rFreezeRequest\x12\x0e\n\x06\x66rozen\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"O\n\x0e\x46reezeResponse\x12+\n\x06\x66rozen\x18\x01 \x01(\x0b\x32\x1b.qinet.northbound.v1.Frozen\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\x1f\n\rWhatIfRequest\x12\x0e\n\x06\x66\x61iled\x18\x01 \x03(\t\"U\n\x0eWhatIfResponse\x12\x31\n\x05moves\x18\x01 \x03(\x0b\x32\".qinet.northbound.v1.PredictedMove\x12\x10\n\x08revision\x18\x02 \x01(\x04\x32\xb1\x05\n\x11OperationsService\x12]\n\nListAlarms\x12&.qinet.northbound.v1.ListAlarmsRequest\x1a\'.qinet.northbound.v1.ListAlarmsResponse\x12]\n\nListAgents\x12&.qinet.northbound.v1.ListAgentsRequest\x1a\'.qinet.northbound.v1.ListAgentsResponse\x12o\n\x10GetClusterStatus\x12,.qinet.northbound.v1.GetClusterStatusRequest\x1a-.qinet.northbound.v1.GetClusterStatusResponse\x12w\n\x12StreamMeasurements\x12..qinet.northbound.v1.StreamMeasurementsRequest\x1a/.qinet.northbound.v1.StreamMeasurementsResponse0\x01\x12N\n\x05\x44rain\x12!.qinet.northbound.v1.DrainRequest\x1a\".qinet.northbound.v1.DrainResponse\x12Q\n\x06\x46reeze\x12\".qinet.northbound.v1.FreezeRequest\x1a#.qinet.northbound.v1.FreezeResponse\x12Q\n\x06WhatIf\x12\".qinet.northbound.v1.WhatIfRequest\x1a#.qinet.northbound.v1.WhatIfResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,qinet/northbound/v1/operations_service.proto\x12\x13qinet.northbound.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+qinet/northbound/v1/entanglement_path.proto\x1a#qinet/northbound/v1/key_relay.proto\x1a+qinet/northbound/v1/key_relay_service.proto\x1a\x1eqinet/northbound/v1/link.proto\x1a\x1aqinet/types/v1/types.proto\"\xae\x01\n\x05\x41larm\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12*\n\x08severity\x18\x05 \x01(\x0e\x32\x18.qinet.types.v1.Severity\x12\x0f\n\x07message\x18\x06 \x01(\t\x12.\n\nraise_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x11ListAlarmsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"Y\n\x12ListAlarmsResponse\x12*\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x1a.qinet.northbound.v1.Alarm\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x04\n\x05\x41gent\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x15\n\ragent_version\x18\x03 \x01(\t\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\x14\n\x0cpeer_address\x18\x05 \x01(\t\x12\x18\n\x10\x64\x65livery_address\x18\x06 \x01(\t\x12\x19\n\x11\x63onfirmed_version\x18\x07 \x01(\x04\x12\x18\n\x10\x63onfirmed_digest\x18\x08 \x01(\t\x12\x16\n\x0e\x64\x65sired_digest\x18\t \x01(\t\x12\x18\n\x10\x65ntries_in_force\x18\n \x01(\r\x12\x12\n\nup_to_date\x18\x0b \x01(\x08\x12\x1a\n\x12unconfirmed_relays\x18\x0c \x03(\t\x12\x19\n\x11unconfirmed_paths\x18\x12 \x03(\t\x12:\n\x0frefused_entries\x18\r \x03(\x0b\x32!.qinet.northbound.v1.RefusedEntry\x12\x36\n\x12session_start_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_heard_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rended_because\x18\x10 \x01(\t\x12\x1c\n\x0f\x63lock_offset_ms\x18\x11 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_clock_offset_ms\"<\n\x0cRefusedEntry\x12\r\n\x05\x65ntry\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"J\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"Y\n\x12ListAgentsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1a.qinet.northbound.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x19\n\x17GetClusterStatusRequest\"\x87\x03\n\x18GetClusterStatusResponse\x12\x12\n\ncontroller\x18\x01 \x01(\t\x12\x0e\n\x06leader\x18\x02 \x01(\x08\x12\x16\n\x0eleader_address\x18\x03 \x01(\t\x12/\n\x0b\x65lection_id\x18\x04 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12/\n\x0cservice_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x63onfig_hash\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\n \x01(\t\x12\x18\n\x10\x61gents_connected\x18\x0b \x01(\r\x12\r\n\x05nodes\x18\x0c \x01(\r\x12+\n\x06\x66rozen\x18\r \x01(\x0b\x32\x1b.qinet.northbound.v1.Frozen\"O\n\x06\x46rozen\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x87\x01\n\x19StreamMeasurementsRequest\x12+\n\x08interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05links\x18\x02 \x03(\t\x12\x12\n\nkey_relays\x18\x03 \x03(\t\x12\x1a\n\x12\x65ntanglement_paths\x18\x04 \x03(\t\"\xa0\x02\n\x1aStreamMeasurementsResponse\x12/\n\x0bsample_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x33\n\x05links\x18\x03 \x03(\x0b\x32$.qinet.northbound.v1.LinkMeasurement\x12<\n\nkey_relays\x18\x04 \x03(\x0b\x32(.qinet.northbound.v1.KeyRelayMeasurement\x12L\n\x12\x65ntanglement_paths\x18\x05 \x03(\x0b\x32\x30.qinet.northbound.v1.EntanglementPathMeasurement\"o\n\x1b\x45ntanglementPathMeasurement\x12\x19\n\x11\x65ntanglement_path\x18\x01 \x01(\t\x12\x35\n\x04\x65nds\x18\x02 \x03(\x0b\x32\'.qinet.northbound.v1.PathEndMeasurement\"\x94\x01\n\x13KeyRelayMeasurement\x12\x11\n\tkey_relay\x18\x01 \x01(\t\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32#.qinet.northbound.v1.KeyRelay.State\x12\x36\n\x04\x65nds\x18\x03 \x03(\x0b\x32(.qinet.northbound.v1.RelayEndMeasurement\"3\n\x0c\x44rainRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"T\n\rDrainResponse\x12\x31\n\x05moves\x18\x01 \x03(\x0b\x32\".qinet.northbound.v1.PredictedMove\x12\x10\n\x08revision\x18\x02 \x01(\x04\"/\n\rFreezeRequest\x12\x0e\n\x06\x66rozen\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"O\n\x0e\x46reezeResponse\x12+\n\x06\x66rozen\x18\x01 \x01(\x0b\x32\x1b.qinet.northbound.v1.Frozen\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\x1f\n\rWhatIfRequest\x12\x0e\n\x06\x66\x61iled\x18\x01 \x03(\t\"U\n\x0eWhatIfResponse\x12\x31\n\x05moves\x18\x01 \x03(\x0b\x32\".qinet.northbound.v1.PredictedMove\x12\x10\n\x08revision\x18\x02 \x01(\x04\x32\xb1\x05\n\x11OperationsService\x12]\n\nListAlarms\x12&.qinet.northbound.v1.ListAlarmsRequest\x1a\'.qinet.northbound.v1.ListAlarmsResponse\x12]\n\nListAgents\x12&.qinet.northbound.v1.ListAgentsRequest\x1a\'.qinet.northbound.v1.ListAgentsResponse\x12o\n\x10GetClusterStatus\x12,.qinet.northbound.v1.GetClusterStatusRequest\x1a-.qinet.northbound.v1.GetClusterStatusResponse\x12w\n\x12StreamMeasurements\x12..qinet.northbound.v1.StreamMeasurementsRequest\x1a/.qinet.northbound.v1.StreamMeasurementsResponse0\x01\x12N\n\x05\x44rain\x12!.qinet.northbound.v1.DrainRequest\x1a\".qinet.northbound.v1.DrainResponse\x12Q\n\x06\x46reeze\x12\".qinet.northbound.v1.FreezeRequest\x1a#.qinet.northbound.v1.FreezeResponse\x12Q\n\x06WhatIf\x12\".qinet.northbound.v1.WhatIfRequest\x1a#.qinet.northbound.v1.WhatIfResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.northbound.v1.operations_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALARM']._serialized_start=277
-  _globals['_ALARM']._serialized_end=451
-  _globals['_LISTALARMSREQUEST']._serialized_start=453
-  _globals['_LISTALARMSREQUEST']._serialized_end=527
-  _globals['_LISTALARMSRESPONSE']._serialized_start=529
-  _globals['_LISTALARMSRESPONSE']._serialized_end=618
-  _globals['_AGENT']._serialized_start=621
-  _globals['_AGENT']._serialized_end=1143
-  _globals['_REFUSEDENTRY']._serialized_start=1145
-  _globals['_REFUSEDENTRY']._serialized_end=1205
-  _globals['_LISTAGENTSREQUEST']._serialized_start=1207
-  _globals['_LISTAGENTSREQUEST']._serialized_end=1281
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=1283
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=1372
-  _globals['_GETCLUSTERSTATUSREQUEST']._serialized_start=1374
-  _globals['_GETCLUSTERSTATUSREQUEST']._serialized_end=1399
-  _globals['_GETCLUSTERSTATUSRESPONSE']._serialized_start=1402
-  _globals['_GETCLUSTERSTATUSRESPONSE']._serialized_end=1793
-  _globals['_FROZEN']._serialized_start=1795
-  _globals['_FROZEN']._serialized_end=1874
-  _globals['_STREAMMEASUREMENTSREQUEST']._serialized_start=1876
-  _globals['_STREAMMEASUREMENTSREQUEST']._serialized_end=1983
-  _globals['_STREAMMEASUREMENTSRESPONSE']._serialized_start=1986
-  _globals['_STREAMMEASUREMENTSRESPONSE']._serialized_end=2196
-  _globals['_KEYRELAYMEASUREMENT']._serialized_start=2199
-  _globals['_KEYRELAYMEASUREMENT']._serialized_end=2347
-  _globals['_DRAINREQUEST']._serialized_start=2349
-  _globals['_DRAINREQUEST']._serialized_end=2400
-  _globals['_DRAINRESPONSE']._serialized_start=2402
-  _globals['_DRAINRESPONSE']._serialized_end=2486
-  _globals['_FREEZEREQUEST']._serialized_start=2488
-  _globals['_FREEZEREQUEST']._serialized_end=2535
-  _globals['_FREEZERESPONSE']._serialized_start=2537
-  _globals['_FREEZERESPONSE']._serialized_end=2616
-  _globals['_WHATIFREQUEST']._serialized_start=2618
-  _globals['_WHATIFREQUEST']._serialized_end=2649
-  _globals['_WHATIFRESPONSE']._serialized_start=2651
-  _globals['_WHATIFRESPONSE']._serialized_end=2736
-  _globals['_OPERATIONSSERVICE']._serialized_start=2739
-  _globals['_OPERATIONSSERVICE']._serialized_end=3428
+  _globals['_ALARM']._serialized_start=322
+  _globals['_ALARM']._serialized_end=496
+  _globals['_LISTALARMSREQUEST']._serialized_start=498
+  _globals['_LISTALARMSREQUEST']._serialized_end=572
+  _globals['_LISTALARMSRESPONSE']._serialized_start=574
+  _globals['_LISTALARMSRESPONSE']._serialized_end=663
+  _globals['_AGENT']._serialized_start=666
+  _globals['_AGENT']._serialized_end=1215
+  _globals['_REFUSEDENTRY']._serialized_start=1217
+  _globals['_REFUSEDENTRY']._serialized_end=1277
+  _globals['_LISTAGENTSREQUEST']._serialized_start=1279
+  _globals['_LISTAGENTSREQUEST']._serialized_end=1353
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=1355
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=1444
+  _globals['_GETCLUSTERSTATUSREQUEST']._serialized_start=1446
+  _globals['_GETCLUSTERSTATUSREQUEST']._serialized_end=1471
+  _globals['_GETCLUSTERSTATUSRESPONSE']._serialized_start=1474
+  _globals['_GETCLUSTERSTATUSRESPONSE']._serialized_end=1865
+  _globals['_FROZEN']._serialized_start=1867
+  _globals['_FROZEN']._serialized_end=1946
+  _globals['_STREAMMEASUREMENTSREQUEST']._serialized_start=1949
+  _globals['_STREAMMEASUREMENTSREQUEST']._serialized_end=2084
+  _globals['_STREAMMEASUREMENTSRESPONSE']._serialized_start=2087
+  _globals['_STREAMMEASUREMENTSRESPONSE']._serialized_end=2375
+  _globals['_ENTANGLEMENTPATHMEASUREMENT']._serialized_start=2377
+  _globals['_ENTANGLEMENTPATHMEASUREMENT']._serialized_end=2488
+  _globals['_KEYRELAYMEASUREMENT']._serialized_start=2491
+  _globals['_KEYRELAYMEASUREMENT']._serialized_end=2639
+  _globals['_DRAINREQUEST']._serialized_start=2641
+  _globals['_DRAINREQUEST']._serialized_end=2692
+  _globals['_DRAINRESPONSE']._serialized_start=2694
+  _globals['_DRAINRESPONSE']._serialized_end=2778
+  _globals['_FREEZEREQUEST']._serialized_start=2780
+  _globals['_FREEZEREQUEST']._serialized_end=2827
+  _globals['_FREEZERESPONSE']._serialized_start=2829
+  _globals['_FREEZERESPONSE']._serialized_end=2908
+  _globals['_WHATIFREQUEST']._serialized_start=2910
+  _globals['_WHATIFREQUEST']._serialized_end=2941
+  _globals['_WHATIFRESPONSE']._serialized_start=2943
+  _globals['_WHATIFRESPONSE']._serialized_end=3028
+  _globals['_OPERATIONSSERVICE']._serialized_start=3031
+  _globals['_OPERATIONSSERVICE']._serialized_end=3720
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from qinet.northbound.v1 import entanglement_path_pb2 as _entanglement_path_pb2
 from qinet.northbound.v1 import key_relay_pb2 as _key_relay_pb2
 from qinet.northbound.v1 import key_relay_service_pb2 as _key_relay_service_pb2
 from qinet.northbound.v1 import link_pb2 as _link_pb2
@@ -150,6 +151,7 @@ class Agent(_message.Message):
     ENTRIES_IN_FORCE_FIELD_NUMBER: _builtins.int
     UP_TO_DATE_FIELD_NUMBER: _builtins.int
     UNCONFIRMED_RELAYS_FIELD_NUMBER: _builtins.int
+    UNCONFIRMED_PATHS_FIELD_NUMBER: _builtins.int
     REFUSED_ENTRIES_FIELD_NUMBER: _builtins.int
     SESSION_START_TIME_FIELD_NUMBER: _builtins.int
     LAST_HEARD_TIME_FIELD_NUMBER: _builtins.int
@@ -186,6 +188,10 @@ class Agent(_message.Message):
         """Key relays with a part at this node that it has not confirmed. Format: `keyRelays/{relay}`."""
 
     @_builtins.property
+    def unconfirmed_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entanglement paths with a part at this node that it has not confirmed. Format: `entanglementPaths/{path}`."""
+
+    @_builtins.property
     def refused_entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedEntry]:
         """Entries that it refuses now."""
 
@@ -212,6 +218,7 @@ class Agent(_message.Message):
         entries_in_force: _builtins.int = ...,
         up_to_date: _builtins.bool = ...,
         unconfirmed_relays: _abc.Iterable[_builtins.str] | None = ...,
+        unconfirmed_paths: _abc.Iterable[_builtins.str] | None = ...,
         refused_entries: _abc.Iterable[Global___RefusedEntry] | None = ...,
         session_start_time: _timestamp_pb2.Timestamp | None = ...,
         last_heard_time: _timestamp_pb2.Timestamp | None = ...,
@@ -220,7 +227,7 @@ class Agent(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "clock_offset_ms", b"clock_offset_ms", "last_heard_time", b"last_heard_time", "session_start_time", b"session_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "agent_version", b"agent_version", "clock_offset_ms", b"clock_offset_ms", "confirmed_digest", b"confirmed_digest", "confirmed_version", b"confirmed_version", "connected", b"connected", "delivery_address", b"delivery_address", "desired_digest", b"desired_digest", "ended_because", b"ended_because", "entries_in_force", b"entries_in_force", "last_heard_time", b"last_heard_time", "node", b"node", "peer_address", b"peer_address", "refused_entries", b"refused_entries", "session_start_time", b"session_start_time", "store_id", b"store_id", "unconfirmed_relays", b"unconfirmed_relays", "up_to_date", b"up_to_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "agent_version", b"agent_version", "clock_offset_ms", b"clock_offset_ms", "confirmed_digest", b"confirmed_digest", "confirmed_version", b"confirmed_version", "connected", b"connected", "delivery_address", b"delivery_address", "desired_digest", b"desired_digest", "ended_because", b"ended_because", "entries_in_force", b"entries_in_force", "last_heard_time", b"last_heard_time", "node", b"node", "peer_address", b"peer_address", "refused_entries", b"refused_entries", "session_start_time", b"session_start_time", "store_id", b"store_id", "unconfirmed_paths", b"unconfirmed_paths", "unconfirmed_relays", b"unconfirmed_relays", "up_to_date", b"up_to_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__clock_offset_ms: _TypeAlias = _typing.Literal["clock_offset_ms"]  # noqa: Y015
     _WhichOneofArgType__clock_offset_ms: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms"]  # noqa: Y015
@@ -452,6 +459,7 @@ class StreamMeasurementsRequest(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     KEY_RELAYS_FIELD_NUMBER: _builtins.int
+    ENTANGLEMENT_PATHS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """Time between samples; in [0.1 s, 3600 s]; absent: 1 s."""
@@ -464,16 +472,21 @@ class StreamMeasurementsRequest(_message.Message):
     def key_relays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Key relays to tell of; empty: all. Format: `keyRelays/{relay}`."""
 
+    @_builtins.property
+    def entanglement_paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Entanglement paths to tell of; empty: all. Format: `entanglementPaths/{path}`."""
+
     def __init__(
         self,
         *,
         interval: _duration_pb2.Duration | None = ...,
         links: _abc.Iterable[_builtins.str] | None = ...,
         key_relays: _abc.Iterable[_builtins.str] | None = ...,
+        entanglement_paths: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "key_relays", b"key_relays", "links", b"links"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entanglement_paths", b"entanglement_paths", "interval", b"interval", "key_relays", b"key_relays", "links", b"links"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,6 +502,7 @@ class StreamMeasurementsResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     KEY_RELAYS_FIELD_NUMBER: _builtins.int
+    ENTANGLEMENT_PATHS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Newest committed log revision then."""
     @_builtins.property
@@ -503,6 +517,10 @@ class StreamMeasurementsResponse(_message.Message):
     def key_relays(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyRelayMeasurement]:
         """One for each key relay, by name."""
 
+    @_builtins.property
+    def entanglement_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntanglementPathMeasurement]:
+        """One for each entanglement path, by name."""
+
     def __init__(
         self,
         *,
@@ -510,14 +528,43 @@ class StreamMeasurementsResponse(_message.Message):
         revision: _builtins.int = ...,
         links: _abc.Iterable[_link_pb2.LinkMeasurement] | None = ...,
         key_relays: _abc.Iterable[Global___KeyRelayMeasurement] | None = ...,
+        entanglement_paths: _abc.Iterable[Global___EntanglementPathMeasurement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sample_time", b"sample_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_relays", b"key_relays", "links", b"links", "revision", b"revision", "sample_time", b"sample_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entanglement_paths", b"entanglement_paths", "key_relays", b"key_relays", "links", b"links", "revision", b"revision", "sample_time", b"sample_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamMeasurementsResponse: _TypeAlias = StreamMeasurementsResponse  # noqa: Y015
+
+@_typing.final
+class EntanglementPathMeasurement(_message.Message):
+    """What is measured of an entanglement path."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTANGLEMENT_PATH_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    entanglement_path: _builtins.str
+    """The path. Format: `entanglementPaths/{path}`."""
+    @_builtins.property
+    def ends(self) -> _containers.RepeatedCompositeFieldContainer[_entanglement_path_pb2.PathEndMeasurement]:
+        """What its two ends report of it, source first; fewer before their reports."""
+
+    def __init__(
+        self,
+        *,
+        entanglement_path: _builtins.str = ...,
+        ends: _abc.Iterable[_entanglement_path_pb2.PathEndMeasurement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "entanglement_path", b"entanglement_path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntanglementPathMeasurement: _TypeAlias = EntanglementPathMeasurement  # noqa: Y015
 
 @_typing.final
 class KeyRelayMeasurement(_message.Message):

@@ -23,74 +23,79 @@ _sym_db = _symbol_database.Default()
 
 
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from qinet.types.v1 import pairs_pb2 as qinet_dot_types_dot_v1_dot_pairs__pb2
 from qinet.types.v1 import types_pb2 as qinet_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fqinet/southbound/v1/agent.proto\x12\x13qinet.southbound.v1\x1a\x17google/rpc/status.proto\x1a\x1aqinet/types/v1/types.proto\"\xa6\x03\n\x0eSessionRequest\x12/\n\x0b\x65lection_id\x18\x01 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12+\n\x05hello\x18\x02 \x01(\x0b\x32\x1a.qinet.southbound.v1.HelloH\x00\x12\'\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x18.qinet.southbound.v1.AckH\x00\x12)\n\x04nack\x18\x04 \x01(\x0b\x32\x19.qinet.southbound.v1.NackH\x00\x12-\n\x06report\x18\x05 \x01(\x0b\x32\x1b.qinet.southbound.v1.ReportH\x00\x12\x39\n\x0cnotification\x18\x06 \x01(\x0b\x32!.qinet.southbound.v1.NotificationH\x00\x12\x33\n\theartbeat\x18\x07 \x01(\x0b\x32\x1e.qinet.southbound.v1.HeartbeatH\x00\x12\x38\n\x0c\x65ntry_hashes\x18\x08 \x01(\x0b\x32 .qinet.southbound.v1.EntryHashesH\x00\x42\t\n\x07message\"\xfa\x02\n\x0fSessionResponse\x12/\n\x0b\x65lection_id\x18\x01 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12/\n\x07welcome\x18\x02 \x01(\x0b\x32\x1c.qinet.southbound.v1.WelcomeH\x00\x12:\n\rconfig_update\x18\x03 \x01(\x0b\x32!.qinet.southbound.v1.ConfigUpdateH\x00\x12G\n\x14\x65ntry_hashes_request\x18\x04 \x01(\x0b\x32\'.qinet.southbound.v1.EntryHashesRequestH\x00\x12\x33\n\theartbeat\x18\x05 \x01(\x0b\x32\x1e.qinet.southbound.v1.HeartbeatH\x00\x12@\n\x10notification_ack\x18\x06 \x01(\x0b\x32$.qinet.southbound.v1.NotificationAckH\x00\x42\t\n\x07message\"\xdc\x02\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x14\n\x0cpeer_address\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65livery_address\x18\x04 \x01(\t\x12\x31\n\tinventory\x18\x05 \x01(\x0b\x32\x1e.qinet.southbound.v1.Inventory\x12*\n\x06\x61larms\x18\x06 \x03(\x0b\x32\x1a.qinet.southbound.v1.Alarm\x12\x13\n\x0b\x62\x61se_digest\x18\x07 \x01(\x0c\x12\x37\n\x13highest_election_id\x18\x08 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12\x15\n\ragent_version\x18\t \x01(\t\x12.\n\x05links\x18\n \x03(\x0b\x32\x1f.qinet.southbound.v1.LinkReport\x12\x0f\n\x07version\x18\x0b \x01(\x04\"_\n\x07Welcome\x12\x1d\n\x15heartbeat_interval_ms\x18\x01 \x01(\r\x12\x1a\n\x12report_interval_ms\x18\x02 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\"\xf6\x01\n\tInventory\x12\x30\n\x0c\x63\x61pabilities\x18\x01 \x03(\x0e\x32\x1a.qinet.types.v1.Capability\x12-\n\ninterfaces\x18\x02 \x03(\x0b\x32\x19.qinet.types.v1.Interface\x12\x31\n\x05links\x18\x03 \x03(\x0b\x32\".qinet.southbound.v1.InventoryLink\x12\x13\n\x0blocation_id\x18\x04 \x01(\t\x12@\n\x0c\x65ntanglement\x18\x05 \x01(\x0b\x32*.qinet.southbound.v1.EntanglementInventory\"I\n\rInventoryLink\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x17\n\x0flocal_interface\x18\x02 \x01(\r\x12\x11\n\tneighbour\x18\x03 \x01(\t\"O\n\x15\x45ntanglementInventory\x12\x10\n\x08memories\x18\x01 \x01(\r\x12\x10\n\x08\x63\x61n_swap\x18\x02 \x01(\x08\x12\x12\n\ncan_purify\x18\x03 \x01(\x08\"\xbb\x01\n\x0c\x43onfigUpdate\x12\r\n\x05nonce\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x13\n\x0b\x62\x61se_digest\x18\x03 \x01(\x0c\x12\x31\n\x07upserts\x18\x04 \x03(\x0b\x32 .qinet.southbound.v1.ConfigEntry\x12\x0f\n\x07\x64\x65letes\x18\x05 \x03(\t\x12\x0c\n\x04part\x18\x06 \x01(\r\x12\r\n\x05parts\x18\x07 \x01(\r\x12\x15\n\rtarget_digest\x18\x08 \x01(\x0c\"T\n\x0b\x43onfigEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x18\n\x0bremaining_s\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0e\n\x0c_remaining_s\"5\n\x03\x41\x63k\x12\r\n\x05nonce\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\x8d\x01\n\x04Nack\x12\r\n\x05nonce\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x31\n\x07\x65ntries\x18\x03 \x03(\x0b\x32 .qinet.southbound.v1.EntryStatus\x12\"\n\x06status\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\"=\n\x0b\x45ntryStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\x14\n\x12\x45ntryHashesRequest\"Z\n\x0b\x45ntryHashes\x12.\n\x06hashes\x18\x01 \x03(\x0b\x32\x1e.qinet.southbound.v1.EntryHash\x12\x0c\n\x04part\x18\x02 \x01(\r\x12\r\n\x05parts\x18\x03 \x01(\r\"%\n\tEntryHash\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\"\x0b\n\tHeartbeat\"\xee\x01\n\x06Report\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12.\n\x05links\x18\x02 \x03(\x0b\x32\x1f.qinet.southbound.v1.LinkReport\x12\x30\n\x06relays\x18\x03 \x03(\x0b\x32 .qinet.southbound.v1.RelayReport\x12*\n\x06\x61larms\x18\x04 \x03(\x0b\x32\x1a.qinet.southbound.v1.Alarm\x12\x12\n\nqueue_fill\x18\x05 \x01(\x01\x12\x1c\n\x0f\x63lock_offset_ms\x18\x06 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_clock_offset_ms\"\xb0\x03\n\nLinkReport\x12\x0c\n\x04link\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.qinet.types.v1.LinkStatus\x12\x13\n\x0b\x64own_reason\x18\x03 \x01(\t\x12\x30\n\x06\x62locks\x18\x04 \x03(\x0b\x32 .qinet.southbound.v1.BlockReport\x12\x1b\n\x13stored_outbound_bit\x18\x05 \x01(\x04\x12\x1a\n\x12stored_inbound_bit\x18\x06 \x01(\x04\x12\x1b\n\x13generated_bit_total\x18\x07 \x01(\x04\x12\x1a\n\x12\x63onsumed_bit_total\x18\x08 \x01(\x04\x12\x17\n\x0f\x62urnt_bit_total\x18\t \x01(\x04\x12\x1a\n\x12skr_millibit_per_s\x18\n \x01(\x04\x12(\n\x1bpromised_skr_millibit_per_s\x18\x0b \x01(\x04H\x00\x88\x01\x01\x12\x11\n\texhausted\x18\x0c \x01(\x08\x12\x1d\n\x15neighbour_unreachable\x18\r \x01(\x08\x42\x1e\n\x1c_promised_skr_millibit_per_s\"\xaa\x01\n\x0b\x42lockReport\x12\r\n\x05\x62lock\x18\x01 \x01(\x04\x12\x13\n\x0b\x65nd_time_ms\x18\x02 \x01(\x04\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x04\x12\x12\n\nsecret_bit\x18\x04 \x01(\x04\x12\x39\n\x10performance_kind\x18\x05 \x01(\x0e\x32\x1f.qinet.types.v1.PerformanceKind\x12\x13\n\x0bperformance\x18\x06 \x01(\x01\"\xf8\x01\n\x0bRelayReport\x12\r\n\x05relay\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\x12\x11\n\tstock_bit\x18\x04 \x01(\x04\x12\x1b\n\x13\x63onfirmed_bit_total\x18\x05 \x01(\x04\x12\x1b\n\x13\x64\x65livered_bit_total\x18\x06 \x01(\x04\x12\x0f\n\x07starved\x18\x07 \x01(\x08\x12\x1a\n\x12voided_chunk_total\x18\x08 \x01(\x04\x12\x1a\n\x12\x63onfirmed_versions\x18\t \x03(\x04\x12\x1a\n\x12undrained_versions\x18\n \x03(\x04\"\x9e\x07\n\x0cNotification\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12>\n\x0f\x61pplication_new\x18\x02 \x01(\x0b\x32#.qinet.southbound.v1.ApplicationNewH\x00\x12I\n\x16\x61pplication_qos_update\x18\x03 \x01(\x0b\x32\'.qinet.southbound.v1.ApplicationChangedH\x00\x12K\n\x18\x61pplication_disconnected\x18\x04 \x01(\x0b\x32\'.qinet.southbound.v1.ApplicationChangedH\x00\x12\x32\n\rinterface_new\x18\x05 \x01(\x0b\x32\x19.qinet.types.v1.InterfaceH\x00\x12?\n\x0einterface_down\x18\x06 \x01(\x0b\x32%.qinet.southbound.v1.InterfaceChangedH\x00\x12>\n\rinterface_out\x18\x07 \x01(\x0b\x32%.qinet.southbound.v1.InterfaceChangedH\x00\x12\x34\n\tlink_down\x18\x08 \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12;\n\x10link_perf_update\x18\t \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12:\n\x0flink_overloaded\x18\n \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12\x31\n\x05\x61larm\x18\x0b \x01(\x0b\x32 .qinet.southbound.v1.AlarmChangeH\x00\x12+\n\x05\x65vent\x18\x0c \x01(\x0b\x32\x1a.qinet.southbound.v1.AlarmH\x00\x12\x32\n\x07link_up\x18\r \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12\x31\n\x08\x64raining\x18\x0e \x01(\x0b\x32\x1d.qinet.southbound.v1.DrainingH\x00\x12\x34\n\nclock_lost\x18\x0f \x01(\x0b\x32\x1e.qinet.southbound.v1.ClockLostH\x00\x12\x38\n\x0crelay_update\x18\x10 \x01(\x0b\x32 .qinet.southbound.v1.RelayReportH\x00\x42\t\n\x07\x63ontent\"#\n\x0fNotificationAck\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"9\n\x0e\x41pplicationNew\x12\x12\n\nserver_sae\x18\x01 \x01(\t\x12\x13\n\x0b\x63lient_saes\x18\x02 \x03(\t\")\n\x12\x41pplicationChanged\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"5\n\x10InterfaceChanged\x12\x11\n\tinterface\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\"I\n\x0b\x41larmChange\x12)\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x1a.qinet.southbound.v1.Alarm\x12\x0f\n\x07\x63leared\x18\x02 \x01(\x08\"\n\n\x08\x44raining\"\x1b\n\tClockLost\x12\x0e\n\x06reason\x18\x01 \x01(\t\"u\n\x05\x41larm\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12*\n\x08severity\x18\x03 \x01(\x0e\x32\x18.qinet.types.v1.Severity\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x11\n\traised_ms\x18\x05 \x01(\x04\x32h\n\x0c\x41gentService\x12X\n\x07Session\x12#.qinet.southbound.v1.SessionRequest\x1a$.qinet.southbound.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fqinet/southbound/v1/agent.proto\x12\x13qinet.southbound.v1\x1a\x17google/rpc/status.proto\x1a\x1aqinet/types/v1/pairs.proto\x1a\x1aqinet/types/v1/types.proto\"\xa6\x03\n\x0eSessionRequest\x12/\n\x0b\x65lection_id\x18\x01 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12+\n\x05hello\x18\x02 \x01(\x0b\x32\x1a.qinet.southbound.v1.HelloH\x00\x12\'\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x18.qinet.southbound.v1.AckH\x00\x12)\n\x04nack\x18\x04 \x01(\x0b\x32\x19.qinet.southbound.v1.NackH\x00\x12-\n\x06report\x18\x05 \x01(\x0b\x32\x1b.qinet.southbound.v1.ReportH\x00\x12\x39\n\x0cnotification\x18\x06 \x01(\x0b\x32!.qinet.southbound.v1.NotificationH\x00\x12\x33\n\theartbeat\x18\x07 \x01(\x0b\x32\x1e.qinet.southbound.v1.HeartbeatH\x00\x12\x38\n\x0c\x65ntry_hashes\x18\x08 \x01(\x0b\x32 .qinet.southbound.v1.EntryHashesH\x00\x42\t\n\x07message\"\xfa\x02\n\x0fSessionResponse\x12/\n\x0b\x65lection_id\x18\x01 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12/\n\x07welcome\x18\x02 \x01(\x0b\x32\x1c.qinet.southbound.v1.WelcomeH\x00\x12:\n\rconfig_update\x18\x03 \x01(\x0b\x32!.qinet.southbound.v1.ConfigUpdateH\x00\x12G\n\x14\x65ntry_hashes_request\x18\x04 \x01(\x0b\x32\'.qinet.southbound.v1.EntryHashesRequestH\x00\x12\x33\n\theartbeat\x18\x05 \x01(\x0b\x32\x1e.qinet.southbound.v1.HeartbeatH\x00\x12@\n\x10notification_ack\x18\x06 \x01(\x0b\x32$.qinet.southbound.v1.NotificationAckH\x00\x42\t\n\x07message\"\xdc\x02\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x14\n\x0cpeer_address\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65livery_address\x18\x04 \x01(\t\x12\x31\n\tinventory\x18\x05 \x01(\x0b\x32\x1e.qinet.southbound.v1.Inventory\x12*\n\x06\x61larms\x18\x06 \x03(\x0b\x32\x1a.qinet.southbound.v1.Alarm\x12\x13\n\x0b\x62\x61se_digest\x18\x07 \x01(\x0c\x12\x37\n\x13highest_election_id\x18\x08 \x01(\x0b\x32\x1a.qinet.types.v1.ElectionId\x12\x15\n\ragent_version\x18\t \x01(\t\x12.\n\x05links\x18\n \x03(\x0b\x32\x1f.qinet.southbound.v1.LinkReport\x12\x0f\n\x07version\x18\x0b \x01(\x04\"_\n\x07Welcome\x12\x1d\n\x15heartbeat_interval_ms\x18\x01 \x01(\r\x12\x1a\n\x12report_interval_ms\x18\x02 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\"\xf6\x01\n\tInventory\x12\x30\n\x0c\x63\x61pabilities\x18\x01 \x03(\x0e\x32\x1a.qinet.types.v1.Capability\x12-\n\ninterfaces\x18\x02 \x03(\x0b\x32\x19.qinet.types.v1.Interface\x12\x31\n\x05links\x18\x03 \x03(\x0b\x32\".qinet.southbound.v1.InventoryLink\x12\x13\n\x0blocation_id\x18\x04 \x01(\t\x12@\n\x0c\x65ntanglement\x18\x05 \x01(\x0b\x32*.qinet.southbound.v1.EntanglementInventory\"I\n\rInventoryLink\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x17\n\x0flocal_interface\x18\x02 \x01(\r\x12\x11\n\tneighbour\x18\x03 \x01(\t\"y\n\x15\x45ntanglementInventory\x12\x10\n\x08memories\x18\x01 \x01(\r\x12\x10\n\x08\x63\x61n_swap\x18\x02 \x01(\x08\x12\x12\n\ncan_purify\x18\x03 \x01(\x08\x12\x18\n\x0b\x63oherence_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_coherence_s\"\xbb\x01\n\x0c\x43onfigUpdate\x12\r\n\x05nonce\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x13\n\x0b\x62\x61se_digest\x18\x03 \x01(\x0c\x12\x31\n\x07upserts\x18\x04 \x03(\x0b\x32 .qinet.southbound.v1.ConfigEntry\x12\x0f\n\x07\x64\x65letes\x18\x05 \x03(\t\x12\x0c\n\x04part\x18\x06 \x01(\r\x12\r\n\x05parts\x18\x07 \x01(\r\x12\x15\n\rtarget_digest\x18\x08 \x01(\x0c\"T\n\x0b\x43onfigEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x18\n\x0bremaining_s\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x0e\n\x0c_remaining_s\"5\n\x03\x41\x63k\x12\r\n\x05nonce\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\x8d\x01\n\x04Nack\x12\r\n\x05nonce\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x31\n\x07\x65ntries\x18\x03 \x03(\x0b\x32 .qinet.southbound.v1.EntryStatus\x12\"\n\x06status\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\"=\n\x0b\x45ntryStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\x14\n\x12\x45ntryHashesRequest\"Z\n\x0b\x45ntryHashes\x12.\n\x06hashes\x18\x01 \x03(\x0b\x32\x1e.qinet.southbound.v1.EntryHash\x12\x0c\n\x04part\x18\x02 \x01(\r\x12\r\n\x05parts\x18\x03 \x01(\r\"%\n\tEntryHash\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\"\x0b\n\tHeartbeat\"\xd0\x02\n\x06Report\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12.\n\x05links\x18\x02 \x03(\x0b\x32\x1f.qinet.southbound.v1.LinkReport\x12\x30\n\x06relays\x18\x03 \x03(\x0b\x32 .qinet.southbound.v1.RelayReport\x12*\n\x06\x61larms\x18\x04 \x03(\x0b\x32\x1a.qinet.southbound.v1.Alarm\x12\x12\n\nqueue_fill\x18\x05 \x01(\x01\x12\x1c\n\x0f\x63lock_offset_ms\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12.\n\x05paths\x18\x07 \x03(\x0b\x32\x1f.qinet.southbound.v1.PathReport\x12\x1c\n\x0fmemories_in_use\x18\x08 \x01(\rH\x01\x88\x01\x01\x42\x12\n\x10_clock_offset_msB\x12\n\x10_memories_in_use\"\xe4\x03\n\nLinkReport\x12\x0c\n\x04link\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.qinet.types.v1.LinkStatus\x12\x13\n\x0b\x64own_reason\x18\x03 \x01(\t\x12\x30\n\x06\x62locks\x18\x04 \x03(\x0b\x32 .qinet.southbound.v1.BlockReport\x12\x1b\n\x13stored_outbound_bit\x18\x05 \x01(\x04\x12\x1a\n\x12stored_inbound_bit\x18\x06 \x01(\x04\x12\x1b\n\x13generated_bit_total\x18\x07 \x01(\x04\x12\x1a\n\x12\x63onsumed_bit_total\x18\x08 \x01(\x04\x12\x17\n\x0f\x62urnt_bit_total\x18\t \x01(\x04\x12\x1a\n\x12skr_millibit_per_s\x18\n \x01(\x04\x12(\n\x1bpromised_skr_millibit_per_s\x18\x0b \x01(\x04H\x00\x88\x01\x01\x12\x11\n\texhausted\x18\x0c \x01(\x08\x12\x1d\n\x15neighbour_unreachable\x18\r \x01(\x08\x12\x32\n\x05pairs\x18\x0e \x01(\x0b\x32#.qinet.southbound.v1.PairLinkReportB\x1e\n\x1c_promised_skr_millibit_per_s\"\xaa\x01\n\x0b\x42lockReport\x12\r\n\x05\x62lock\x18\x01 \x01(\x04\x12\x13\n\x0b\x65nd_time_ms\x18\x02 \x01(\x04\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x04\x12\x12\n\nsecret_bit\x18\x04 \x01(\x04\x12\x39\n\x10performance_kind\x18\x05 \x01(\x0e\x32\x1f.qinet.types.v1.PerformanceKind\x12\x13\n\x0bperformance\x18\x06 \x01(\x01\"\xec\x01\n\x0ePairLinkReport\x12\x17\n\x0frate_millihertz\x18\x01 \x01(\x04\x12\x12\n\npair_total\x18\x02 \x01(\x04\x12\x32\n\x08\x66idelity\x18\x03 \x01(\x0b\x32 .qinet.types.v1.FidelityEstimate\x12\x1b\n\x13memory_pairs_in_use\x18\x04 \x01(\r\x12\x1b\n\x0esuccess_factor\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rfidelity_loss\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x11\n\x0f_success_factorB\x10\n\x0e_fidelity_loss\"\xe8\x02\n\nPathReport\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\x12\x0f\n\x07starved\x18\x04 \x01(\x08\x12\x1a\n\x12\x63onfirmed_versions\x18\x05 \x03(\x04\x12\x1a\n\x12undrained_versions\x18\x06 \x03(\x04\x12\x17\n\x0f\x64\x65livered_total\x18\x07 \x01(\x04\x12\x17\n\x0frate_millihertz\x18\x08 \x01(\x04\x12\x32\n\x08\x66idelity\x18\t \x01(\x0b\x32 .qinet.types.v1.FidelityEstimate\x12\x1d\n\x10tracked_fidelity\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rdropped_total\x18\x0b \x01(\x04\x12\x14\n\x0cpacket_total\x18\x0c \x01(\x04\x12\x12\n\nsifted_bit\x18\r \x01(\x04\x42\x13\n\x11_tracked_fidelity\"\xf8\x01\n\x0bRelayReport\x12\r\n\x05relay\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x11\n\tconfirmed\x18\x03 \x01(\x08\x12\x11\n\tstock_bit\x18\x04 \x01(\x04\x12\x1b\n\x13\x63onfirmed_bit_total\x18\x05 \x01(\x04\x12\x1b\n\x13\x64\x65livered_bit_total\x18\x06 \x01(\x04\x12\x0f\n\x07starved\x18\x07 \x01(\x08\x12\x1a\n\x12voided_chunk_total\x18\x08 \x01(\x04\x12\x1a\n\x12\x63onfirmed_versions\x18\t \x03(\x04\x12\x1a\n\x12undrained_versions\x18\n \x03(\x04\"\xd6\x07\n\x0cNotification\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12>\n\x0f\x61pplication_new\x18\x02 \x01(\x0b\x32#.qinet.southbound.v1.ApplicationNewH\x00\x12I\n\x16\x61pplication_qos_update\x18\x03 \x01(\x0b\x32\'.qinet.southbound.v1.ApplicationChangedH\x00\x12K\n\x18\x61pplication_disconnected\x18\x04 \x01(\x0b\x32\'.qinet.southbound.v1.ApplicationChangedH\x00\x12\x32\n\rinterface_new\x18\x05 \x01(\x0b\x32\x19.qinet.types.v1.InterfaceH\x00\x12?\n\x0einterface_down\x18\x06 \x01(\x0b\x32%.qinet.southbound.v1.InterfaceChangedH\x00\x12>\n\rinterface_out\x18\x07 \x01(\x0b\x32%.qinet.southbound.v1.InterfaceChangedH\x00\x12\x34\n\tlink_down\x18\x08 \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12;\n\x10link_perf_update\x18\t \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12:\n\x0flink_overloaded\x18\n \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12\x31\n\x05\x61larm\x18\x0b \x01(\x0b\x32 .qinet.southbound.v1.AlarmChangeH\x00\x12+\n\x05\x65vent\x18\x0c \x01(\x0b\x32\x1a.qinet.southbound.v1.AlarmH\x00\x12\x32\n\x07link_up\x18\r \x01(\x0b\x32\x1f.qinet.southbound.v1.LinkReportH\x00\x12\x31\n\x08\x64raining\x18\x0e \x01(\x0b\x32\x1d.qinet.southbound.v1.DrainingH\x00\x12\x34\n\nclock_lost\x18\x0f \x01(\x0b\x32\x1e.qinet.southbound.v1.ClockLostH\x00\x12\x38\n\x0crelay_update\x18\x10 \x01(\x0b\x32 .qinet.southbound.v1.RelayReportH\x00\x12\x36\n\x0bpath_update\x18\x11 \x01(\x0b\x32\x1f.qinet.southbound.v1.PathReportH\x00\x42\t\n\x07\x63ontent\"#\n\x0fNotificationAck\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"9\n\x0e\x41pplicationNew\x12\x12\n\nserver_sae\x18\x01 \x01(\t\x12\x13\n\x0b\x63lient_saes\x18\x02 \x03(\t\")\n\x12\x41pplicationChanged\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"5\n\x10InterfaceChanged\x12\x11\n\tinterface\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\"I\n\x0b\x41larmChange\x12)\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x1a.qinet.southbound.v1.Alarm\x12\x0f\n\x07\x63leared\x18\x02 \x01(\x08\"\n\n\x08\x44raining\"\x1b\n\tClockLost\x12\x0e\n\x06reason\x18\x01 \x01(\t\"u\n\x05\x41larm\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12*\n\x08severity\x18\x03 \x01(\x0e\x32\x18.qinet.types.v1.Severity\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x11\n\traised_ms\x18\x05 \x01(\x04\x32h\n\x0c\x41gentService\x12X\n\x07Session\x12#.qinet.southbound.v1.SessionRequest\x1a$.qinet.southbound.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.southbound.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONREQUEST']._serialized_start=110
-  _globals['_SESSIONREQUEST']._serialized_end=532
-  _globals['_SESSIONRESPONSE']._serialized_start=535
-  _globals['_SESSIONRESPONSE']._serialized_end=913
-  _globals['_HELLO']._serialized_start=916
-  _globals['_HELLO']._serialized_end=1264
-  _globals['_WELCOME']._serialized_start=1266
-  _globals['_WELCOME']._serialized_end=1361
-  _globals['_INVENTORY']._serialized_start=1364
-  _globals['_INVENTORY']._serialized_end=1610
-  _globals['_INVENTORYLINK']._serialized_start=1612
-  _globals['_INVENTORYLINK']._serialized_end=1685
-  _globals['_ENTANGLEMENTINVENTORY']._serialized_start=1687
-  _globals['_ENTANGLEMENTINVENTORY']._serialized_end=1766
-  _globals['_CONFIGUPDATE']._serialized_start=1769
-  _globals['_CONFIGUPDATE']._serialized_end=1956
-  _globals['_CONFIGENTRY']._serialized_start=1958
-  _globals['_CONFIGENTRY']._serialized_end=2042
-  _globals['_ACK']._serialized_start=2044
-  _globals['_ACK']._serialized_end=2097
-  _globals['_NACK']._serialized_start=2100
-  _globals['_NACK']._serialized_end=2241
-  _globals['_ENTRYSTATUS']._serialized_start=2243
-  _globals['_ENTRYSTATUS']._serialized_end=2304
-  _globals['_ENTRYHASHESREQUEST']._serialized_start=2306
-  _globals['_ENTRYHASHESREQUEST']._serialized_end=2326
-  _globals['_ENTRYHASHES']._serialized_start=2328
-  _globals['_ENTRYHASHES']._serialized_end=2418
-  _globals['_ENTRYHASH']._serialized_start=2420
-  _globals['_ENTRYHASH']._serialized_end=2457
-  _globals['_HEARTBEAT']._serialized_start=2459
-  _globals['_HEARTBEAT']._serialized_end=2470
-  _globals['_REPORT']._serialized_start=2473
-  _globals['_REPORT']._serialized_end=2711
-  _globals['_LINKREPORT']._serialized_start=2714
-  _globals['_LINKREPORT']._serialized_end=3146
-  _globals['_BLOCKREPORT']._serialized_start=3149
-  _globals['_BLOCKREPORT']._serialized_end=3319
-  _globals['_RELAYREPORT']._serialized_start=3322
-  _globals['_RELAYREPORT']._serialized_end=3570
-  _globals['_NOTIFICATION']._serialized_start=3573
-  _globals['_NOTIFICATION']._serialized_end=4499
-  _globals['_NOTIFICATIONACK']._serialized_start=4501
-  _globals['_NOTIFICATIONACK']._serialized_end=4536
-  _globals['_APPLICATIONNEW']._serialized_start=4538
-  _globals['_APPLICATIONNEW']._serialized_end=4595
-  _globals['_APPLICATIONCHANGED']._serialized_start=4597
-  _globals['_APPLICATIONCHANGED']._serialized_end=4638
-  _globals['_INTERFACECHANGED']._serialized_start=4640
-  _globals['_INTERFACECHANGED']._serialized_end=4693
-  _globals['_ALARMCHANGE']._serialized_start=4695
-  _globals['_ALARMCHANGE']._serialized_end=4768
-  _globals['_DRAINING']._serialized_start=4770
-  _globals['_DRAINING']._serialized_end=4780
-  _globals['_CLOCKLOST']._serialized_start=4782
-  _globals['_CLOCKLOST']._serialized_end=4809
-  _globals['_ALARM']._serialized_start=4811
-  _globals['_ALARM']._serialized_end=4928
-  _globals['_AGENTSERVICE']._serialized_start=4930
-  _globals['_AGENTSERVICE']._serialized_end=5034
+  _globals['_SESSIONREQUEST']._serialized_start=138
+  _globals['_SESSIONREQUEST']._serialized_end=560
+  _globals['_SESSIONRESPONSE']._serialized_start=563
+  _globals['_SESSIONRESPONSE']._serialized_end=941
+  _globals['_HELLO']._serialized_start=944
+  _globals['_HELLO']._serialized_end=1292
+  _globals['_WELCOME']._serialized_start=1294
+  _globals['_WELCOME']._serialized_end=1389
+  _globals['_INVENTORY']._serialized_start=1392
+  _globals['_INVENTORY']._serialized_end=1638
+  _globals['_INVENTORYLINK']._serialized_start=1640
+  _globals['_INVENTORYLINK']._serialized_end=1713
+  _globals['_ENTANGLEMENTINVENTORY']._serialized_start=1715
+  _globals['_ENTANGLEMENTINVENTORY']._serialized_end=1836
+  _globals['_CONFIGUPDATE']._serialized_start=1839
+  _globals['_CONFIGUPDATE']._serialized_end=2026
+  _globals['_CONFIGENTRY']._serialized_start=2028
+  _globals['_CONFIGENTRY']._serialized_end=2112
+  _globals['_ACK']._serialized_start=2114
+  _globals['_ACK']._serialized_end=2167
+  _globals['_NACK']._serialized_start=2170
+  _globals['_NACK']._serialized_end=2311
+  _globals['_ENTRYSTATUS']._serialized_start=2313
+  _globals['_ENTRYSTATUS']._serialized_end=2374
+  _globals['_ENTRYHASHESREQUEST']._serialized_start=2376
+  _globals['_ENTRYHASHESREQUEST']._serialized_end=2396
+  _globals['_ENTRYHASHES']._serialized_start=2398
+  _globals['_ENTRYHASHES']._serialized_end=2488
+  _globals['_ENTRYHASH']._serialized_start=2490
+  _globals['_ENTRYHASH']._serialized_end=2527
+  _globals['_HEARTBEAT']._serialized_start=2529
+  _globals['_HEARTBEAT']._serialized_end=2540
+  _globals['_REPORT']._serialized_start=2543
+  _globals['_REPORT']._serialized_end=2879
+  _globals['_LINKREPORT']._serialized_start=2882
+  _globals['_LINKREPORT']._serialized_end=3366
+  _globals['_BLOCKREPORT']._serialized_start=3369
+  _globals['_BLOCKREPORT']._serialized_end=3539
+  _globals['_PAIRLINKREPORT']._serialized_start=3542
+  _globals['_PAIRLINKREPORT']._serialized_end=3778
+  _globals['_PATHREPORT']._serialized_start=3781
+  _globals['_PATHREPORT']._serialized_end=4141
+  _globals['_RELAYREPORT']._serialized_start=4144
+  _globals['_RELAYREPORT']._serialized_end=4392
+  _globals['_NOTIFICATION']._serialized_start=4395
+  _globals['_NOTIFICATION']._serialized_end=5377
+  _globals['_NOTIFICATIONACK']._serialized_start=5379
+  _globals['_NOTIFICATIONACK']._serialized_end=5414
+  _globals['_APPLICATIONNEW']._serialized_start=5416
+  _globals['_APPLICATIONNEW']._serialized_end=5473
+  _globals['_APPLICATIONCHANGED']._serialized_start=5475
+  _globals['_APPLICATIONCHANGED']._serialized_end=5516
+  _globals['_INTERFACECHANGED']._serialized_start=5518
+  _globals['_INTERFACECHANGED']._serialized_end=5571
+  _globals['_ALARMCHANGE']._serialized_start=5573
+  _globals['_ALARMCHANGE']._serialized_end=5646
+  _globals['_DRAINING']._serialized_start=5648
+  _globals['_DRAINING']._serialized_end=5658
+  _globals['_CLOCKLOST']._serialized_start=5660
+  _globals['_CLOCKLOST']._serialized_end=5687
+  _globals['_ALARM']._serialized_start=5689
+  _globals['_ALARM']._serialized_end=5806
+  _globals['_AGENTSERVICE']._serialized_start=5808
+  _globals['_AGENTSERVICE']._serialized_end=5912
 # @@protoc_insertion_point(module_scope)

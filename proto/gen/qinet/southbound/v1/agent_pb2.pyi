@@ -13,6 +13,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
+from qinet.types.v1 import pairs_pb2 as _pairs_pb2
 from qinet.types.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -276,7 +277,7 @@ class Inventory(_message.Message):
 
     @_builtins.property
     def entanglement(self) -> Global___EntanglementInventory:
-        """What it has for entanglement; absent without it. Reserved."""
+        """What it has for entanglement; absent without it."""
 
     def __init__(
         self,
@@ -334,24 +335,30 @@ class EntanglementInventory(_message.Message):
     MEMORIES_FIELD_NUMBER: _builtins.int
     CAN_SWAP_FIELD_NUMBER: _builtins.int
     CAN_PURIFY_FIELD_NUMBER: _builtins.int
+    COHERENCE_S_FIELD_NUMBER: _builtins.int
     memories: _builtins.int
     """Number of quantum memories."""
     can_swap: _builtins.bool
     """Whether it can swap."""
     can_purify: _builtins.bool
     """Whether it can purify."""
+    coherence_s: _builtins.float
+    """Time constant of its memories, depolarising; s; absent: their decay is negligible."""
     def __init__(
         self,
         *,
         memories: _builtins.int = ...,
         can_swap: _builtins.bool = ...,
         can_purify: _builtins.bool = ...,
+        coherence_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_coherence_s", b"_coherence_s", "coherence_s", b"coherence_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_purify", b"can_purify", "can_swap", b"can_swap", "memories", b"memories"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coherence_s", b"_coherence_s", "can_purify", b"can_purify", "can_swap", b"can_swap", "coherence_s", b"coherence_s", "memories", b"memories"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__coherence_s: _TypeAlias = _typing.Literal["coherence_s"]  # noqa: Y015
+    _WhichOneofArgType__coherence_s: _TypeAlias = _typing.Literal["_coherence_s", b"_coherence_s"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coherence_s) -> _WhichOneofReturnType__coherence_s | None: ...
 
 Global___EntanglementInventory: _TypeAlias = EntanglementInventory  # noqa: Y015
 
@@ -651,12 +658,16 @@ class Report(_message.Message):
     ALARMS_FIELD_NUMBER: _builtins.int
     QUEUE_FILL_FIELD_NUMBER: _builtins.int
     CLOCK_OFFSET_MS_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    MEMORIES_IN_USE_FIELD_NUMBER: _builtins.int
     complete: _builtins.bool
     """True: everything is named, and what is not named is gone. False: only what changed."""
     queue_fill: _builtins.float
     """Length of the agent's longest queue over its size; ratio in [0, 1]."""
     clock_offset_ms: _builtins.float
     """Clock quality: estimated offset from UTC; ms. Absent when unknown."""
+    memories_in_use: _builtins.int
+    """Qubits that hold a half of a pair now; absent on a node without memories."""
     @_builtins.property
     def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkReport]:
         """Its links."""
@@ -669,6 +680,10 @@ class Report(_message.Message):
     def alarms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alarm]:
         """All active alarms, in a complete report."""
 
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathReport]:
+        """Its ends of entanglement paths."""
+
     def __init__(
         self,
         *,
@@ -678,14 +693,21 @@ class Report(_message.Message):
         alarms: _abc.Iterable[Global___Alarm] | None = ...,
         queue_fill: _builtins.float = ...,
         clock_offset_ms: _builtins.float | None = ...,
+        paths: _abc.Iterable[Global___PathReport] | None = ...,
+        memories_in_use: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "clock_offset_ms", b"clock_offset_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "_memories_in_use", b"_memories_in_use", "clock_offset_ms", b"clock_offset_ms", "memories_in_use", b"memories_in_use"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "alarms", b"alarms", "clock_offset_ms", b"clock_offset_ms", "complete", b"complete", "links", b"links", "queue_fill", b"queue_fill", "relays", b"relays"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "_memories_in_use", b"_memories_in_use", "alarms", b"alarms", "clock_offset_ms", b"clock_offset_ms", "complete", b"complete", "links", b"links", "memories_in_use", b"memories_in_use", "paths", b"paths", "queue_fill", b"queue_fill", "relays", b"relays"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__clock_offset_ms: _TypeAlias = _typing.Literal["clock_offset_ms"]  # noqa: Y015
     _WhichOneofArgType__clock_offset_ms: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms"]  # noqa: Y015
+    _WhichOneofReturnType__memories_in_use: _TypeAlias = _typing.Literal["memories_in_use"]  # noqa: Y015
+    _WhichOneofArgType__memories_in_use: _TypeAlias = _typing.Literal["_memories_in_use", b"_memories_in_use"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_offset_ms) -> _WhichOneofReturnType__clock_offset_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memories_in_use) -> _WhichOneofReturnType__memories_in_use | None: ...
 
 Global___Report: _TypeAlias = Report  # noqa: Y015
 
@@ -708,6 +730,7 @@ class LinkReport(_message.Message):
     PROMISED_SKR_MILLIBIT_PER_S_FIELD_NUMBER: _builtins.int
     EXHAUSTED_FIELD_NUMBER: _builtins.int
     NEIGHBOUR_UNREACHABLE_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Id of the link."""
     status: _types_pb2.LinkStatus.ValueType
@@ -736,6 +759,10 @@ class LinkReport(_message.Message):
     def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockReport]:
         """Blocks that finished since the last report."""
 
+    @_builtins.property
+    def pairs(self) -> Global___PairLinkReport:
+        """What it makes of pairs; absent on a link that makes key."""
+
     def __init__(
         self,
         *,
@@ -752,10 +779,11 @@ class LinkReport(_message.Message):
         promised_skr_millibit_per_s: _builtins.int | None = ...,
         exhausted: _builtins.bool = ...,
         neighbour_unreachable: _builtins.bool = ...,
+        pairs: Global___PairLinkReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "pairs", b"pairs", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "blocks", b"blocks", "burnt_bit_total", b"burnt_bit_total", "consumed_bit_total", b"consumed_bit_total", "down_reason", b"down_reason", "exhausted", b"exhausted", "generated_bit_total", b"generated_bit_total", "link", b"link", "neighbour_unreachable", b"neighbour_unreachable", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s", "skr_millibit_per_s", b"skr_millibit_per_s", "status", b"status", "stored_inbound_bit", b"stored_inbound_bit", "stored_outbound_bit", b"stored_outbound_bit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "blocks", b"blocks", "burnt_bit_total", b"burnt_bit_total", "consumed_bit_total", b"consumed_bit_total", "down_reason", b"down_reason", "exhausted", b"exhausted", "generated_bit_total", b"generated_bit_total", "link", b"link", "neighbour_unreachable", b"neighbour_unreachable", "pairs", b"pairs", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s", "skr_millibit_per_s", b"skr_millibit_per_s", "status", b"status", "stored_inbound_bit", b"stored_inbound_bit", "stored_outbound_bit", b"stored_outbound_bit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__promised_skr_millibit_per_s: _TypeAlias = _typing.Literal["promised_skr_millibit_per_s"]  # noqa: Y015
     _WhichOneofArgType__promised_skr_millibit_per_s: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s"]  # noqa: Y015
@@ -804,6 +832,143 @@ class BlockReport(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BlockReport: _TypeAlias = BlockReport  # noqa: Y015
+
+@_typing.final
+class PairLinkReport(_message.Message):
+    """What an end measures of the pairs of a link."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_MILLIHERTZ_FIELD_NUMBER: _builtins.int
+    PAIR_TOTAL_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
+    MEMORY_PAIRS_IN_USE_FIELD_NUMBER: _builtins.int
+    SUCCESS_FACTOR_FIELD_NUMBER: _builtins.int
+    FIDELITY_LOSS_FIELD_NUMBER: _builtins.int
+    rate_millihertz: _builtins.int
+    """Pairs heralded per 1,000 s, over the last report intervals."""
+    pair_total: _builtins.int
+    """Pairs ever heralded here."""
+    memory_pairs_in_use: _builtins.int
+    """Memory pairs that hold a pair now."""
+    success_factor: _builtins.float
+    """Attempts that succeed over those that the model has succeed, over the last intervals; absent while too few were
+    made to tell. Told by the end that draws the heralds.
+    """
+    fidelity_loss: _builtins.float
+    """By how much the estimate is below what the model has for the options in use, a ratio in [0, 1]; absent while too
+    few were measured to tell.
+    """
+    @_builtins.property
+    def fidelity(self) -> _pairs_pb2.FidelityEstimate:
+        """What its test pairs tell; absent before the first."""
+
+    def __init__(
+        self,
+        *,
+        rate_millihertz: _builtins.int = ...,
+        pair_total: _builtins.int = ...,
+        fidelity: _pairs_pb2.FidelityEstimate | None = ...,
+        memory_pairs_in_use: _builtins.int = ...,
+        success_factor: _builtins.float | None = ...,
+        fidelity_loss: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fidelity_loss", b"_fidelity_loss", "_success_factor", b"_success_factor", "fidelity", b"fidelity", "fidelity_loss", b"fidelity_loss", "success_factor", b"success_factor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fidelity_loss", b"_fidelity_loss", "_success_factor", b"_success_factor", "fidelity", b"fidelity", "fidelity_loss", b"fidelity_loss", "memory_pairs_in_use", b"memory_pairs_in_use", "pair_total", b"pair_total", "rate_millihertz", b"rate_millihertz", "success_factor", b"success_factor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fidelity_loss: _TypeAlias = _typing.Literal["fidelity_loss"]  # noqa: Y015
+    _WhichOneofArgType__fidelity_loss: _TypeAlias = _typing.Literal["_fidelity_loss", b"_fidelity_loss"]  # noqa: Y015
+    _WhichOneofReturnType__success_factor: _TypeAlias = _typing.Literal["success_factor"]  # noqa: Y015
+    _WhichOneofArgType__success_factor: _TypeAlias = _typing.Literal["_success_factor", b"_success_factor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fidelity_loss) -> _WhichOneofReturnType__fidelity_loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__success_factor) -> _WhichOneofReturnType__success_factor | None: ...
+
+Global___PairLinkReport: _TypeAlias = PairLinkReport  # noqa: Y015
+
+@_typing.final
+class PathReport(_message.Message):
+    """What an end says of an entanglement path."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    STARVED_FIELD_NUMBER: _builtins.int
+    CONFIRMED_VERSIONS_FIELD_NUMBER: _builtins.int
+    UNDRAINED_VERSIONS_FIELD_NUMBER: _builtins.int
+    DELIVERED_TOTAL_FIELD_NUMBER: _builtins.int
+    RATE_MILLIHERTZ_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
+    TRACKED_FIDELITY_FIELD_NUMBER: _builtins.int
+    DROPPED_TOTAL_FIELD_NUMBER: _builtins.int
+    PACKET_TOTAL_FIELD_NUMBER: _builtins.int
+    SIFTED_BIT_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Id of the path."""
+    route_version: _builtins.int
+    """Route version that the figures are about: the highest in use at the head, as known here."""
+    confirmed: _builtins.bool
+    """Whether a pair was delivered to both ends on this route version."""
+    starved: _builtins.bool
+    """Fewer pairs than promised over the window."""
+    delivered_total: _builtins.int
+    """Pairs ever delivered here, test pairs not counted."""
+    rate_millihertz: _builtins.int
+    """Pairs delivered per 1,000 s over the window, test pairs not counted."""
+    tracked_fidelity: _builtins.float
+    """Mean fidelity of the pairs delivered over the window as an emulation tracks their states; absent on real hardware,
+    where nobody knows it. Never used for decisions.
+    """
+    dropped_total: _builtins.int
+    """Pairs dropped by a cut-off, and swaps that failed, on this node's word."""
+    packet_total: _builtins.int
+    """Packets ever delivered here."""
+    sifted_bit: _builtins.int
+    """Sifted bits of the block that is being filled, for a path that makes key."""
+    @_builtins.property
+    def confirmed_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Route versions set here on which a pair was delivered to both ends."""
+
+    @_builtins.property
+    def undrained_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Route versions set here that are not in use, but on which pairs are still under way. One that is set, not in use
+        and not named is drained at this end.
+        """
+
+    @_builtins.property
+    def fidelity(self) -> _pairs_pb2.FidelityEstimate:
+        """What test pairs tell; absent before the first. An estimate."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        route_version: _builtins.int = ...,
+        confirmed: _builtins.bool = ...,
+        starved: _builtins.bool = ...,
+        confirmed_versions: _abc.Iterable[_builtins.int] | None = ...,
+        undrained_versions: _abc.Iterable[_builtins.int] | None = ...,
+        delivered_total: _builtins.int = ...,
+        rate_millihertz: _builtins.int = ...,
+        fidelity: _pairs_pb2.FidelityEstimate | None = ...,
+        tracked_fidelity: _builtins.float | None = ...,
+        dropped_total: _builtins.int = ...,
+        packet_total: _builtins.int = ...,
+        sifted_bit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_tracked_fidelity", b"_tracked_fidelity", "fidelity", b"fidelity", "tracked_fidelity", b"tracked_fidelity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tracked_fidelity", b"_tracked_fidelity", "confirmed", b"confirmed", "confirmed_versions", b"confirmed_versions", "delivered_total", b"delivered_total", "dropped_total", b"dropped_total", "fidelity", b"fidelity", "packet_total", b"packet_total", "path", b"path", "rate_millihertz", b"rate_millihertz", "route_version", b"route_version", "sifted_bit", b"sifted_bit", "starved", b"starved", "tracked_fidelity", b"tracked_fidelity", "undrained_versions", b"undrained_versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__tracked_fidelity: _TypeAlias = _typing.Literal["tracked_fidelity"]  # noqa: Y015
+    _WhichOneofArgType__tracked_fidelity: _TypeAlias = _typing.Literal["_tracked_fidelity", b"_tracked_fidelity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tracked_fidelity) -> _WhichOneofReturnType__tracked_fidelity | None: ...
+
+Global___PathReport: _TypeAlias = PathReport  # noqa: Y015
 
 @_typing.final
 class RelayReport(_message.Message):
@@ -891,6 +1056,7 @@ class Notification(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     CLOCK_LOST_FIELD_NUMBER: _builtins.int
     RELAY_UPDATE_FIELD_NUMBER: _builtins.int
+    PATH_UPDATE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Counts up within the session; echoed by NotificationAck."""
     @_builtins.property
@@ -953,6 +1119,10 @@ class Notification(_message.Message):
     def relay_update(self) -> Global___RelayReport:
         """A key was confirmed on a new route version, or a relay's end began or ceased to starve."""
 
+    @_builtins.property
+    def path_update(self) -> Global___PathReport:
+        """A pair was delivered on a new route version, or a path's end began or ceased to get less than promised."""
+
     def __init__(
         self,
         *,
@@ -972,12 +1142,13 @@ class Notification(_message.Message):
         draining: Global___Draining | None = ...,
         clock_lost: Global___ClockLost | None = ...,
         relay_update: Global___RelayReport | None = ...,
+        path_update: Global___PathReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "application_disconnected", b"application_disconnected", "application_new", b"application_new", "application_qos_update", b"application_qos_update", "clock_lost", b"clock_lost", "content", b"content", "draining", b"draining", "event", b"event", "interface_down", b"interface_down", "interface_new", b"interface_new", "interface_out", b"interface_out", "link_down", b"link_down", "link_overloaded", b"link_overloaded", "link_perf_update", b"link_perf_update", "link_up", b"link_up", "relay_update", b"relay_update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "application_disconnected", b"application_disconnected", "application_new", b"application_new", "application_qos_update", b"application_qos_update", "clock_lost", b"clock_lost", "content", b"content", "draining", b"draining", "event", b"event", "interface_down", b"interface_down", "interface_new", b"interface_new", "interface_out", b"interface_out", "link_down", b"link_down", "link_overloaded", b"link_overloaded", "link_perf_update", b"link_perf_update", "link_up", b"link_up", "path_update", b"path_update", "relay_update", b"relay_update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "application_disconnected", b"application_disconnected", "application_new", b"application_new", "application_qos_update", b"application_qos_update", "clock_lost", b"clock_lost", "content", b"content", "draining", b"draining", "event", b"event", "interface_down", b"interface_down", "interface_new", b"interface_new", "interface_out", b"interface_out", "link_down", b"link_down", "link_overloaded", b"link_overloaded", "link_perf_update", b"link_perf_update", "link_up", b"link_up", "relay_update", b"relay_update", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "application_disconnected", b"application_disconnected", "application_new", b"application_new", "application_qos_update", b"application_qos_update", "clock_lost", b"clock_lost", "content", b"content", "draining", b"draining", "event", b"event", "interface_down", b"interface_down", "interface_new", b"interface_new", "interface_out", b"interface_out", "link_down", b"link_down", "link_overloaded", b"link_overloaded", "link_perf_update", b"link_perf_update", "link_up", b"link_up", "path_update", b"path_update", "relay_update", b"relay_update", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["application_new", "application_qos_update", "application_disconnected", "interface_new", "interface_down", "interface_out", "link_down", "link_perf_update", "link_overloaded", "alarm", "event", "link_up", "draining", "clock_lost", "relay_update"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["application_new", "application_qos_update", "application_disconnected", "interface_new", "interface_down", "interface_out", "link_down", "link_perf_update", "link_overloaded", "alarm", "event", "link_up", "draining", "clock_lost", "relay_update", "path_update"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

@@ -22,28 +22,29 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from qinet.types.v1 import pairs_pb2 as qinet_dot_types_dot_v1_dot_pairs__pb2
 from qinet.types.v1 import types_pb2 as qinet_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!qinet/southbound/v1/entries.proto\x12\x13qinet.southbound.v1\x1a\x1aqinet/types/v1/types.proto\"\xfb\x01\n\x05\x45ntry\x12\x32\n\trelay_hop\x18\x01 \x01(\x0b\x32\x1d.qinet.southbound.v1.RelayHopH\x00\x12\x37\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32 .qinet.southbound.v1.ApplicationH\x00\x12\x38\n\x0clink_setting\x18\x03 \x01(\x0b\x32 .qinet.southbound.v1.LinkSettingH\x00\x12@\n\x10path_instruction\x18\x04 \x01(\x0b\x32$.qinet.southbound.v1.PathInstructionH\x00\x42\t\n\x07\x63ontent\"\xdf\x03\n\x08RelayHop\x12\r\n\x05relay\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\r\x12\x0e\n\x06shares\x18\x03 \x01(\r\x12\x15\n\rroute_version\x18\x04 \x01(\x04\x12\x30\n\x04role\x18\x05 \x01(\x0e\x32\".qinet.southbound.v1.RelayHop.Role\x12%\n\x08previous\x18\x06 \x01(\x0b\x32\x13.qinet.types.v1.Hop\x12!\n\x04next\x18\x07 \x01(\x0b\x32\x13.qinet.types.v1.Hop\x12\x11\n\thead_node\x18\x08 \x01(\t\x12\x10\n\x08\x66\x61r_node\x18\t \x01(\t\x12\x19\n\x11other_end_address\x18\n \x01(\t\x12\x1b\n\x13rate_millibit_per_s\x18\x0b \x01(\x04\x12\x15\n\rforward_share\x18\x0c \x01(\x01\x12\x11\n\tchunk_bit\x18\r \x01(\r\x12\x15\n\rstock_low_bit\x18\x0e \x01(\x04\x12\x16\n\x0estock_high_bit\x18\x0f \x01(\x04\x12\x0f\n\x07passive\x18\x10 \x01(\x08\"K\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_HEAD\x10\x01\x12\x10\n\x0cROLE_TRANSIT\x10\x02\x12\x0c\n\x08ROLE_FAR\x10\x03\"\x98\x02\n\x0b\x41pplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\r\n\x05relay\x18\x02 \x01(\t\x12\x12\n\nlocal_saes\x18\x03 \x03(\t\x12\x13\n\x0bremote_saes\x18\x04 \x03(\t\x12\x13\n\x0bremote_node\x18\x05 \x01(\t\x12\x16\n\x0eremote_address\x18\x06 \x01(\t\x12\x14\n\x0ckey_size_bit\x18\x07 \x01(\r\x12\r\n\x05ttl_s\x18\x08 \x01(\r\x12\x10\n\x08priority\x18\t \x01(\r\x12\x37\n\x07remotes\x18\n \x03(\x0b\x32&.qinet.southbound.v1.ApplicationRemote\x12\x1f\n\x17max_bandwidth_bit_per_s\x18\x0b \x01(\r\"O\n\x11\x41pplicationRemote\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05relay\x18\x03 \x01(\t\x12\x0c\n\x04saes\x18\x04 \x03(\t\"\x82\x02\n\x0bLinkSetting\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x17\n\x0flocal_interface\x18\x02 \x01(\r\x12\x18\n\x10remote_interface\x18\x03 \x01(\r\x12\x11\n\tneighbour\x18\x04 \x01(\t\x12\x19\n\x11neighbour_address\x18\x05 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x06 \x01(\x08\x12 \n\x18\x61uthentication_floor_bit\x18\x07 \x01(\x04\x12*\n\"authentication_rate_millibit_per_s\x18\x08 \x01(\x04\x12\x12\n\nqber_limit\x18\t \x01(\x01\x12\x11\n\tkey_ttl_s\x18\n \x01(\r\"\x1f\n\x0fPathInstruction\x12\x0c\n\x04path\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!qinet/southbound/v1/entries.proto\x12\x13qinet.southbound.v1\x1a\x1aqinet/types/v1/pairs.proto\x1a\x1aqinet/types/v1/types.proto\"\xfb\x01\n\x05\x45ntry\x12\x32\n\trelay_hop\x18\x01 \x01(\x0b\x32\x1d.qinet.southbound.v1.RelayHopH\x00\x12\x37\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32 .qinet.southbound.v1.ApplicationH\x00\x12\x38\n\x0clink_setting\x18\x03 \x01(\x0b\x32 .qinet.southbound.v1.LinkSettingH\x00\x12@\n\x10path_instruction\x18\x04 \x01(\x0b\x32$.qinet.southbound.v1.PathInstructionH\x00\x42\t\n\x07\x63ontent\"\xdf\x03\n\x08RelayHop\x12\r\n\x05relay\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\r\x12\x0e\n\x06shares\x18\x03 \x01(\r\x12\x15\n\rroute_version\x18\x04 \x01(\x04\x12\x30\n\x04role\x18\x05 \x01(\x0e\x32\".qinet.southbound.v1.RelayHop.Role\x12%\n\x08previous\x18\x06 \x01(\x0b\x32\x13.qinet.types.v1.Hop\x12!\n\x04next\x18\x07 \x01(\x0b\x32\x13.qinet.types.v1.Hop\x12\x11\n\thead_node\x18\x08 \x01(\t\x12\x10\n\x08\x66\x61r_node\x18\t \x01(\t\x12\x19\n\x11other_end_address\x18\n \x01(\t\x12\x1b\n\x13rate_millibit_per_s\x18\x0b \x01(\x04\x12\x15\n\rforward_share\x18\x0c \x01(\x01\x12\x11\n\tchunk_bit\x18\r \x01(\r\x12\x15\n\rstock_low_bit\x18\x0e \x01(\x04\x12\x16\n\x0estock_high_bit\x18\x0f \x01(\x04\x12\x0f\n\x07passive\x18\x10 \x01(\x08\"K\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_HEAD\x10\x01\x12\x10\n\x0cROLE_TRANSIT\x10\x02\x12\x0c\n\x08ROLE_FAR\x10\x03\"\x98\x02\n\x0b\x41pplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\r\n\x05relay\x18\x02 \x01(\t\x12\x12\n\nlocal_saes\x18\x03 \x03(\t\x12\x13\n\x0bremote_saes\x18\x04 \x03(\t\x12\x13\n\x0bremote_node\x18\x05 \x01(\t\x12\x16\n\x0eremote_address\x18\x06 \x01(\t\x12\x14\n\x0ckey_size_bit\x18\x07 \x01(\r\x12\r\n\x05ttl_s\x18\x08 \x01(\r\x12\x10\n\x08priority\x18\t \x01(\r\x12\x37\n\x07remotes\x18\n \x03(\x0b\x32&.qinet.southbound.v1.ApplicationRemote\x12\x1f\n\x17max_bandwidth_bit_per_s\x18\x0b \x01(\r\"O\n\x11\x41pplicationRemote\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05relay\x18\x03 \x01(\t\x12\x0c\n\x04saes\x18\x04 \x03(\t\"\xa6\x02\n\x0bLinkSetting\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x17\n\x0flocal_interface\x18\x02 \x01(\r\x12\x18\n\x10remote_interface\x18\x03 \x01(\r\x12\x11\n\tneighbour\x18\x04 \x01(\t\x12\x19\n\x11neighbour_address\x18\x05 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x06 \x01(\x08\x12 \n\x18\x61uthentication_floor_bit\x18\x07 \x01(\x04\x12*\n\"authentication_rate_millibit_per_s\x18\x08 \x01(\x04\x12\x12\n\nqber_limit\x18\t \x01(\x01\x12\x11\n\tkey_ttl_s\x18\n \x01(\r\x12\x14\n\x0c\x65ntanglement\x18\x0b \x01(\x08\x12\x0c\n\x04path\x18\x0c \x01(\t\"\x8e\x04\n\x0fPathInstruction\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\r\n\x05nodes\x18\x03 \x03(\t\x12%\n\x04hops\x18\x04 \x03(\x0b\x32\x17.qinet.types.v1.HopPlan\x12\'\n\x05swaps\x18\x05 \x03(\x0b\x32\x18.qinet.types.v1.SwapStep\x12&\n\x06regime\x18\x06 \x01(\x0e\x32\x16.qinet.types.v1.Regime\x12\r\n\x05lanes\x18\x07 \x01(\r\x12\x14\n\x0c\x62uffer_pairs\x18\x08 \x01(\r\x12$\n\x03use\x18\t \x01(\x0e\x32\x17.qinet.types.v1.PairUse\x12\x0f\n\x07purpose\x18\n \x01(\r\x12\x10\n\x08priority\x18\x0b \x01(\r\x12\x12\n\ntest_share\x18\x0c \x01(\x01\x12\x17\n\x0frate_millihertz\x18\r \x01(\x04\x12\x10\n\x08\x66idelity\x18\x0e \x01(\x01\x12\x18\n\x10minimum_fidelity\x18\x0f \x01(\x01\x12\x14\n\x0cpacket_pairs\x18\x10 \x01(\r\x12\x18\n\x10packet_window_ms\x18\x11 \x01(\r\x12\x10\n\x08key_link\x18\x12 \x01(\t\x12\x1e\n\x16\x64istillation_block_bit\x18\x13 \x01(\r\x12\x0f\n\x07passive\x18\x14 \x01(\x08\x12\x15\n\rhop_lengths_m\x18\x15 \x03(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.southbound.v1.entries_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRY']._serialized_start=87
-  _globals['_ENTRY']._serialized_end=338
-  _globals['_RELAYHOP']._serialized_start=341
-  _globals['_RELAYHOP']._serialized_end=820
-  _globals['_RELAYHOP_ROLE']._serialized_start=745
-  _globals['_RELAYHOP_ROLE']._serialized_end=820
-  _globals['_APPLICATION']._serialized_start=823
-  _globals['_APPLICATION']._serialized_end=1103
-  _globals['_APPLICATIONREMOTE']._serialized_start=1105
-  _globals['_APPLICATIONREMOTE']._serialized_end=1184
-  _globals['_LINKSETTING']._serialized_start=1187
-  _globals['_LINKSETTING']._serialized_end=1445
-  _globals['_PATHINSTRUCTION']._serialized_start=1447
-  _globals['_PATHINSTRUCTION']._serialized_end=1478
+  _globals['_ENTRY']._serialized_start=115
+  _globals['_ENTRY']._serialized_end=366
+  _globals['_RELAYHOP']._serialized_start=369
+  _globals['_RELAYHOP']._serialized_end=848
+  _globals['_RELAYHOP_ROLE']._serialized_start=773
+  _globals['_RELAYHOP_ROLE']._serialized_end=848
+  _globals['_APPLICATION']._serialized_start=851
+  _globals['_APPLICATION']._serialized_end=1131
+  _globals['_APPLICATIONREMOTE']._serialized_start=1133
+  _globals['_APPLICATIONREMOTE']._serialized_end=1212
+  _globals['_LINKSETTING']._serialized_start=1215
+  _globals['_LINKSETTING']._serialized_end=1509
+  _globals['_PATHINSTRUCTION']._serialized_start=1512
+  _globals['_PATHINSTRUCTION']._serialized_end=2038
 # @@protoc_insertion_point(module_scope)

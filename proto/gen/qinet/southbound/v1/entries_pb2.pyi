@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from qinet.types.v1 import pairs_pb2 as _pairs_pb2
 from qinet.types.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -50,7 +51,7 @@ class Entry(_message.Message):
 
     @_builtins.property
     def path_instruction(self) -> Global___PathInstruction:
-        """One node's part in an entanglement path. Reserved: agents of this version answer UNIMPLEMENTED."""
+        """One node's part in an entanglement path. Id: entanglementPaths/{path}/routes/{route_version}."""
 
     def __init__(
         self,
@@ -306,6 +307,8 @@ class LinkSetting(_message.Message):
     AUTHENTICATION_RATE_MILLIBIT_PER_S_FIELD_NUMBER: _builtins.int
     QBER_LIMIT_FIELD_NUMBER: _builtins.int
     KEY_TTL_S_FIELD_NUMBER: _builtins.int
+    ENTANGLEMENT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Id of the link."""
     local_interface: _builtins.int
@@ -326,6 +329,10 @@ class LinkSetting(_message.Message):
     """A block with a higher QBER yields no key; ratio in (0, 0.5]."""
     key_ttl_s: _builtins.int
     """How long stored link key may wait before it is erased; s, >= 1."""
+    entanglement: _builtins.bool
+    """It makes pairs, and no key: fields about key do not count."""
+    path: _builtins.str
+    """Id of the entanglement path whose pairs its key is made of; empty for a link of modules."""
     def __init__(
         self,
         *,
@@ -339,10 +346,12 @@ class LinkSetting(_message.Message):
         authentication_rate_millibit_per_s: _builtins.int = ...,
         qber_limit: _builtins.float = ...,
         key_ttl_s: _builtins.int = ...,
+        entanglement: _builtins.bool = ...,
+        path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_millibit_per_s", b"authentication_rate_millibit_per_s", "enabled", b"enabled", "key_ttl_s", b"key_ttl_s", "link", b"link", "local_interface", b"local_interface", "neighbour", b"neighbour", "neighbour_address", b"neighbour_address", "qber_limit", b"qber_limit", "remote_interface", b"remote_interface"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_millibit_per_s", b"authentication_rate_millibit_per_s", "enabled", b"enabled", "entanglement", b"entanglement", "key_ttl_s", b"key_ttl_s", "link", b"link", "local_interface", b"local_interface", "neighbour", b"neighbour", "neighbour_address", b"neighbour_address", "path", b"path", "qber_limit", b"qber_limit", "remote_interface", b"remote_interface"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -355,16 +364,104 @@ class PathInstruction(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    HOPS_FIELD_NUMBER: _builtins.int
+    SWAPS_FIELD_NUMBER: _builtins.int
+    REGIME_FIELD_NUMBER: _builtins.int
+    LANES_FIELD_NUMBER: _builtins.int
+    BUFFER_PAIRS_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    TEST_SHARE_FIELD_NUMBER: _builtins.int
+    RATE_MILLIHERTZ_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIDELITY_FIELD_NUMBER: _builtins.int
+    PACKET_PAIRS_FIELD_NUMBER: _builtins.int
+    PACKET_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    KEY_LINK_FIELD_NUMBER: _builtins.int
+    DISTILLATION_BLOCK_BIT_FIELD_NUMBER: _builtins.int
+    PASSIVE_FIELD_NUMBER: _builtins.int
+    HOP_LENGTHS_M_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Id of the entanglement path."""
+    route_version: _builtins.int
+    """Rises with every new route; pairs of a version that is not set here are refused."""
+    regime: _pairs_pb2.Regime.ValueType
+    """By which rules. Required."""
+    lanes: _builtins.int
+    """SLOT: width; MEMORY: independent lanes; else 1."""
+    buffer_pairs: _builtins.int
+    """BUFFERED: depth of the buffer of every segment; else 0."""
+    use: _pairs_pb2.PairUse.ValueType
+    """What becomes of pairs at the ends."""
+    purpose: _builtins.int
+    """Like a port; in 0..65535."""
+    priority: _builtins.int
+    """Larger is more important."""
+    test_share: _builtins.float
+    """Part of the delivered pairs that is measured to estimate their fidelity; in [0, 0.5]."""
+    rate_millihertz: _builtins.int
+    """Promised, test pairs taken off; pairs per 1,000 s."""
+    fidelity: _builtins.float
+    """Promised; mean of delivered pairs at their last swap."""
+    minimum_fidelity: _builtins.float
+    """Below this the ends say so."""
+    packet_pairs: _builtins.int
+    """Several pairs that have to be alive together; 0: single pairs."""
+    packet_window_ms: _builtins.int
+    """Within which a packet's pairs are made; ms. Windows follow each other; what is left over at the end is dropped."""
+    key_link: _builtins.str
+    """Id of the QKD link that the pairs become; empty for none."""
+    distillation_block_bit: _builtins.int
+    """Sifted bits of one block of that key."""
+    passive: _builtins.bool
+    """Nothing is made on this version, and what is under way is finished. Set at the head end only; it tells the others."""
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the nodes of the route, head first; at least two, this node among them."""
+
+    @_builtins.property
+    def hops(self) -> _containers.RepeatedCompositeFieldContainer[_pairs_pb2.HopPlan]:
+        """What each hop does, in route order; one fewer than nodes."""
+
+    @_builtins.property
+    def swaps(self) -> _containers.RepeatedCompositeFieldContainer[_pairs_pb2.SwapStep]:
+        """The swap sequence: a segment is named before it is joined; one for each node between the ends."""
+
+    @_builtins.property
+    def hop_lengths_m(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Fibre length of each hop, in route order; m, rounded; 0 when unknown."""
+
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
+        route_version: _builtins.int = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        hops: _abc.Iterable[_pairs_pb2.HopPlan] | None = ...,
+        swaps: _abc.Iterable[_pairs_pb2.SwapStep] | None = ...,
+        regime: _pairs_pb2.Regime.ValueType = ...,
+        lanes: _builtins.int = ...,
+        buffer_pairs: _builtins.int = ...,
+        use: _pairs_pb2.PairUse.ValueType = ...,
+        purpose: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        test_share: _builtins.float = ...,
+        rate_millihertz: _builtins.int = ...,
+        fidelity: _builtins.float = ...,
+        minimum_fidelity: _builtins.float = ...,
+        packet_pairs: _builtins.int = ...,
+        packet_window_ms: _builtins.int = ...,
+        key_link: _builtins.str = ...,
+        distillation_block_bit: _builtins.int = ...,
+        passive: _builtins.bool = ...,
+        hop_lengths_m: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffer_pairs", b"buffer_pairs", "distillation_block_bit", b"distillation_block_bit", "fidelity", b"fidelity", "hop_lengths_m", b"hop_lengths_m", "hops", b"hops", "key_link", b"key_link", "lanes", b"lanes", "minimum_fidelity", b"minimum_fidelity", "nodes", b"nodes", "packet_pairs", b"packet_pairs", "packet_window_ms", b"packet_window_ms", "passive", b"passive", "path", b"path", "priority", b"priority", "purpose", b"purpose", "rate_millihertz", b"rate_millihertz", "regime", b"regime", "route_version", b"route_version", "swaps", b"swaps", "test_share", b"test_share", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

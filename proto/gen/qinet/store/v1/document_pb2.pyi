@@ -15,6 +15,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from qinet.store.v1 import network_pb2 as _network_pb2
 from qinet.store.v1 import operation_pb2 as _operation_pb2
+from qinet.store.v1 import pairs_pb2 as _pairs_pb2
 from qinet.store.v1 import service_pb2 as _service_pb2
 import builtins as _builtins
 import sys
@@ -54,9 +55,11 @@ class _CollectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Collection
     COLLECTION_ALARMS: _Collection.ValueType  # 9
     """Alarms, by node, object and kind."""
     COLLECTION_HISTORIES: _Collection.ValueType  # 10
-    """Histories of key relays, by name of the relay."""
+    """Histories of services, by name of the key relay or `entanglementPaths/` and the name of the path."""
     COLLECTION_FREEZES: _Collection.ValueType  # 11
     """That automatic moves are stopped; one document without a name."""
+    COLLECTION_PATHS: _Collection.ValueType  # 12
+    """Entanglement paths, by name."""
 
 class Collection(_Collection, metaclass=_CollectionEnumTypeWrapper):
     """The kinds of documents."""
@@ -82,9 +85,11 @@ COLLECTION_REQUESTS: Collection.ValueType  # 8
 COLLECTION_ALARMS: Collection.ValueType  # 9
 """Alarms, by node, object and kind."""
 COLLECTION_HISTORIES: Collection.ValueType  # 10
-"""Histories of key relays, by name of the relay."""
+"""Histories of services, by name of the key relay or `entanglementPaths/` and the name of the path."""
 COLLECTION_FREEZES: Collection.ValueType  # 11
 """That automatic moves are stopped; one document without a name."""
+COLLECTION_PATHS: Collection.ValueType  # 12
+"""Entanglement paths, by name."""
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
 
 @_typing.final
@@ -105,6 +110,7 @@ class Document(_message.Message):
     ALARM_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
     FREEZE_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     """Version of the body's schema, from 1; counted for each kind of body by itself.
     A reader refuses a version above the one it knows.
@@ -153,6 +159,10 @@ class Document(_message.Message):
     def freeze(self) -> _operation_pb2.Freeze:
         """Automatic moves are stopped."""
 
+    @_builtins.property
+    def path(self) -> _pairs_pb2.EntanglementPath:
+        """An entanglement path."""
+
     def __init__(
         self,
         *,
@@ -168,12 +178,13 @@ class Document(_message.Message):
         alarm: _operation_pb2.Alarm | None = ...,
         history: _service_pb2.RelayHistory | None = ...,
         freeze: _operation_pb2.Freeze | None = ...,
+        path: _pairs_pb2.EntanglementPath | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "relay", b"relay", "request", b"request", "sae", b"sae"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "path", b"path", "relay", b"relay", "request", b"request", "sae", b"sae"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "relay", b"relay", "request", b"request", "sae", b"sae", "schema_version", b"schema_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "path", b"path", "relay", b"relay", "request", b"request", "sae", b"sae", "schema_version", b"schema_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["node", "link", "condition", "application", "sae", "relay", "agent", "request", "alarm", "history", "freeze"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["node", "link", "condition", "application", "sae", "relay", "agent", "request", "alarm", "history", "freeze", "path"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

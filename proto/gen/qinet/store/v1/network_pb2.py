@@ -22,37 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from qinet.store.v1 import pairs_pb2 as qinet_dot_store_dot_v1_dot_pairs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cqinet/store/v1/network.proto\x12\x0eqinet.store.v1\"\xa3\x02\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x14\n\x0ctrust_domain\x18\x03 \x01(\t\x12\x30\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32\x1a.qinet.store.v1.Capability\x12-\n\ninterfaces\x18\x05 \x03(\x0b\x32\x19.qinet.store.v1.Interface\x12\x1a\n\rlongitude_deg\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0clatitude_deg\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\radmin_enabled\x18\x08 \x01(\x08\x12\x13\n\x0bmaintenance\x18\t \x01(\x08\x42\x10\n\x0e_longitude_degB\x0f\n\r_latitude_deg\"\xec\x01\n\tInterface\x12\x0e\n\x06number\x18\x01 \x01(\r\x12.\n\ntechnology\x18\x02 \x01(\x0e\x32\x1a.qinet.store.v1.Technology\x12\"\n\x04role\x18\x03 \x01(\x0e\x32\x14.qinet.store.v1.Role\x12\r\n\x05model\x18\x04 \x01(\t\x12\x1e\n\x11max_absorption_db\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10wavelength_range\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x0c\n\x04port\x18\x08 \x01(\x03\x42\x14\n\x12_max_absorption_db\"\x82\x04\n\x04Link\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.qinet.store.v1.LinkKind\x12\x34\n\restablishment\x18\x03 \x01(\x0e\x32\x1d.qinet.store.v1.Establishment\x12%\n\x04\x65nds\x18\x04 \x03(\x0b\x32\x17.qinet.store.v1.LinkEnd\x12\x16\n\tlength_km\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07loss_db\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12 \n\x18model_skr_millibit_per_s\x18\x07 \x01(\x04\x12*\n\"authentication_rate_millibit_per_s\x18\x08 \x01(\x04\x12 \n\x18\x61uthentication_floor_bit\x18\t \x01(\x04\x12\x1a\n\rexpected_qber\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x12\n\nqber_limit\x18\x0b \x01(\x01\x12\x11\n\tkey_ttl_s\x18\x0c \x01(\x04\x12.\n\nprovenance\x18\r \x03(\x0b\x32\x1a.qinet.store.v1.Provenance\x12\x15\n\radmin_enabled\x18\x0e \x01(\x08\x12\x13\n\x0bmaintenance\x18\x0f \x01(\x08\x42\x0c\n\n_length_kmB\n\n\x08_loss_dbB\x10\n\x0e_expected_qber\"*\n\x07LinkEnd\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tinterface\x18\x02 \x01(\x03\"Q\n\nProvenance\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12$\n\x05\x62\x61sis\x18\x02 \x01(\x0e\x32\x15.qinet.store.v1.Basis\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xf4\x01\n\rLinkCondition\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0f\n\x07\x64own_at\x18\x02 \x03(\t\x12\x13\n\x0b\x64own_reason\x18\x03 \x01(\t\x12\x11\n\texhausted\x18\x04 \x01(\x08\x12(\n\x1bpromised_skr_millibit_per_s\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x10unreachable_from\x18\x06 \x03(\t\x12\x14\n\x0c\x66lap_penalty\x18\x07 \x01(\r\x12\x12\n\nflap_at_ms\x18\x08 \x01(\x03\x12\x0e\n\x06\x64\x61mped\x18\t \x01(\x08\x42\x1e\n\x1c_promised_skr_millibit_per_s*\x88\x02\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41PABILITY_KEY_RELAY\x10\x01\x12\x1b\n\x17\x43\x41PABILITY_KEY_DELIVERY\x10\x02\x12\x1e\n\x1a\x43\x41PABILITY_LINK_STATISTICS\x10\x03\x12%\n!CAPABILITY_APPLICATION_STATISTICS\x10\x04\x12\x1b\n\x17\x43\x41PABILITY_ENTANGLEMENT\x10\x05\x12\x1d\n\x19\x43\x41PABILITY_OPTICAL_SWITCH\x10\x06\x12$\n CAPABILITY_UNTRUSTED_MEASUREMENT\x10\x07*\xa9\x01\n\nTechnology\x12\x1a\n\x16TECHNOLOGY_UNSPECIFIED\x10\x00\x12\x15\n\x11TECHNOLOGY_DV_QKD\x10\x01\x12\x15\n\x11TECHNOLOGY_CV_QKD\x10\x02\x12\x19\n\x15TECHNOLOGY_DV_QKD_COW\x10\x03\x12\x19\n\x15TECHNOLOGY_DV_QKD_2WS\x10\x04\x12\x1b\n\x17TECHNOLOGY_ENTANGLEMENT\x10\x05*[\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x14\n\x10ROLE_TRANSMITTER\x10\x01\x12\x11\n\rROLE_RECEIVER\x10\x02\x12\x14\n\x10ROLE_TRANSCEIVER\x10\x03*T\n\x08LinkKind\x12\x19\n\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rLINK_KIND_QKD\x10\x01\x12\x1a\n\x16LINK_KIND_ENTANGLEMENT\x10\x02*i\n\rEstablishment\x12\x1d\n\x19\x45STABLISHMENT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45STABLISHMENT_POSSIBLE\x10\x01\x12\x1d\n\x19\x45STABLISHMENT_ESTABLISHED\x10\x02*X\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42\x41SIS_MEASURED\x10\x01\x12\x11\n\rBASIS_DERIVED\x10\x02\x12\x11\n\rBASIS_ASSUMED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cqinet/store/v1/network.proto\x12\x0eqinet.store.v1\x1a\x1aqinet/store/v1/pairs.proto\"\xd0\x02\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x14\n\x0ctrust_domain\x18\x03 \x01(\t\x12\x30\n\x0c\x63\x61pabilities\x18\x04 \x03(\x0e\x32\x1a.qinet.store.v1.Capability\x12-\n\ninterfaces\x18\x05 \x03(\x0b\x32\x19.qinet.store.v1.Interface\x12\x1a\n\rlongitude_deg\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0clatitude_deg\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\radmin_enabled\x18\x08 \x01(\x08\x12\x13\n\x0bmaintenance\x18\t \x01(\x08\x12+\n\x05pairs\x18\n \x01(\x0b\x32\x1c.qinet.store.v1.PairHardwareB\x10\n\x0e_longitude_degB\x0f\n\r_latitude_deg\"\xec\x01\n\tInterface\x12\x0e\n\x06number\x18\x01 \x01(\r\x12.\n\ntechnology\x18\x02 \x01(\x0e\x32\x1a.qinet.store.v1.Technology\x12\"\n\x04role\x18\x03 \x01(\x0e\x32\x14.qinet.store.v1.Role\x12\r\n\x05model\x18\x04 \x01(\t\x12\x1e\n\x11max_absorption_db\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10wavelength_range\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x0c\n\x04port\x18\x08 \x01(\x03\x42\x14\n\x12_max_absorption_db\"\xba\x04\n\x04Link\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.qinet.store.v1.LinkKind\x12\x34\n\restablishment\x18\x03 \x01(\x0e\x32\x1d.qinet.store.v1.Establishment\x12%\n\x04\x65nds\x18\x04 \x03(\x0b\x32\x17.qinet.store.v1.LinkEnd\x12\x16\n\tlength_km\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07loss_db\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12 \n\x18model_skr_millibit_per_s\x18\x07 \x01(\x04\x12*\n\"authentication_rate_millibit_per_s\x18\x08 \x01(\x04\x12 \n\x18\x61uthentication_floor_bit\x18\t \x01(\x04\x12\x1a\n\rexpected_qber\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x12\n\nqber_limit\x18\x0b \x01(\x01\x12\x11\n\tkey_ttl_s\x18\x0c \x01(\x04\x12.\n\nprovenance\x18\r \x03(\x0b\x32\x1a.qinet.store.v1.Provenance\x12\x15\n\radmin_enabled\x18\x0e \x01(\x08\x12\x13\n\x0bmaintenance\x18\x0f \x01(\x08\x12(\n\x05pairs\x18\x10 \x01(\x0b\x32\x19.qinet.store.v1.PairModel\x12\x0c\n\x04path\x18\x11 \x01(\tB\x0c\n\n_length_kmB\n\n\x08_loss_dbB\x10\n\x0e_expected_qber\"*\n\x07LinkEnd\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x11\n\tinterface\x18\x02 \x01(\x03\"Q\n\nProvenance\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12$\n\x05\x62\x61sis\x18\x02 \x01(\x0e\x32\x15.qinet.store.v1.Basis\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xf6\x02\n\rLinkCondition\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0f\n\x07\x64own_at\x18\x02 \x03(\t\x12\x13\n\x0b\x64own_reason\x18\x03 \x01(\t\x12\x11\n\texhausted\x18\x04 \x01(\x08\x12(\n\x1bpromised_skr_millibit_per_s\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x10unreachable_from\x18\x06 \x03(\t\x12\x14\n\x0c\x66lap_penalty\x18\x07 \x01(\r\x12\x12\n\nflap_at_ms\x18\x08 \x01(\x03\x12\x0e\n\x06\x64\x61mped\x18\t \x01(\x08\x12\x1f\n\x12pair_rate_permille\x18\n \x01(\rH\x01\x88\x01\x01\x12(\n\x1bpair_fidelity_loss_permille\x18\x0b \x01(\rH\x02\x88\x01\x01\x42\x1e\n\x1c_promised_skr_millibit_per_sB\x15\n\x13_pair_rate_permilleB\x1e\n\x1c_pair_fidelity_loss_permille*\x88\x02\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41PABILITY_KEY_RELAY\x10\x01\x12\x1b\n\x17\x43\x41PABILITY_KEY_DELIVERY\x10\x02\x12\x1e\n\x1a\x43\x41PABILITY_LINK_STATISTICS\x10\x03\x12%\n!CAPABILITY_APPLICATION_STATISTICS\x10\x04\x12\x1b\n\x17\x43\x41PABILITY_ENTANGLEMENT\x10\x05\x12\x1d\n\x19\x43\x41PABILITY_OPTICAL_SWITCH\x10\x06\x12$\n CAPABILITY_UNTRUSTED_MEASUREMENT\x10\x07*\xa9\x01\n\nTechnology\x12\x1a\n\x16TECHNOLOGY_UNSPECIFIED\x10\x00\x12\x15\n\x11TECHNOLOGY_DV_QKD\x10\x01\x12\x15\n\x11TECHNOLOGY_CV_QKD\x10\x02\x12\x19\n\x15TECHNOLOGY_DV_QKD_COW\x10\x03\x12\x19\n\x15TECHNOLOGY_DV_QKD_2WS\x10\x04\x12\x1b\n\x17TECHNOLOGY_ENTANGLEMENT\x10\x05*[\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x14\n\x10ROLE_TRANSMITTER\x10\x01\x12\x11\n\rROLE_RECEIVER\x10\x02\x12\x14\n\x10ROLE_TRANSCEIVER\x10\x03*T\n\x08LinkKind\x12\x19\n\x15LINK_KIND_UNSPECIFIED\x10\x00\x12\x11\n\rLINK_KIND_QKD\x10\x01\x12\x1a\n\x16LINK_KIND_ENTANGLEMENT\x10\x02*i\n\rEstablishment\x12\x1d\n\x19\x45STABLISHMENT_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45STABLISHMENT_POSSIBLE\x10\x01\x12\x1d\n\x19\x45STABLISHMENT_ESTABLISHED\x10\x02*X\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42\x41SIS_MEASURED\x10\x01\x12\x11\n\rBASIS_DERIVED\x10\x02\x12\x11\n\rBASIS_ASSUMED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.store.v1.network_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITY']._serialized_start=1473
-  _globals['_CAPABILITY']._serialized_end=1737
-  _globals['_TECHNOLOGY']._serialized_start=1740
-  _globals['_TECHNOLOGY']._serialized_end=1909
-  _globals['_ROLE']._serialized_start=1911
-  _globals['_ROLE']._serialized_end=2002
-  _globals['_LINKKIND']._serialized_start=2004
-  _globals['_LINKKIND']._serialized_end=2088
-  _globals['_ESTABLISHMENT']._serialized_start=2090
-  _globals['_ESTABLISHMENT']._serialized_end=2195
-  _globals['_BASIS']._serialized_start=2197
-  _globals['_BASIS']._serialized_end=2285
-  _globals['_NODE']._serialized_start=49
-  _globals['_NODE']._serialized_end=340
-  _globals['_INTERFACE']._serialized_start=343
-  _globals['_INTERFACE']._serialized_end=579
-  _globals['_LINK']._serialized_start=582
-  _globals['_LINK']._serialized_end=1096
-  _globals['_LINKEND']._serialized_start=1098
-  _globals['_LINKEND']._serialized_end=1140
-  _globals['_PROVENANCE']._serialized_start=1142
-  _globals['_PROVENANCE']._serialized_end=1223
-  _globals['_LINKCONDITION']._serialized_start=1226
-  _globals['_LINKCONDITION']._serialized_end=1470
+  _globals['_CAPABILITY']._serialized_start=1732
+  _globals['_CAPABILITY']._serialized_end=1996
+  _globals['_TECHNOLOGY']._serialized_start=1999
+  _globals['_TECHNOLOGY']._serialized_end=2168
+  _globals['_ROLE']._serialized_start=2170
+  _globals['_ROLE']._serialized_end=2261
+  _globals['_LINKKIND']._serialized_start=2263
+  _globals['_LINKKIND']._serialized_end=2347
+  _globals['_ESTABLISHMENT']._serialized_start=2349
+  _globals['_ESTABLISHMENT']._serialized_end=2454
+  _globals['_BASIS']._serialized_start=2456
+  _globals['_BASIS']._serialized_end=2544
+  _globals['_NODE']._serialized_start=77
+  _globals['_NODE']._serialized_end=413
+  _globals['_INTERFACE']._serialized_start=416
+  _globals['_INTERFACE']._serialized_end=652
+  _globals['_LINK']._serialized_start=655
+  _globals['_LINK']._serialized_end=1225
+  _globals['_LINKEND']._serialized_start=1227
+  _globals['_LINKEND']._serialized_end=1269
+  _globals['_PROVENANCE']._serialized_start=1271
+  _globals['_PROVENANCE']._serialized_end=1352
+  _globals['_LINKCONDITION']._serialized_start=1355
+  _globals['_LINKCONDITION']._serialized_end=1729
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from qinet.store.v1 import pairs_pb2 as _pairs_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -218,6 +219,7 @@ class Node(_message.Message):
     LATITUDE_DEG_FIELD_NUMBER: _builtins.int
     ADMIN_ENABLED_FIELD_NUMBER: _builtins.int
     MAINTENANCE_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifies the node. A DNS label. Set by the operator."""
     location: _builtins.str
@@ -240,6 +242,10 @@ class Node(_message.Message):
     def interfaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interface]:
         """Its modules and ports, in the operator's order; numbers differ."""
 
+    @_builtins.property
+    def pairs(self) -> _pairs_pb2.PairHardware:
+        """What it has for entanglement; absent for nothing."""
+
     def __init__(
         self,
         *,
@@ -252,10 +258,11 @@ class Node(_message.Message):
         latitude_deg: _builtins.float | None = ...,
         admin_enabled: _builtins.bool = ...,
         maintenance: _builtins.bool = ...,
+        pairs: _pairs_pb2.PairHardware | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "pairs", b"pairs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "admin_enabled", b"admin_enabled", "capabilities", b"capabilities", "interfaces", b"interfaces", "latitude_deg", b"latitude_deg", "location", b"location", "longitude_deg", b"longitude_deg", "maintenance", b"maintenance", "name", b"name", "trust_domain", b"trust_domain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg", "_longitude_deg", b"_longitude_deg", "admin_enabled", b"admin_enabled", "capabilities", b"capabilities", "interfaces", b"interfaces", "latitude_deg", b"latitude_deg", "location", b"location", "longitude_deg", b"longitude_deg", "maintenance", b"maintenance", "name", b"name", "pairs", b"pairs", "trust_domain", b"trust_domain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__latitude_deg: _TypeAlias = _typing.Literal["latitude_deg"]  # noqa: Y015
     _WhichOneofArgType__latitude_deg: _TypeAlias = _typing.Literal["_latitude_deg", b"_latitude_deg"]  # noqa: Y015
@@ -341,6 +348,8 @@ class Link(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     ADMIN_ENABLED_FIELD_NUMBER: _builtins.int
     MAINTENANCE_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifies the link. A DNS label. Set by the operator."""
     kind: Global___LinkKind.ValueType
@@ -367,6 +376,8 @@ class Link(_message.Message):
     """False switches key generation off."""
     maintenance: _builtins.bool
     """True while people work on the link: no new services, what runs stays."""
+    path: _builtins.str
+    """Name of the entanglement path whose pairs its key is made of; empty for a link of modules."""
     @_builtins.property
     def ends(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkEnd]:
         """Exactly two, at different nodes, the smaller node name first."""
@@ -374,6 +385,10 @@ class Link(_message.Message):
     @_builtins.property
     def provenance(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provenance]:
         """What its figures rest on, ascending by field."""
+
+    @_builtins.property
+    def pairs(self) -> _pairs_pb2.PairModel:
+        """What it does for entanglement; absent for a link that makes key."""
 
     def __init__(
         self,
@@ -393,10 +408,12 @@ class Link(_message.Message):
         provenance: _abc.Iterable[Global___Provenance] | None = ...,
         admin_enabled: _builtins.bool = ...,
         maintenance: _builtins.bool = ...,
+        pairs: _pairs_pb2.PairModel | None = ...,
+        path: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "expected_qber", b"expected_qber", "length_km", b"length_km", "loss_db", b"loss_db"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "expected_qber", b"expected_qber", "length_km", b"length_km", "loss_db", b"loss_db", "pairs", b"pairs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_millibit_per_s", b"authentication_rate_millibit_per_s", "ends", b"ends", "establishment", b"establishment", "expected_qber", b"expected_qber", "key_ttl_s", b"key_ttl_s", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "model_skr_millibit_per_s", b"model_skr_millibit_per_s", "name", b"name", "provenance", b"provenance", "qber_limit", b"qber_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_millibit_per_s", b"authentication_rate_millibit_per_s", "ends", b"ends", "establishment", b"establishment", "expected_qber", b"expected_qber", "key_ttl_s", b"key_ttl_s", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "model_skr_millibit_per_s", b"model_skr_millibit_per_s", "name", b"name", "pairs", b"pairs", "path", b"path", "provenance", b"provenance", "qber_limit", b"qber_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_qber: _TypeAlias = _typing.Literal["expected_qber"]  # noqa: Y015
     _WhichOneofArgType__expected_qber: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber"]  # noqa: Y015
@@ -484,6 +501,8 @@ class LinkCondition(_message.Message):
     FLAP_PENALTY_FIELD_NUMBER: _builtins.int
     FLAP_AT_MS_FIELD_NUMBER: _builtins.int
     DAMPED_FIELD_NUMBER: _builtins.int
+    PAIR_RATE_PERMILLE_FIELD_NUMBER: _builtins.int
+    PAIR_FIDELITY_LOSS_PERMILLE_FIELD_NUMBER: _builtins.int
     link: _builtins.str
     """Name of the link that is meant."""
     down_reason: _builtins.str
@@ -498,6 +517,10 @@ class LinkCondition(_message.Message):
     """Service time, ms, of that figure; 0 when it never flapped."""
     damped: _builtins.bool
     """Whether it flaps too much to be given anything new."""
+    pair_rate_permille: _builtins.int
+    """Measured pairs in thousandths of the model's; absent counts with the model."""
+    pair_fidelity_loss_permille: _builtins.int
+    """By how many thousandths the measured fidelity is below the model's; absent counts with the model."""
     @_builtins.property
     def down_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Nodes whose last word is that its quantum channel is down, ascending."""
@@ -518,13 +541,24 @@ class LinkCondition(_message.Message):
         flap_penalty: _builtins.int = ...,
         flap_at_ms: _builtins.int = ...,
         damped: _builtins.bool = ...,
+        pair_rate_permille: _builtins.int | None = ...,
+        pair_fidelity_loss_permille: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pair_fidelity_loss_permille", b"_pair_fidelity_loss_permille", "_pair_rate_permille", b"_pair_rate_permille", "_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "pair_fidelity_loss_permille", b"pair_fidelity_loss_permille", "pair_rate_permille", b"pair_rate_permille", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "damped", b"damped", "down_at", b"down_at", "down_reason", b"down_reason", "exhausted", b"exhausted", "flap_at_ms", b"flap_at_ms", "flap_penalty", b"flap_penalty", "link", b"link", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s", "unreachable_from", b"unreachable_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pair_fidelity_loss_permille", b"_pair_fidelity_loss_permille", "_pair_rate_permille", b"_pair_rate_permille", "_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s", "damped", b"damped", "down_at", b"down_at", "down_reason", b"down_reason", "exhausted", b"exhausted", "flap_at_ms", b"flap_at_ms", "flap_penalty", b"flap_penalty", "link", b"link", "pair_fidelity_loss_permille", b"pair_fidelity_loss_permille", "pair_rate_permille", b"pair_rate_permille", "promised_skr_millibit_per_s", b"promised_skr_millibit_per_s", "unreachable_from", b"unreachable_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__pair_fidelity_loss_permille: _TypeAlias = _typing.Literal["pair_fidelity_loss_permille"]  # noqa: Y015
+    _WhichOneofArgType__pair_fidelity_loss_permille: _TypeAlias = _typing.Literal["_pair_fidelity_loss_permille", b"_pair_fidelity_loss_permille"]  # noqa: Y015
+    _WhichOneofReturnType__pair_rate_permille: _TypeAlias = _typing.Literal["pair_rate_permille"]  # noqa: Y015
+    _WhichOneofArgType__pair_rate_permille: _TypeAlias = _typing.Literal["_pair_rate_permille", b"_pair_rate_permille"]  # noqa: Y015
     _WhichOneofReturnType__promised_skr_millibit_per_s: _TypeAlias = _typing.Literal["promised_skr_millibit_per_s"]  # noqa: Y015
     _WhichOneofArgType__promised_skr_millibit_per_s: _TypeAlias = _typing.Literal["_promised_skr_millibit_per_s", b"_promised_skr_millibit_per_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_fidelity_loss_permille) -> _WhichOneofReturnType__pair_fidelity_loss_permille | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_rate_permille) -> _WhichOneofReturnType__pair_rate_permille | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__promised_skr_millibit_per_s) -> _WhichOneofReturnType__promised_skr_millibit_per_s | None: ...
 
 Global___LinkCondition: _TypeAlias = LinkCondition  # noqa: Y015

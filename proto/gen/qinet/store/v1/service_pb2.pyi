@@ -266,6 +266,7 @@ class Demand(_message.Message):
     REVERTIVE_FIELD_NUMBER: _builtins.int
     WAIT_TO_RESTORE_MS_FIELD_NUMBER: _builtins.int
     MAY_PREEMPT_FIELD_NUMBER: _builtins.int
+    NO_TRUSTED_TRANSIT_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Name of the node where it begins."""
     target: _builtins.str
@@ -294,6 +295,8 @@ class Demand(_message.Message):
     """How long those must have worked before, ms; absent means 300000."""
     may_preempt: _builtins.bool
     """It may displace relays of lower priority."""
+    no_trusted_transit: _builtins.bool
+    """Only links directly between its ends serve it."""
     @_builtins.property
     def avoid_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Nodes not on the route, ascending."""
@@ -336,10 +339,11 @@ class Demand(_message.Message):
         revertive: _builtins.bool = ...,
         wait_to_restore_ms: _builtins.int | None = ...,
         may_preempt: _builtins.bool = ...,
+        no_trusted_transit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "_wait_to_restore_ms", b"_wait_to_restore_ms", "lifetime_s", b"lifetime_s", "max_hops", b"max_hops", "wait_to_restore_ms", b"wait_to_restore_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "_wait_to_restore_ms", b"_wait_to_restore_ms", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "forward_share", b"forward_share", "hold_off_ms", b"hold_off_ms", "lifetime_s", b"lifetime_s", "manual", b"manual", "max_hops", b"max_hops", "may_preempt", b"may_preempt", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "priority", b"priority", "protection", b"protection", "rate_millibit_per_s", b"rate_millibit_per_s", "revertive", b"revertive", "shares", b"shares", "source", b"source", "target", b"target", "trust_domains", b"trust_domains", "wait_to_restore_ms", b"wait_to_restore_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s", "_max_hops", b"_max_hops", "_wait_to_restore_ms", b"_wait_to_restore_ms", "avoid_links", b"avoid_links", "avoid_nodes", b"avoid_nodes", "forward_share", b"forward_share", "hold_off_ms", b"hold_off_ms", "lifetime_s", b"lifetime_s", "manual", b"manual", "max_hops", b"max_hops", "may_preempt", b"may_preempt", "no_trusted_transit", b"no_trusted_transit", "pass_links", b"pass_links", "pass_nodes", b"pass_nodes", "priority", b"priority", "protection", b"protection", "rate_millibit_per_s", b"rate_millibit_per_s", "revertive", b"revertive", "shares", b"shares", "source", b"source", "target", b"target", "trust_domains", b"trust_domains", "wait_to_restore_ms", b"wait_to_restore_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__lifetime_s: _TypeAlias = _typing.Literal["lifetime_s"]  # noqa: Y015
     _WhichOneofArgType__lifetime_s: _TypeAlias = _typing.Literal["_lifetime_s", b"_lifetime_s"]  # noqa: Y015
@@ -619,7 +623,7 @@ Global___RouteSet: _TypeAlias = RouteSet  # noqa: Y015
 
 @_typing.final
 class RelayHistory(_message.Message):
-    """What became of a key relay: its last changes, oldest first."""
+    """What became of a key relay or an entanglement path: its last changes, oldest first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -627,7 +631,7 @@ class RelayHistory(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     GONE_MS_FIELD_NUMBER: _builtins.int
     relay: _builtins.str
-    """Name of the relay."""
+    """Name of the relay, or `entanglementPaths/` and the name of the path."""
     gone_ms: _builtins.int
     """Service time, ms, when the relay was gone; absent while it is there."""
     @_builtins.property

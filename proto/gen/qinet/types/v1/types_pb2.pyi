@@ -98,11 +98,11 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     CAPABILITY_APPLICATION_STATISTICS: _Capability.ValueType  # 4
     """Exposes application statistics (015: application_stats_support)."""
     CAPABILITY_ENTANGLEMENT: _Capability.ValueType  # 5
-    """Makes, stores or swaps entangled pairs. Reserved: not served by this version."""
+    """Makes, stores or swaps entangled pairs."""
     CAPABILITY_OPTICAL_SWITCH: _Capability.ValueType  # 6
     """Switches light paths. Reserved: not served by this version."""
     CAPABILITY_UNTRUSTED_MEASUREMENT: _Capability.ValueType  # 7
-    """Measures without being trusted (twin-field, Bell measurement). Reserved: not served by this version."""
+    """Measures without being trusted (twin-field, Bell measurement)."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """What a node can do. A node has capabilities, not one fixed type."""
@@ -118,11 +118,11 @@ CAPABILITY_LINK_STATISTICS: Capability.ValueType  # 3
 CAPABILITY_APPLICATION_STATISTICS: Capability.ValueType  # 4
 """Exposes application statistics (015: application_stats_support)."""
 CAPABILITY_ENTANGLEMENT: Capability.ValueType  # 5
-"""Makes, stores or swaps entangled pairs. Reserved: not served by this version."""
+"""Makes, stores or swaps entangled pairs."""
 CAPABILITY_OPTICAL_SWITCH: Capability.ValueType  # 6
 """Switches light paths. Reserved: not served by this version."""
 CAPABILITY_UNTRUSTED_MEASUREMENT: Capability.ValueType  # 7
-"""Measures without being trusted (twin-field, Bell measurement). Reserved: not served by this version."""
+"""Measures without being trusted (twin-field, Bell measurement)."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
 
 class _LinkStatus:
