@@ -5,7 +5,7 @@ from typing import Final
 
 from controller.physics.ranges import checked
 
-_HALVINGS: Final = 52
+_STEPS: Final = 200
 _TERMS: Final = 10_000
 
 
@@ -41,13 +41,19 @@ def proportion_interval(successes: float, trials: float, confidence: float = 0.9
 
 def _beta_quantile(probability: float, a: float, b: float) -> float:
     low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        if beta_cdf(middle, a, b) < probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2.0
+    x = a / (a + b)
+    for _ in range(_STEPS):
+        found = beta_cdf(x, a, b)
+        low, high = (x, high) if found < probability else (low, x)
+        # Newton's step where it stays inside, else halve: the tails are too flat for Newton alone.
+        density = math.exp(_log_kernel(x, a, b)) / (x * (1.0 - x))
+        onward = x - (found - probability) / density if density > 0.0 else -1.0
+        if not low < onward < high:
+            onward = (low + high) / 2.0
+        if abs(onward - x) <= 1e-13 * x or not 0.0 < onward < 1.0:
+            return min(1.0, max(0.0, onward))
+        x = onward
+    return x
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
@@ -63,7 +69,7 @@ def beta_cdf(x: float, a: float, b: float) -> float:
     # The fraction converges fast on this side of the mean only.
     if x > (a + 1.0) / (a + b + 2.0):
         return 1.0 - beta_cdf(1.0 - x, b, a)
-    scale = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    scale = math.exp(_log_kernel(x, a, b))
     upper, lower = 1.0, 1.0 / (1.0 - (a + b) * x / (a + 1.0))
     fraction = lower
     for m in range(1, _TERMS):
@@ -78,3 +84,8 @@ def beta_cdf(x: float, a: float, b: float) -> float:
         if abs(fraction - before) <= 1e-15 * abs(fraction):
             break
     return min(1.0, scale * fraction / a)
+
+
+def _log_kernel(x: float, a: float, b: float) -> float:
+    """Return ln( x^a (1-x)^b / B(a, b) )."""
+    return math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
