@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from controller.domain.application import Application, Sae
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import Link
 from controller.domain.node import Node
@@ -31,15 +32,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Request):
-    """Create a node, link, application, SAE entry or key relay.
+    """Create a node, link, application, SAE entry, key relay or entanglement path.
 
-    Of a KeyRelay only what clients set counts: name, applications, demand, admin_enabled, accept_blocked.
+    Of a service only what clients set counts: name, demand, admin_enabled, accept_blocked; of a KeyRelay also its
+    applications. An EntanglementPath whose demand names a `key_link` brings that link with it.
 
     Attributes:
         named: Whether the client chose the id; messages are silent about one that it never saw.
     """
 
-    document: Node | Link | Application | Sae | KeyRelay
+    document: Node | Link | Application | Sae | KeyRelay | EntanglementPath
     named: bool = True
 
 
@@ -48,7 +50,7 @@ class Delete(Request):
     """Delete a resource.
 
     Attributes:
-        collection: A collection of Snapshot: nodes, links, applications, saes or relays.
+        collection: A collection of Snapshot: nodes, links, applications, saes, relays or paths.
         key: Its id.
         etag: "" for any; else it must be the document's.
     """
@@ -102,6 +104,37 @@ class RedeployRelay(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePath(Request):
+    """Change an entanglement path in place.
+
+    Attributes:
+        path: Its id.
+        demand: New values by field of PairDemand; never source, target, use and key_link.
+        admin_enabled, accept_blocked: New values; None leaves them.
+        etag: "" for any; else it must be the document's.
+    """
+
+    path: str
+    demand: Mapping[str, Any] = field(default_factory=dict)
+    admin_enabled: bool | None = None
+    accept_blocked: bool | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedeployPath(Request):
+    """Compute a path's route and plan anew, and move it there whoever moves it otherwise.
+
+    Attributes:
+        path: Its id.
+        etag: "" for any; else it must be the document's.
+    """
+
+    path: str
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateApplication(Request):
     """Change an application in place.
 
@@ -121,7 +154,7 @@ class UpdateApplication(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain(Request):
-    """Put a node or link into maintenance, and have its key relays moved off it, some in every turn.
+    """Put a node or link into maintenance, and have the services on it moved off, some in every turn.
 
     Attributes:
         collection, key: nodes or links, and its id.
@@ -139,7 +172,7 @@ class SetFreeze(Request):
     reason: str = ""
 
 
-CHANGES_IN_PLACE: Final = (UpdateRelay, RedeployRelay, UpdateApplication, Drain, SetFreeze)
+CHANGES_IN_PLACE: Final = (UpdateRelay, RedeployRelay, UpdatePath, RedeployPath, UpdateApplication, Drain, SetFreeze)
 """Requests whose answer has revision 0 where everything is as wanted already."""
 
 
