@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from controller.physics.ranges import checked_count
 
-SwapTree: TypeAlias = "int | tuple[SwapTree, SwapTree]"
+SwapTree: TypeAlias = int | tuple["SwapTree", "SwapTree"]
 
 
 def first_hop(tree: SwapTree) -> int:
