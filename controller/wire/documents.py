@@ -28,6 +28,7 @@ from controller.wire.stored_operation import (
     request_from_pb,
     request_to_pb,
 )
+from controller.wire.stored_path import path_from_pb, path_to_pb
 from controller.wire.stored_service import (
     application_from_pb,
     application_to_pb,
@@ -69,6 +70,7 @@ _KINDS: Final = {
     "applications": _kind("application", application_to_pb, application_from_pb),
     "saes": _kind("sae", sae_to_pb, sae_from_pb),
     "relays": _kind("relay", relay_to_pb, relay_from_pb),
+    "paths": _kind("path", path_to_pb, path_from_pb),
     "agents": _kind("agent", agent_to_pb, agent_from_pb),
     "requests": _kind("request", request_to_pb, request_from_pb, key_parts=2),
     "alarms": _kind("alarm", alarm_to_pb, alarm_from_pb, key_parts=3),

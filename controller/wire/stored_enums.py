@@ -4,10 +4,12 @@ from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
 from controller.domain.alarm import Severity
+from controller.domain.entanglement_path import PairUse
 from controller.domain.key_relay import Phase, Protection, RelayState
 from controller.domain.link import Basis, Establishment, LinkKind
 from controller.domain.node import Capability, Role, Technology
-from qinet.store.v1 import network_pb2, operation_pb2, service_pb2
+from controller.domain.pair_link import EndNodeKind, Regime
+from qinet.store.v1 import network_pb2, operation_pb2, pairs_pb2, service_pb2
 
 E = TypeVar("E", bound=Enum)
 
@@ -57,3 +59,6 @@ PROTECTION: Final = StoredEnum(Protection, service_pb2.Protection, "PROTECTION")
 RELAY_STATE: Final = StoredEnum(RelayState, service_pb2.RelayState, "RELAY_STATE")
 PHASE: Final = StoredEnum(Phase, service_pb2.Phase, "PHASE")
 SEVERITY: Final = StoredEnum(Severity, operation_pb2.Severity, "SEVERITY")
+REGIME: Final = StoredEnum(Regime, pairs_pb2.Regime, "REGIME")
+END_NODE_KIND: Final = StoredEnum(EndNodeKind, pairs_pb2.EndNodeKind, "END_NODE_KIND")
+PAIR_USE: Final = StoredEnum(PairUse, pairs_pb2.PairUse, "PAIR_USE")

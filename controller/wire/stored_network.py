@@ -15,6 +15,7 @@ from controller.wire.stored_enums import (
     TECHNOLOGY,
     Undecodable,
 )
+from controller.wire.stored_pairs import hardware_from_pb, hardware_to_pb, model_from_pb, model_to_pb
 from qinet.store.v1 import network_pb2 as pb
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ def node_to_pb(node: Node) -> pb.Node:
         latitude_deg=node.latitude_deg,
         admin_enabled=node.admin_enabled,
         maintenance=node.maintenance,
+        pairs=hardware_to_pb(node.pairs) if node.pairs else None,
     )
 
 
@@ -82,6 +84,7 @@ def node_from_pb(stored: pb.Node) -> Node:
         latitude_deg=stored.latitude_deg if stored.HasField("latitude_deg") else None,
         admin_enabled=stored.admin_enabled,
         maintenance=stored.maintenance,
+        pairs=hardware_from_pb(stored.pairs) if stored.HasField("pairs") else None,
     )
 
 
@@ -106,6 +109,8 @@ def link_to_pb(link: Link) -> pb.Link:
         ],
         admin_enabled=link.admin_enabled,
         maintenance=link.maintenance,
+        pairs=model_to_pb(link.pairs) if link.pairs else None,
+        path=link.path,
     )
 
 
@@ -136,6 +141,8 @@ def link_from_pb(stored: pb.Link) -> Link:
         ),
         admin_enabled=stored.admin_enabled,
         maintenance=stored.maintenance,
+        pairs=model_from_pb(stored.pairs) if stored.HasField("pairs") else None,
+        path=stored.path,
     )
 
 
@@ -151,12 +158,15 @@ def condition_to_pb(link: str, condition: LinkCondition) -> pb.LinkCondition:
         flap_penalty=condition.flap_penalty,
         flap_at_ms=condition.flap_at_ms,
         damped=condition.damped,
+        pair_rate_permille=condition.pair_rate_permille,
+        pair_fidelity_loss_permille=condition.pair_fidelity_loss_permille,
     )
 
 
 def condition_from_pb(stored: pb.LinkCondition) -> LinkCondition:
     """Return what is decided of the link that the stored form names."""
     promised = stored.HasField("promised_skr_millibit_per_s")
+    loses = stored.HasField("pair_fidelity_loss_permille")
     return LinkCondition(
         down_at=frozenset(stored.down_at),
         down_reason=stored.down_reason,
@@ -166,4 +176,6 @@ def condition_from_pb(stored: pb.LinkCondition) -> LinkCondition:
         flap_penalty=stored.flap_penalty,
         flap_at_ms=stored.flap_at_ms,
         damped=stored.damped,
+        pair_rate_permille=stored.pair_rate_permille if stored.HasField("pair_rate_permille") else None,
+        pair_fidelity_loss_permille=stored.pair_fidelity_loss_permille if loses else None,
     )

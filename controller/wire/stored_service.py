@@ -78,6 +78,7 @@ def demand_to_pb(demand: Demand) -> pb.Demand:
         revertive=demand.revertive,
         wait_to_restore_ms=demand.wait_to_restore_ms,
         may_preempt=demand.may_preempt,
+        no_trusted_transit=demand.no_trusted_transit,
     )
 
 
@@ -103,6 +104,7 @@ def demand_from_pb(stored: pb.Demand) -> Demand:
         revertive=stored.revertive,
         wait_to_restore_ms=stored.wait_to_restore_ms if stored.HasField("wait_to_restore_ms") else 300_000,
         may_preempt=stored.may_preempt,
+        no_trusted_transit=stored.no_trusted_transit,
     )
 
 
@@ -117,14 +119,9 @@ def relay_to_pb(relay: KeyRelay) -> pb.KeyRelay:
         state=RELAY_STATE.number(relay.state),
         state_reason=relay.state_reason,
         phase=PHASE.number(relay.phase),
-        routes=_routes_to_pb(relay.routes),
+        routes=routes_to_pb(relay.routes),
         route_version=relay.route_version,
-        releasing=[
-            pb.Releasing(
-                link=held.link, share=held.share, charge_millibit_per_s=held.charge_millibit_per_s, nodes=held.nodes
-            )
-            for held in relay.releasing
-        ],
+        releasing=releasing_to_pb(relay.releasing),
         confirmed_by=sorted(relay.confirmed_by),
         riding=relay.riding,
         ever_active=relay.ever_active,
@@ -154,17 +151,9 @@ def relay_from_pb(stored: pb.KeyRelay) -> KeyRelay:
         state=RELAY_STATE.member(stored.state),
         state_reason=stored.state_reason,
         phase=PHASE.member(stored.phase),
-        routes=_routes_from_pb(stored.routes),
+        routes=routes_from_pb(stored.routes),
         route_version=stored.route_version,
-        releasing=tuple(
-            Releasing(
-                link=held.link,
-                share=held.share,
-                charge_millibit_per_s=held.charge_millibit_per_s,
-                nodes=pair(held.nodes, f"what keyRelays/{stored.name} holds of links/{held.link}"),
-            )
-            for held in stored.releasing
-        ),
+        releasing=releasing_from_pb(stored.releasing, f"keyRelays/{stored.name}"),
         confirmed_by=frozenset(stored.confirmed_by),
         riding=stored.riding,
         ever_active=stored.ever_active,
@@ -194,7 +183,7 @@ def history_to_pb(history: RelayHistory) -> pb.RelayHistory:
                 phase=PHASE.number(change.phase),
                 reason=change.reason,
                 by=change.by,
-                routes=_routes_to_pb(change.routes),
+                routes=routes_to_pb(change.routes),
                 route_version=change.route_version,
             )
             for change in history.changes
@@ -215,7 +204,7 @@ def history_from_pb(stored: pb.RelayHistory) -> RelayHistory:
                 phase=PHASE.member(change.phase),
                 reason=change.reason,
                 by=change.by,
-                routes=_routes_from_pb(change.routes),
+                routes=routes_from_pb(change.routes),
                 route_version=change.route_version,
             )
             for change in stored.changes
@@ -224,18 +213,43 @@ def history_from_pb(stored: pb.RelayHistory) -> RelayHistory:
     )
 
 
-def _routes_to_pb(routes: Iterable[Route]) -> list[pb.Route]:
+def releasing_to_pb(releasing: Iterable[Releasing]) -> list[pb.Releasing]:
+    """Return the stored form of what a service's earlier routes still hold."""
+    return [
+        pb.Releasing(
+            link=held.link, share=held.share, charge_millibit_per_s=held.charge_millibit_per_s, nodes=held.nodes
+        )
+        for held in releasing
+    ]
+
+
+def releasing_from_pb(stored: Iterable[pb.Releasing], service: str) -> tuple[Releasing, ...]:
+    """Return what the earlier routes of the service of that resource name still hold."""
+    return tuple(
+        Releasing(
+            link=held.link,
+            share=held.share,
+            charge_millibit_per_s=held.charge_millibit_per_s,
+            nodes=pair(held.nodes, f"what {service} holds of {held.link}"),
+        )
+        for held in stored
+    )
+
+
+def routes_to_pb(routes: Iterable[Route]) -> list[pb.Route]:
+    """Return the stored form of routes."""
     return [pb.Route(nodes=route.nodes, links=route.links) for route in routes]
 
 
-def _routes_from_pb(stored: Iterable[pb.Route]) -> tuple[Route, ...]:
+def routes_from_pb(stored: Iterable[pb.Route]) -> tuple[Route, ...]:
+    """Return the routes of a stored form."""
     return tuple(Route(nodes=tuple(route.nodes), links=tuple(route.links)) for route in stored)
 
 
 def _route_set_to_pb(routes: RouteSet) -> pb.RouteSet:
     return pb.RouteSet(
         version=routes.version,
-        routes=_routes_to_pb(routes.routes),
+        routes=routes_to_pb(routes.routes),
         in_use=routes.in_use,
         charge_millibit_per_s=routes.charge_millibit_per_s,
         forward_share=routes.forward_share,
@@ -245,7 +259,7 @@ def _route_set_to_pb(routes: RouteSet) -> pb.RouteSet:
 def _route_set_from_pb(stored: pb.RouteSet) -> RouteSet:
     return RouteSet(
         version=stored.version,
-        routes=_routes_from_pb(stored.routes),
+        routes=routes_from_pb(stored.routes),
         in_use=stored.in_use,
         charge_millibit_per_s=stored.charge_millibit_per_s,
         forward_share=stored.forward_share,
