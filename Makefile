@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 PROTOS = $(shell find proto/qinet -name '*.proto')
 STAMP := $(VENV)/.installed
 DEPS := .cache/proto-deps
+ORACLES := .venv-oracles
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kill test-moves bench check proto proto-check golden
+.PHONY: help install run test test-oracles test-kill test-moves bench check proto proto-check golden
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,14 @@ run: $(STAMP) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-20
 
 test: $(STAMP) ## run every test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-oracles: $(ORACLES)/.installed ## compare physics with independent simulators, in .venv-oracles
+	@$(ORACLES)/bin/python -m pytest -c tests/oracles/pytest.ini -n $(JOBS) --dist worksteal tests/oracles $(ARGS)
+
+$(ORACLES)/.installed: tests/oracles/requirements.txt
+	@test -x $(ORACLES)/bin/python || $(PYTHON) -m venv $(ORACLES)
+	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r $<
+	@touch $@
 
 test-kill: $(STAMP) ## kill -9 controller and agents N times under load: make test-kill [N=50] [SEED=1]
 	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),50) $(if $(SEED),--seed $(SEED))
