@@ -122,14 +122,14 @@ def distilled_bits(
         sifted_bits: n >= 0 bits in the key basis, none of them disclosed.
         sample_bits: k >= 0 bits in the other basis, all disclosed and compared. Which pairs are sampled must be
             random and unknown until all are measured, as it is where either end draws its basis.
-        sample_error: Q in [0, 1], the largest error rate of the sample with which a block is accepted. The theorem
-            wants it fixed before the block; a block whose sample is worse must be dropped.
+        sample_error: Q in [0, 1]: either a rate fixed before the block, and a block whose sample is worse is dropped,
+            or the sample's own rate, and the length varies from block to block. The same terms hold for both.
         leaked_bits: What error correction disclosed, >= 0; `expected_leak_bits` for a prediction.
         secrecy_failure: eps_sec of this block, in (0, 1).
         correctness_failure: eps_cor of this block, in (0, 1).
 
     Source: Tomamichel, Lim, Gisin, Renner, Nat. Commun. 3, 634 (2012); entanglement-based: Tomamichel, Leverrier,
-    Quantum 1, 14 (2017).
+    Quantum 1, 14 (2017); for a length that varies: Tupkary, Nahar, Sinha, Lütkenhaus, arXiv 2408.17349.
 
     >>> distilled_bits(sifted_bits=50_000, sample_bits=50_000, sample_error=0.02,
     ...                leaked_bits=expected_leak_bits(50_000, 0.02))

@@ -14,7 +14,7 @@ from tests.unit.physics import circuits as lab
 from tests.unit.physics.circuits import ONE, Operator, X, Z, on
 
 EXACT = 1e-9
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=6, deadline=None)
 etas = st.tuples(st.floats(0.01, 1.0), st.floats(0.01, 1.0))
 
 
