@@ -125,7 +125,7 @@ def unequal_t1_t2_fidelity(
     equal, unequal = (1.0 + werner) / 4.0, (1.0 - werner) / 4.0
     both_down = equal + (g1 + g2) * unequal + g1 * g2 * equal
     both_up = (1.0 - g1) * (1.0 - g2) * equal
-    return (both_down + both_up + werner * e1 * e2) / 2.0
+    return min(1.0, max(0.0, (both_down + both_up + werner * e1 * e2) / 2.0))
 
 
 def equivalent_depolarising_time_s(t1_s: float, t2_s: float) -> float:

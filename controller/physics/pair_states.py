@@ -44,7 +44,9 @@ class BellDiagonal:
 
     def __post_init__(self) -> None:
         for name in ("phi_plus", "phi_minus", "psi_plus", "psi_minus"):
-            checked(name, getattr(self, name), -_ROUNDING, 1.0 + _ROUNDING)
+            weight = checked(name, getattr(self, name), -_ROUNDING, 1.0 + _ROUNDING)
+            # So that the fidelity of a state is always one that the formulas take.
+            object.__setattr__(self, name, min(1.0, max(0.0, weight)))
         if abs(sum(self) - 1.0) > 4 * _ROUNDING:
             raise ValueError(f"phi_plus, phi_minus, psi_plus, psi_minus: they sum to {sum(self)}, not to 1")
 
@@ -101,7 +103,7 @@ class BellDiagonal:
 
     def twirled(self) -> "BellDiagonal":
         """Return the Werner pair of the same fidelity, which random paired rotations of both qubits make of it."""
-        return BellDiagonal.werner(min(1.0, max(0.0, self.phi_plus)))
+        return BellDiagonal.werner(self.phi_plus)
 
     def mixed(self, other: "BellDiagonal", share: float) -> "BellDiagonal":
         """Return this pair with probability 1 - share, the other one with probability share; share in [0, 1]."""

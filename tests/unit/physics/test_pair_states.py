@@ -92,6 +92,12 @@ def test_what_is_no_werner_parameter_is_refused_by_name(value: float) -> None:
         fidelity_of(value)
 
 
+def test_rounding_never_makes_a_fidelity_that_the_formulas_refuse() -> None:
+    pair = BellDiagonal(phi_plus=1.0 + 1e-12, phi_minus=-1e-12, psi_plus=0.0, psi_minus=0.0)
+    assert list(pair) == [1.0, 0.0, 0.0, 0.0]
+    assert werner_parameter(pair.fidelity) == 1.0
+
+
 def test_what_is_no_basis_and_no_pauli_is_refused() -> None:
     with pytest.raises(ValueError, match="basis"):
         UNCORRELATED.error_rate("H")  # type: ignore[arg-type]
