@@ -8,11 +8,10 @@ readouts of 0.99 by 6e-5 in F for three links, by 1e-3 for nine.
 Not the same model as a product of fidelities, F1 F2, which some published routing work and simulators use.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 
-from controller.physics.pair_states import UNCORRELATED, BellDiagonal, fidelity_of, werner_parameter
+from controller.physics.pair_states import BellDiagonal, fidelity_of, werner_parameter
 from controller.physics.ranges import checked
 
 
@@ -57,12 +56,7 @@ def swapped(left: BellDiagonal, right: BellDiagonal, quality: float = 1.0) -> Be
     Raises:
         ValueError: The quality is not in [0, 1].
     """
-    # Phi+ = 00, Phi- = 01, Psi+ = 10, Psi- = 11: errors add bit by bit.
-    weights = [0.0, 0.0, 0.0, 0.0]
-    for (i, one), (k, two) in itertools.product(enumerate(left), enumerate(right)):
-        weights[i ^ k] += one * two
-    perfect = BellDiagonal(phi_plus=weights[0], phi_minus=weights[1], psi_plus=weights[2], psi_minus=weights[3])
-    return perfect.mixed(UNCORRELATED, 1.0 - checked("quality", quality, 0.0, 1.0))
+    return _mixed(_composed(tuple(left), tuple(right)), checked("quality", quality, 0.0, 1.0))
 
 
 def noisy_swap(
@@ -95,13 +89,11 @@ def noisy_swap(
     """
     eta = checked("readout_quality", readout_quality, 0.5, 1.0)
     wrong = 1.0 - eta
-    readout = BellDiagonal(phi_plus=eta * eta, phi_minus=wrong * eta, psi_plus=eta * wrong, psi_minus=wrong * wrong)
-    gate = checked("gate_quality", gate_quality, 0.0, 1.0)
-    return swapped(
-        swapped(left, right),
-        readout,
-        gate * checked("one_qubit_gate_quality", one_qubit_gate_quality, 0.0, 1.0),
+    readout = (eta * eta, wrong * eta, eta * wrong, wrong * wrong)
+    kept = checked("gate_quality", gate_quality, 0.0, 1.0) * checked(
+        "one_qubit_gate_quality", one_qubit_gate_quality, 0.0, 1.0
     )
+    return _mixed(_composed(_composed(tuple(left), tuple(right)), readout), kept)
 
 
 def swapped_werner(werner_left: float, werner_right: float, quality: float = 1.0) -> float:
@@ -170,3 +162,24 @@ def largest_hop_count(werner_link: float, werner_required: float) -> int:
     checked("werner_required", werner_required, 0.0, 1.0, above_low=True)
     # A requirement that was itself computed as a power must not be missed by its last bit.
     return math.floor(math.log(werner_required) / math.log(werner_link) * (1.0 + 1e-14) + 1e-12)
+
+
+def _composed(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the weights (phi+, phi-, psi+, psi-) of two Pauli errors after one another: they add over Z2 x Z2."""
+    a, b, c, d = one
+    e, f, g, h = other
+    return (
+        a * e + b * f + c * g + d * h,
+        a * f + b * e + c * h + d * g,
+        a * g + b * h + c * e + d * f,
+        a * h + b * g + c * f + d * e,
+    )
+
+
+def _mixed(weights: tuple[float, ...], kept: float) -> BellDiagonal:
+    """Return the state with these weights with probability `kept`, else I/4."""
+    lost = (1.0 - kept) / 4.0
+    a, b, c, d = weights
+    return BellDiagonal(
+        phi_plus=kept * a + lost, phi_minus=kept * b + lost, psi_plus=kept * c + lost, psi_minus=kept * d + lost
+    )

@@ -73,11 +73,13 @@ def test_what_is_no_fidelity_is_refused_by_name(value: float) -> None:
 @pytest.mark.parametrize(
     ("weights", "named"),
     [
-        ((0.5, 0.5, 0.5, 0.5), "sum to 2"),
+        ((0.5, 0.5, 0.5, 0.5), "sum to 1"),
         ((1.5, -0.5, 0.0, 0.0), "phi_plus"),
         ((0.5, -0.5, 0.5, 0.5), "phi_minus"),
-        ((1.0, 0.0, math.nan, 0.0), "psi_plus"),
-        ((0.2, 0.2, 0.2, 0.2), "sum to 0.8"),
+        ((1.0, 0.0, math.nan, 0.0), "sum to 1"),
+        ((math.nan, 0.0, 0.0, 1.0), "phi_plus"),
+        ((1.0, math.inf, 0.0, 0.0), "phi_minus"),
+        ((0.2, 0.2, 0.2, 0.2), "sum to 1"),
     ],
 )
 def test_weights_that_are_no_state_are_refused(weights: tuple[float, float, float, float], named: str) -> None:
