@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from controller.domain.link import LinkStatus
 
@@ -36,6 +37,41 @@ class BlockObservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FidelityObservation:
+    """What pairs that were measured, and so consumed, tell of a fidelity: an estimate, F = <Phi+|rho|Phi+>.
+
+    Attributes:
+        fidelity: The estimate; ratio in [0, 1].
+        low, high: Ends of its 95 % interval.
+        samples: Pairs that were measured for it.
+        age_ms: Of the oldest of them, when it was said.
+    """
+
+    fidelity: float
+    low: float
+    high: float
+    samples: int
+    age_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairLinkObservation:
+    """What an end measures of the pairs of a link.
+
+    Attributes:
+        rate_millihertz: Pairs heralded per 1,000 s, over the last report intervals.
+        pair_total: Pairs ever heralded.
+        memory_pairs_in_use: Memory pairs that hold a pair now.
+        fidelity: None before the first test pair.
+    """
+
+    rate_millihertz: int = 0
+    pair_total: int = 0
+    memory_pairs_in_use: int = 0
+    fidelity: FidelityObservation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkObservation:
     """One end's last word on a link.
 
@@ -47,6 +83,7 @@ class LinkObservation:
         skr_millibit_per_s: Over the last blocks.
         promised_skr_millibit_per_s: None before 20 blocks.
         blocks: The newest, oldest first, at most MAX_BLOCKS.
+        pairs: What it makes of pairs; None on a link that makes key.
         heard_ms: When it was said, on our monotonic clock.
     """
 
@@ -64,6 +101,7 @@ class LinkObservation:
     exhausted: bool = False
     neighbour_unreachable: bool = False
     blocks: tuple[BlockObservation, ...] = ()
+    pairs: PairLinkObservation | None = None
     heard_ms: int = 0
 
     @property
@@ -102,6 +140,39 @@ class RelayObservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathObservation:
+    """One end's last word on an entanglement path.
+
+    Attributes:
+        path: Its id.
+        confirmed: A pair was delivered to both ends on this route version.
+        rate_millihertz: Pairs delivered per 1,000 s over the window, test pairs not counted.
+        delivered_total, packet_total: Ever, test pairs not counted.
+        dropped_total: Pairs dropped by a cut-off, and swaps that failed.
+        fidelity: What test pairs tell; None before the first. An estimate.
+        tracked_fidelity: Mean fidelity of delivered pairs as an emulation tracks their states, which nobody knows of
+            real hardware: None there. Never decided on.
+        starved: Fewer pairs than promised over the window.
+        sifted_bit: Of the block that is being filled, for a path that makes key.
+        heard_ms: When it was said, on our monotonic clock.
+    """
+
+    node: str
+    path: str
+    route_version: int
+    confirmed: bool = False
+    rate_millihertz: int = 0
+    delivered_total: int = 0
+    packet_total: int = 0
+    dropped_total: int = 0
+    fidelity: FidelityObservation | None = None
+    tracked_fidelity: float | None = None
+    starved: bool = False
+    sifted_bit: int = 0
+    heard_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentObservation:
     """How an agent stands.
 
@@ -116,6 +187,7 @@ class AgentObservation:
         queue_fill: Its longest queue over its size; ratio in [0, 1].
         clock_offset_ms: Estimated offset from UTC; None when unknown.
         outgoing: Messages that wait for it here.
+        memories_in_use: Qubits that hold a half of a pair now; None on a node without memories.
         ended_because: Why its last session ended; "" while connected.
     """
 
@@ -133,6 +205,7 @@ class AgentObservation:
     queue_fill: float = 0.0
     clock_offset_ms: float | None = None
     outgoing: int = 0
+    memories_in_use: int | None = None
     ended_because: str = ""
 
 
@@ -146,6 +219,7 @@ class Observations:
     def __init__(self) -> None:
         self._links: dict[tuple[str, str], LinkObservation] = {}
         self._relays: dict[tuple[str, str], RelayObservation] = {}
+        self._paths: dict[tuple[str, str], PathObservation] = {}
         self._agents: dict[str, AgentObservation] = {}
 
     def link(self, link: str, node: str) -> LinkObservation | None:
@@ -155,6 +229,10 @@ class Observations:
     def relay(self, relay: str, node: str) -> RelayObservation | None:
         """Return what the node last said of the relay."""
         return self._relays.get((relay, node))
+
+    def path(self, path: str, node: str) -> PathObservation | None:
+        """Return what the node last said of the entanglement path."""
+        return self._paths.get((path, node))
 
     def agent(self, node: str) -> AgentObservation | None:
         """Return how the node's agent stands; None when it was never there."""
@@ -168,11 +246,15 @@ class Observations:
         """Return all, by (relay, node); a copy."""
         return self._relays.copy()
 
+    def paths(self) -> dict[tuple[str, str], PathObservation]:
+        """Return all, by (path, node); a copy."""
+        return self._paths.copy()
+
     def agents(self) -> dict[str, AgentObservation]:
         """Return all, by node; a copy."""
         return self._agents.copy()
 
-    def put(self, *observations: LinkObservation | RelayObservation | AgentObservation) -> None:
+    def put(self, *observations: LinkObservation | RelayObservation | PathObservation | AgentObservation) -> None:
         """Replace what was there under the same key."""
         for observation in observations:
             match observation:
@@ -180,16 +262,22 @@ class Observations:
                     self._links[observation.link, observation.node] = observation
                 case RelayObservation():
                     self._relays[observation.relay, observation.node] = observation
+                case PathObservation():
+                    self._paths[observation.path, observation.node] = observation
                 case AgentObservation():
                     self._agents[observation.node] = observation
 
-    def keep_only(self, node: str, *, links: Iterable[str], relays: Iterable[str]) -> None:
-        """Drop what the node said of other links and relays: a complete report did not name them."""
-        kept_links, kept_relays = set(links), set(relays)
-        for key in [key for key in self._links if key[1] == node and key[0] not in kept_links]:
-            del self._links[key]
-        for key in [key for key in self._relays if key[1] == node and key[0] not in kept_relays]:
-            del self._relays[key]
+    def keep_only(self, node: str, *, links: Iterable[str], relays: Iterable[str], paths: Iterable[str] = ()) -> None:
+        """Drop what the node said of other links, relays and paths: a complete report did not name them."""
+        tables: tuple[tuple[dict[tuple[str, str], Any], Iterable[str]], ...] = (
+            (self._links, links),
+            (self._relays, relays),
+            (self._paths, paths),
+        )
+        for table, names in tables:
+            kept = set(names)
+            for key in [key for key in table if key[1] == node and key[0] not in kept]:
+                del table[key]
 
     def forget(self, node: str) -> None:
         """Drop all that the node ever said."""

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable
 
-from controller.domain.capacity import relay_charges
+from controller.domain.capacity import service_charges
 from controller.domain.etag import etag
 from controller.domain.history import RelayChange
 from controller.domain.key_relay import KeyRelay, Phase, RelayState
@@ -12,8 +12,8 @@ from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.route import Route
 from controller.domain.snapshot import NIL_NETWORK
 from controller.wire.northbound_link import STATUS
-from controller.wire.northbound_relay_wishes import PROTECTION, RESTORATION_MODE, RestorationMode
 from controller.wire.northbound_values import WireEnum, bit_per_s, duration_ms, network_uuid, timestamp_ms
+from controller.wire.northbound_wishes import PROTECTION, RESTORATION_MODE, RestorationMode
 from qinet.northbound.v1 import key_relay_pb2 as pb
 from qinet.northbound.v1 import key_relay_service_pb2 as service_pb
 
@@ -73,7 +73,7 @@ def relay_to_pb(
         routes=[route_to_pb(route) for route in relay.routes],
         route_version=relay.route_version,
         phase=PHASE.number(relay.phase),
-        reservations=reservations_to_pb(relay_charges(relay), in_use=relay.told_links()),
+        reservations=reservations_to_pb(service_charges(relay), in_use=relay.told_links()),
         unconfirmed_nodes=[f"nodes/{node}" for node in sorted(unconfirmed)],
         link_status=STATUS.number(status),
         ends=ends,
@@ -89,6 +89,7 @@ def relay_to_pb(
         revertive=demand.revertive,
         wait_to_restore=duration_ms(demand.wait_to_restore_ms),
         may_preempt=demand.may_preempt,
+        no_trusted_transit=demand.no_trusted_transit,
         backup_routes=[route_to_pb(route) for route in relay.backup.routes] if relay.backup else [],
         backup_route_version=relay.backup.version if relay.backup else 0,
         backup_ready=backup_ready,
