@@ -86,6 +86,8 @@ def _of_links(node: Node, links: Iterable[Link], inventory: Inventory) -> Iterat
     claimed = {one.link: one for one in inventory.links}
     for link in sorted(links, key=lambda one: one.name):
         found = claimed.pop(link.name, None)
+        if link.path:  # what an entanglement path makes is no hardware
+            continue
         if found is None:
             if link.establishment is Establishment.ESTABLISHED:
                 yield f"link {link.name}: the topology has it, the agent does not claim it"

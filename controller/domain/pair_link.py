@@ -89,7 +89,7 @@ class PairModel:
     options: tuple[PairOption, ...]
 
     def __post_init__(self) -> None:
-        problems = _outside("attempt_period", self.attempt_period_s, _SHORTEST_S, _LONGEST_S)
+        problems = _outside("attempt_period_s", self.attempt_period_s, _SHORTEST_S, _LONGEST_S)
         if not 1 <= self.memory_pairs <= MAX_MEMORIES:
             problems.append(("memory_pairs", f"{self.memory_pairs} is not in 1..{MAX_MEMORIES}"))
         if not 1 <= len(self.options) <= MAX_OPTIONS:
@@ -136,11 +136,11 @@ class PairHardware:
         if not 0 <= self.memories <= MAX_MEMORIES:
             problems.append(("memories", f"{self.memories} is not in 0..{MAX_MEMORIES}"))
         if self.coherence_s is not None:
-            problems += _outside("coherence", self.coherence_s, _SHORTEST_S, 1e12)
+            problems += _outside("coherence_s", self.coherence_s, _SHORTEST_S, 1e12)
         problems += _outside("swap_success", self.swap_success, 0, 1)
         problems += _outside("gate_quality", self.gate_quality, 0, 1)
         problems += _outside("one_qubit_gate_quality", self.one_qubit_gate_quality, 0, 1)
         problems += _outside("readout_quality", self.readout_quality, 0.5, 1)
-        problems += _outside("swap_duration", self.swap_duration_s, 0, _LONGEST_S)
+        problems += _outside("swap_duration_s", self.swap_duration_s, 0, _LONGEST_S)
         if problems:
             raise InvalidValue("", *problems)

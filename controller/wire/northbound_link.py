@@ -19,7 +19,9 @@ from controller.domain.link import (
     link_status,
 )
 from controller.domain.node import UINT32_MAX
+from controller.domain.pair_capacity import link_pair_capacity
 from controller.domain.snapshot import NIL_NETWORK
+from controller.wire.northbound_pairs import PAIR_FIGURE, model_from_pb, model_to_pb
 from controller.wire.northbound_values import Mistakes, WireEnum, bit_per_s, ceil_to, duration_ms, network_uuid
 from qinet.northbound.v1 import link_pb2 as pb
 from qinet.types.v1 import types_pb2
@@ -89,8 +91,15 @@ def link_from_pb(link_id: str, link: pb.Link, *, field: str = "link") -> Link:
             mistakes.add(f"{field}.key_ttl", f"{key_ttl_s} s is not in 1..{UINT32_MAX} s")
             key_ttl_s = _DEFAULT_KEY_TTL_S
     provenance = _provenance(link, field, mistakes)
+    pairs = None
+    sound = True
+    if link.HasField("pairs"):
+        pairs = model_from_pb(link.pairs, f"{field}.pairs", mistakes)
+        sound = pairs is not None
+    if kind is LinkKind.ENTANGLEMENT:
+        _note_key_figures(link, field, mistakes)
     built = None
-    if len(ends) == 2 and kind is not None and establishment is not None and all(end.node for end in ends):
+    if sound and len(ends) == 2 and kind is not None and establishment is not None and all(end.node for end in ends):
         with mistakes.under(field):
             built = Link(
                 name=link_id,
@@ -108,19 +117,29 @@ def link_from_pb(link_id: str, link: pb.Link, *, field: str = "link") -> Link:
                 provenance=provenance,
                 admin_enabled=link.admin_enabled if link.HasField("admin_enabled") else True,
                 maintenance=link.maintenance,
+                pairs=pairs,
             )
     return mistakes.built(built)
+
+
+def _note_key_figures(link: pb.Link, field: str, mistakes: Mistakes) -> None:
+    """Note figures of key of a link that makes none: they would be kept, and never be true."""
+    for name in ("model_skr_bit_per_s", "authentication_rate_bit_per_s", "authentication_floor_bit", "expected_qber"):
+        if getattr(link, name):
+            mistakes.add(f"{field}.{name}", "a link of kind ENTANGLEMENT makes no key: leave it out")
 
 
 def _provenance(link: pb.Link, field: str, mistakes: Mistakes) -> MappingProxyType[str, Provenance]:
     found: dict[str, Provenance] = {}
     for index, told in enumerate(link.provenance):
         where = f"{field}.provenance[{index}]"
-        figure = _FIGURES.get(told.field)
+        figure = told.field if PAIR_FIGURE.fullmatch(told.field) else _FIGURES.get(told.field)
         basis = BASIS.member(told.basis, f"{where}.basis", mistakes)
         source = mistakes.text(told.source, f"{where}.source", at_most=_MAX_SOURCE)
         if figure is None:
-            mistakes.add(f"{where}.field", f"{told.field[:80]!r} is no figure of a link: {', '.join(_FIGURES)}")
+            mistakes.add(
+                f"{where}.field", f"{told.field[:80]!r} is no figure of a link: {', '.join(_FIGURES)}, pairs..."
+            )
         elif figure in found:
             mistakes.add(f"{where}.field", f"{told.field} is named twice")
         elif basis is not None:
@@ -133,6 +152,7 @@ def link_to_pb(
     condition: LinkCondition = UNKNOWN_CONDITION,
     *,
     reserved_millibit_per_s: int = 0,
+    reserved_pairs: int = 0,
     stale: bool = False,
     network: uuid.UUID = NIL_NETWORK,
     measurement: pb.LinkMeasurement | None = None,
@@ -143,11 +163,13 @@ def link_to_pb(
         link: What clients set.
         condition: What is decided of it.
         reserved_millibit_per_s: What key relays hold of it.
+        reserved_pairs: What entanglement paths hold of it, in the unit of its regime.
         stale: Whether an end has no session.
         network: From which its UUID derives.
         measurement: What was measured last; None before the first report.
     """
     promised = promised_skr_millibit_per_s(link, condition)
+    established = link.establishment is Establishment.ESTABLISHED
     own_use = link.authentication_rate_millibit_per_s + reserved_millibit_per_s
     return pb.Link(
         name=f"links/{link.name}",
@@ -181,4 +203,14 @@ def link_to_pb(
         measurement=measurement,
         uuid=network_uuid(network, f"links/{link.name}"),
         etag=etag(link),
+        pairs=model_to_pb(link.pairs) if link.pairs else None,
+        entanglement_path=f"entanglementPaths/{link.path}" if link.path else "",
+        reserved_pairs=reserved_pairs,
+        pair_capacity=link_pair_capacity(link.pairs, condition) if link.pairs and established else 0,
+        pair_rate_factor=_ratio(condition.pair_rate_permille),
+        pair_fidelity_loss=_ratio(condition.pair_fidelity_loss_permille),
     )
+
+
+def _ratio(permille: int | None) -> float | None:
+    return None if permille is None else permille / 1000

@@ -5,6 +5,7 @@ import uuid
 from controller.domain.etag import etag
 from controller.domain.node import Capability, Interface, Node, Role, Technology
 from controller.domain.snapshot import NIL_NETWORK
+from controller.wire.northbound_pairs import hardware_from_pb, hardware_to_pb
 from controller.wire.northbound_values import Mistakes, WireEnum, network_uuid
 from qinet.northbound.v1 import node_pb2 as pb
 from qinet.types.v1 import types_pb2
@@ -43,6 +44,9 @@ def node_from_pb(node_id: str, node: pb.Node, *, field: str = "node") -> Node:
         longitude = mistakes.number(node.longitude_deg, f"{field}.longitude_deg", low=-180, high=180)
     if node.HasField("latitude_deg"):
         latitude = mistakes.number(node.latitude_deg, f"{field}.latitude_deg", low=-90, high=90)
+    pairs = None
+    if node.HasField("pairs"):
+        pairs = hardware_from_pb(node.pairs, f"{field}.pairs", mistakes)
     built = None
     with mistakes.under(field):
         built = Node(
@@ -55,6 +59,7 @@ def node_from_pb(node_id: str, node: pb.Node, *, field: str = "node") -> Node:
             latitude_deg=latitude,
             admin_enabled=node.admin_enabled if node.HasField("admin_enabled") else True,
             maintenance=node.maintenance,
+            pairs=pairs,
         )
     return mistakes.built(built)
 
@@ -93,6 +98,7 @@ def node_to_pb(node: Node, *, network: uuid.UUID = NIL_NETWORK, connected: bool 
         uuid=network_uuid(network, f"nodes/{node.name}"),
         connected=connected,
         etag=etag(node),
+        pairs=hardware_to_pb(node.pairs) if node.pairs else None,
     )
 
 

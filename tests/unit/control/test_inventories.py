@@ -112,3 +112,10 @@ def test_a_hello_with_another_inventory_is_an_alarm_of_the_registry() -> None:
     world.nodes = {"a": replace(NODE, interfaces=(), location="", capabilities=frozenset())}
     registry.tick(1)
     assert told[-1] == events.AlarmCleared(key=alarms[0].key)
+
+
+def test_a_link_that_a_path_makes_is_no_difference_be_it_claimed_or_not() -> None:
+    made = replace(LINK, name="made", path="p1")
+    both = replace(CLAIM, links=(*CLAIM.links, InventoryLink(link="made", local_interface=0, neighbour="b")))
+    assert inventory_differences(NODE, [LINK, made], CLAIM) == ()
+    assert inventory_differences(NODE, [LINK, made], both) == ()
