@@ -4,11 +4,20 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry, HopRole, LinkEntry, RelayHopEntry
+from controller.domain.entries import (
+    ApplicationEntry,
+    ApplicationRemote,
+    Entry,
+    HopRole,
+    LinkEntry,
+    PathEntry,
+    RelayHopEntry,
+)
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S
 from controller.domain.names import LABEL_RULE, SAE_RULE, is_label, is_sae_id
 from controller.domain.refusals import InvalidValue, NotServed
 from controller.domain.route import Hop
+from controller.wire.path_entries import check_path, path_from_pb, path_to_pb
 from qinet.southbound.v1 import entries_pb2 as pb
 from qinet.types.v1 import types_pb2
 
@@ -39,6 +48,8 @@ def entry_to_bytes(entry: Entry) -> bytes:
                 message = pb.Entry(application=_application_to_pb(entry))
             case LinkEntry():
                 message = pb.Entry(link_setting=_link_to_pb(entry))
+            case PathEntry():
+                message = pb.Entry(path_instruction=path_to_pb(entry))
     except (ValueError, TypeError) as problem:
         raise InvalidValue(entry.id, ("entry", f"cannot be sent: {problem}")) from None
     return message.SerializeToString(deterministic=True)
@@ -67,6 +78,9 @@ def entry_from_bytes(entry_id: str, content: bytes) -> Entry:
         case "link_setting":
             entry = _link_from_pb(message.link_setting)
             _check_link(entry, problems)
+        case "path_instruction":
+            entry = path_from_pb(entry_id, message.path_instruction)
+            check_path(entry, problems)
         case kind:
             raise NotServed(f"entry {entry_id} of kind {kind or 'unknown'}")
     if entry.id != entry_id:
@@ -230,6 +244,8 @@ def _link_to_pb(entry: LinkEntry) -> pb.LinkSetting:
         authentication_rate_millibit_per_s=entry.authentication_rate_millibit_per_s,
         qber_limit=entry.qber_limit,
         key_ttl_s=entry.key_ttl_s,
+        entanglement=entry.entanglement,
+        path=entry.path,
     )
 
 
@@ -245,11 +261,19 @@ def _link_from_pb(link: pb.LinkSetting) -> LinkEntry:
         authentication_rate_millibit_per_s=link.authentication_rate_millibit_per_s,
         qber_limit=link.qber_limit,
         key_ttl_s=link.key_ttl_s,
+        entanglement=link.entanglement,
+        path=link.path,
     )
 
 
 def _check_link(entry: LinkEntry, problems: list[tuple[str, str]]) -> None:
     _labels(problems, link=entry.link, neighbour=entry.neighbour)
+    if entry.entanglement:
+        if entry.path:
+            problems.append(("path", "is set, and a link that makes pairs makes no key"))
+        return
+    if entry.path:
+        _labels(problems, path=entry.path)
     if not 0.0 < entry.qber_limit <= 0.5:
         problems.append(("qber_limit", f"{entry.qber_limit} is not in (0, 0.5]"))
     if entry.key_ttl_s < 1:

@@ -13,7 +13,6 @@ from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry
 from controller.domain.refusals import InvalidValue, NotServed
 from controller.domain.route import Hop
 from controller.wire.entries import entry_from_bytes, entry_to_bytes
-from qinet.southbound.v1 import entries_pb2 as pb
 
 labels = st.sampled_from(["a", "b-1", "koganei", "otemachi-2", "x" * 63])
 addresses = st.sampled_from(["", "127.0.0.1:7000", "node.example:1"])
@@ -118,6 +117,7 @@ links = st.builds(
     authentication_rate_millibit_per_s=uint64,
     qber_limit=st.floats(0, 0.5, exclude_min=True),
     key_ttl_s=st.integers(1, 2**32 - 1),
+    path=st.sampled_from(["", "p1"]),
 )
 
 
@@ -197,7 +197,6 @@ def test_an_entry_under_another_id_is_refused() -> None:
     "content",
     [
         b"",
-        pb.Entry(path_instruction=pb.PathInstruction(path="p")).SerializeToString(),
         b"\xfa\x01\x00",  # field 31: a kind that a later version made
     ],
 )
