@@ -12,6 +12,7 @@ from controller.physics.swap_tree import SwapTree, check_tree, first_hop, nested
 
 FIBRE_SPEED_KM_PER_S = 2e5
 MAX_PURIFICATION_ROUNDS = 6
+WHOLE = 1e-9  # so near a whole number of slots a time is taken for one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,11 @@ from functools import lru_cache
 import numpy as np
 
 from controller.physics.buffered_regime import best_tree
-from controller.physics.lane import FIBRE_SPEED_KM_PER_S, Lane
-from controller.physics.lane_grid import grid_of
+from controller.physics.lane import FIBRE_SPEED_KM_PER_S, Lane, LaneHop
+from controller.physics.lane_grid import hop_grid, lane_grid
 from controller.physics.ranges import checked_count
-from controller.physics.renewal_grid import Joining, ReadyPair, Round, Rounds, heralded_pair, join, joined_pair
+from controller.physics.ready_pair import WHOLE, ReadyPair, heralded_pair, resampled
+from controller.physics.renewal_grid import Joining, Round, join, joined_pair
 from controller.physics.swap_tree import SwapTree, first_hop, segment_ends
 
 
@@ -38,8 +39,8 @@ class LanePrediction:
         rate_hz: 1 / (mean_time_s + restart_s).
         werner: Mean w of delivered pairs at the moment of the last swap.
         fidelity: (1 + 3 werner) / 4.
-        swap_attempts: Mean Bell measurements per delivered pair, by node from end to end, 0 at the ends. What a
-            cut-off breaks off is counted in proportion to its time, which is exact where swaps come without memory.
+        swap_attempts: Mean Bell measurements per delivered pair, those in vain included, by node from end to end; 0 at
+            the ends.
     """
 
     mean_time_s: float
@@ -69,8 +70,8 @@ def predict_lane(lane: Lane, *, fineness: int = 1) -> LanePrediction:
     >>> from controller.physics.lane import LaneHop, LaneNode
     >>> hop = LaneHop(success_probability=0.5, attempt_period_s=1e-3, werner=0.9)
     >>> one = predict_lane(Lane(hops=(hop, hop), nodes=(LaneNode(), LaneNode(swap_success=0.5), LaneNode())))
-    >>> round(one.rate_hz, 6), round(one.fidelity, 6), one.swap_attempts  # 1 / E[max] / tau / 2; 0.9^2
-    (187.5, 0.8575, (0.0, 2.0, 0.0))
+    >>> round(one.rate_hz, 6), round(one.fidelity, 6), round(one.swap_attempts[1], 6)  # 1 / E[max] / tau / 2; 0.9^2
+    (187.5, 0.8575, 2.0)
     """
     checked_count("fineness", fineness, 1)
     return _Evaluation(lane, fineness).prediction()
@@ -135,86 +136,100 @@ class _Evaluation:
 
     def __init__(self, lane: Lane, fineness: int) -> None:
         self._lane = lane
+        self._fineness = fineness
         self._cutoff_s = math.inf if lane.cutoff_s is None else lane.cutoff_s
-        self._slot_s, self._length = grid_of(lane, fineness)
+        self._slot_s, self._length = lane_grid(lane, fineness)
 
     def prediction(self) -> LanePrediction:
+        """Return what the root delivers."""
         lane, tree = self._lane, self._lane.swap_tree
+        tries: list[float] = []
         if isinstance(tree, int):
-            pair, restart_s = self._hop(tree), 0.0
+            pair = self._hop(tree)
             time_s, werner = pair.mean * self._slot_s, pair.mean_werner
-            attempts: dict[int, float] = {}
         else:
-            rounds, _, attempts = self._round(tree, None)
-            time_s, werner = rounds.mean * self._slot_s, rounds.mean_werner
-            restart_s = self._lane.news_to_ends_s(tree)
+            one = self._round(tree, None)
+            if not one.chance > 0.0:
+                raise ValueError(f"cutoff_s: {lane.cutoff_s} is too short for a pair to be delivered")
+            time_s, werner, tries = one.mean * self._slot_s, one.mean_werner, one.mean_tries.tolist()
         if not (0.0 < time_s < math.inf and 0.0 <= werner < 1.0 + 1e-6):
             raise ValueError(f"cutoff_s: {lane.cutoff_s} is too short for a pair to be delivered")
         werner = min(1.0, werner)
+        restart_s = lane.news_to_ends_s(tree)
         return LanePrediction(
             mean_time_s=time_s,
             restart_s=restart_s,
             rate_hz=1.0 / (time_s + restart_s),
             werner=werner,
             fidelity=(1.0 + 3.0 * werner) / 4.0,
-            swap_attempts=tuple(attempts.get(node, 0.0) for node in range(len(lane.nodes))),
+            swap_attempts=(0.0, *tries, 0.0),
         )
 
-    def _pair(self, tree: SwapTree, swapped_at: int) -> tuple[ReadyPair, dict[int, float]]:
-        """Return a segment's pair as its next swap's node sees it, and the swaps per pair by node."""
-        if isinstance(tree, int):
-            return self._hop(tree), {}
-        rounds, one, attempts = self._round(tree, swapped_at)
-        return joined_pair(rounds, one, self._length), attempts
+    def _pair(self, tree: SwapTree, swapped_at: int) -> ReadyPair:
+        """Return a segment's pair as the node of its next swap sees it."""
+        return self._hop(tree) if isinstance(tree, int) else joined_pair(self._round(tree, swapped_at))
 
-    def _round(self, tree: tuple[SwapTree, SwapTree], swapped_at: int | None) -> tuple[Rounds, Round, dict[int, float]]:
-        node = first_hop(tree[1])
-        left, left_attempts = self._pair(tree[0], node)
-        right, right_attempts = self._pair(tree[1], node)
-        ends = segment_ends(tree)
-        swap = self._lane.nodes[node]
-        told_s = 0.0 if swapped_at is None else self._lane.news_s(node, swapped_at)
-        rounds, one = join(
-            left,
-            right,
-            Joining(
-                left_decay=self._decay(ends[0], node),
-                right_decay=self._decay(node, ends[1]),
-                cutoff=self._cutoff_s / self._slot_s,
-                success=swap.swap_success,
-                kept_product=swap.swap_success * swap.swap_quality,
-                success_delay=told_s / self._slot_s,
-                failure_delay=self._lane.news_to_ends_s(tree) / self._slot_s,
-                result_decay=self._decay(*ends),
-            ),
+    def _round(self, tree: tuple[SwapTree, SwapTree], swapped_at: int | None) -> Round:
+        lane, node, (left, right) = self._lane, first_hop(tree[1]), segment_ends(tree)
+        swap = lane.nodes[node]
+        told_s = 0.0 if swapped_at is None else lane.news_s(node, swapped_at)
+        how = Joining(
+            left_decay=self._decay(left, node),
+            right_decay=self._decay(node, right),
+            cutoff=self._cutoff_s / self._slot_s,
+            window=self._window_s(tree) / self._slot_s,
+            success=swap.swap_success,
+            kept_product=swap.swap_success * swap.swap_quality,
+            success_delay=told_s / self._slot_s,
+            failure_delay=lane.news_to_ends_s(tree) / self._slot_s,
+            result_decay=self._decay(left, right),
         )
-        attempts = {node: rounds.tries}
-        for child, busy, pair in ((left_attempts, rounds.left_busy, left), (right_attempts, rounds.right_busy, right)):
-            attempts |= {at: tries * busy / pair.mean for at, tries in child.items()}
-        return rounds, one, attempts
+        return join(self._pair(tree[0], node), self._pair(tree[1], node), how, is_swap=True)
+
+    def _window_s(self, tree: tuple[SwapTree, SwapTree]) -> float:
+        """Return the cut-off, or for two hops that try in step the middle between the same two of their steps."""
+        period_s = 0.0
+        if isinstance(tree[0], int) and isinstance(tree[1], int) and self._cutoff_s < math.inf:
+            one, other = self._lane.hops[tree[0]], self._lane.hops[tree[1]]
+            if one.attempt_period_s == other.attempt_period_s and not (
+                one.purification_rounds or other.purification_rounds
+            ):
+                period_s = one.attempt_period_s
+        return (math.floor(self._cutoff_s / period_s + WHOLE) + 0.5) * period_s if period_s else self._cutoff_s
 
     def _hop(self, index: int) -> ReadyPair:
-        hop = self._lane.hops[index]
-        decay = self._decay(index, index + 1)
-        pair = heralded_pair(hop.success_probability, hop.attempt_period_s / self._slot_s, hop.werner, self._length)
-        told = hop.length_km / FIBRE_SPEED_KM_PER_S / self._slot_s
-        for _ in range(hop.purification_rounds):
-            how = Joining(
-                left_decay=decay,
-                right_decay=decay,
-                cutoff=math.inf,
-                success=0.5,
-                success_slope=0.5,
-                kept_sum=1.0 / 6.0,
-                kept_product=4.0 / 6.0,
-                success_delay=told,
-                failure_delay=told,
-                result_decay=decay,
-            )
-            pair = joined_pair(*join(pair, pair, how), self._length)
-        return pair
+        lane, hop = self._lane, self._lane.hops[index]
+        if not hop.purification_rounds:
+            return heralded_pair(hop.success_probability, hop.attempt_period_s / self._slot_s, hop.werner, self._length)
+        decay_per_s = lane.nodes[index].decay_per_s + lane.nodes[index + 1].decay_per_s
+        slot_s, pair = _purified(hop, decay_per_s, self._fineness)
+        return resampled(pair, self._slot_s / slot_s, self._length)
 
     def _decay(self, left: int, right: int) -> float:
         """Return the exponent per slot of a pair between two nodes."""
         nodes = self._lane.nodes
         return (nodes[left].decay_per_s + nodes[right].decay_per_s) * self._slot_s
+
+
+@lru_cache(maxsize=256)
+def _purified(hop: LaneHop, decay_per_s: float, fineness: int) -> tuple[float, ReadyPair]:
+    """Return (slot_s, pair): a hop's purified pair on its own grid, w falling at decay_per_s while it waits."""
+    slot_s, length = hop_grid(hop, fineness)
+    pair = heralded_pair(hop.success_probability, hop.attempt_period_s / slot_s, hop.werner, length)
+    told = hop.length_km / FIBRE_SPEED_KM_PER_S / slot_s
+    how = Joining(
+        left_decay=decay_per_s * slot_s,
+        right_decay=decay_per_s * slot_s,
+        cutoff=math.inf,
+        window=math.inf,
+        success=0.5,
+        success_slope=0.5,
+        kept_sum=1.0 / 6.0,
+        kept_product=4.0 / 6.0,
+        success_delay=told,
+        failure_delay=told,
+        result_decay=decay_per_s * slot_s,
+    )
+    for _ in range(hop.purification_rounds):
+        pair = joined_pair(join(pair, pair, how, is_swap=False))
+    return slot_s, pair
