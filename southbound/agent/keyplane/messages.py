@@ -257,6 +257,44 @@ class ModuleKeys:
     end_time_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class SiftBatch:
+    """From one end of a link whose key is made of pairs: which of them it measured, and what the last block came to.
+
+    `x_bases` has one bit for each pair, set where it was measured in X. `x_bits` to `z_errors` are about `last_block`,
+    the last one that the sender holds (-1: none); all are 0 where it no longer knows. The key plane ignores it.
+    """
+
+    link: str
+    epoch: int
+    batch: int
+    route_versions: tuple[int, ...] = field(repr=False)
+    sequences: tuple[int, ...] = field(repr=False)
+    x_bases: bytes = field(repr=False)
+    last_block: int
+    x_bits: int
+    x_errors: int
+    z_bits: int
+    z_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiftKept:
+    """The answer to SiftBatch: which of its pairs the sender measured in the same basis, and its own bits of them.
+
+    `full`: with them `block` is complete. `again`: the sender knows nothing of this epoch; begin another.
+    """
+
+    link: str
+    epoch: int
+    batch: int
+    block: int
+    kept: bytes = field(repr=False)
+    bits: bytes = field(repr=False)
+    full: bool
+    again: bool
+
+
 Message = (
     LinkState
     | BlockCompare
@@ -275,4 +313,6 @@ Message = (
     | KeyVoided
     | KeyFetched
     | ModuleKeys
+    | SiftBatch
+    | SiftKept
 )

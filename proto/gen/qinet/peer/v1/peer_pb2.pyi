@@ -91,6 +91,8 @@ class PeerMessage(_message.Message):
     HEAD_READY_FIELD_NUMBER: _builtins.int
     MODULE_KEYS_FIELD_NUMBER: _builtins.int
     KEY_FETCHED_FIELD_NUMBER: _builtins.int
+    SIFT_BATCH_FIELD_NUMBER: _builtins.int
+    SIFT_KEPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___PeerHello:
         """Names the sender; first on a stream, and only there."""
@@ -167,6 +169,14 @@ class PeerMessage(_message.Message):
     def key_fetched(self) -> Global___KeyFetched:
         """A slave has fetched keys."""
 
+    @_builtins.property
+    def sift_batch(self) -> Global___SiftBatch:
+        """Which pairs an end of a path has measured, to make key of them."""
+
+    @_builtins.property
+    def sift_kept(self) -> Global___SiftKept:
+        """Which of them count, and the other end's bits."""
+
     def __init__(
         self,
         *,
@@ -189,12 +199,14 @@ class PeerMessage(_message.Message):
         head_ready: Global___HeadReady | None = ...,
         module_keys: Global___ModuleKeys | None = ...,
         key_fetched: Global___KeyFetched | None = ...,
+        sift_batch: Global___SiftBatch | None = ...,
+        sift_kept: Global___SiftKept | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "sift_batch", b"sift_batch", "sift_kept", b"sift_kept", "stock_state", b"stock_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "stock_state", b"stock_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "sift_batch", b"sift_batch", "sift_kept", b"sift_kept", "stock_state", b"stock_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys", "key_fetched"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys", "key_fetched", "sift_batch", "sift_kept"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -1089,3 +1101,128 @@ class ModuleKeys(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModuleKeys: _TypeAlias = ModuleKeys  # noqa: Y015
+
+@_typing.final
+class SiftBatch(_message.Message):
+    """Where the key of a link is made of the pairs of an entanglement path (BBM92): the end with the greater node name names
+    the pairs that it measured, batch after batch, and the other end answers each. An unanswered batch is repeated as it
+    was. Travels on the stream between both ends, so that the nodes of the path learn nothing of it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSIONS_FIELD_NUMBER: _builtins.int
+    SEQUENCES_FIELD_NUMBER: _builtins.int
+    X_BASES_FIELD_NUMBER: _builtins.int
+    LAST_BLOCK_FIELD_NUMBER: _builtins.int
+    X_BITS_FIELD_NUMBER: _builtins.int
+    X_ERRORS_FIELD_NUMBER: _builtins.int
+    Z_BITS_FIELD_NUMBER: _builtins.int
+    Z_ERRORS_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Name of the link. Ignored if the receiver does not know it, or with another neighbour."""
+    epoch: _builtins.int
+    """Drawn by the sender for every beginning of its process, and when it is told to begin again."""
+    batch: _builtins.int
+    """Number of the batch in the epoch, from 0."""
+    x_bases: _builtins.bytes
+    """One bit for each pair, the first one lowest in the first byte: set where it was measured in X, whose bits are
+    compared to bound the phase error; else it was in Z, whose bits become key.
+    """
+    last_block: _builtins.int
+    """Last block that the sender holds durably; -1 before the first. The fields below are about it; all 0 where the
+    sender no longer knows, and the receiver then never makes that block.
+    """
+    x_bits: _builtins.int
+    """Its bits in X."""
+    x_errors: _builtins.int
+    """How many of them differed."""
+    z_bits: _builtins.int
+    """Its bits in Z."""
+    z_errors: _builtins.int
+    """How many of them differed; in reality known after error correction."""
+    @_builtins.property
+    def route_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Route version of each pair; up to 4096 of them. Another length than that of `sequences` is ignored."""
+
+    @_builtins.property
+    def sequences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Sequence number of each pair; with the version it identifies the pair."""
+
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        batch: _builtins.int = ...,
+        route_versions: _abc.Iterable[_builtins.int] | None = ...,
+        sequences: _abc.Iterable[_builtins.int] | None = ...,
+        x_bases: _builtins.bytes = ...,
+        last_block: _builtins.int = ...,
+        x_bits: _builtins.int = ...,
+        x_errors: _builtins.int = ...,
+        z_bits: _builtins.int = ...,
+        z_errors: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "epoch", b"epoch", "last_block", b"last_block", "link", b"link", "route_versions", b"route_versions", "sequences", b"sequences", "x_bases", b"x_bases", "x_bits", b"x_bits", "x_errors", b"x_errors", "z_bits", b"z_bits", "z_errors", b"z_errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SiftBatch: _TypeAlias = SiftBatch  # noqa: Y015
+
+@_typing.final
+class SiftKept(_message.Message):
+    """The answer to SiftBatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Name of the link."""
+    epoch: _builtins.int
+    """As in the batch."""
+    batch: _builtins.int
+    """As in the batch."""
+    block: _builtins.int
+    """Number of the block that these pairs are part of."""
+    kept: _builtins.bytes
+    """One bit for each pair of the batch: set where the sender measured it in the same basis."""
+    bits: _builtins.bytes
+    """The sender's bit of each pair that is kept. In X they are disclosed; in Z they stand in for error correction, which
+    is simulated: a real implementation sends parities.
+    """
+    full: _builtins.bool
+    """The block is complete: both ends take the length of its key from what differed."""
+    again: _builtins.bool
+    """The sender knows nothing of this epoch: begin another, with an empty block."""
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        batch: _builtins.int = ...,
+        block: _builtins.int = ...,
+        kept: _builtins.bytes = ...,
+        bits: _builtins.bytes = ...,
+        full: _builtins.bool = ...,
+        again: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "batch", b"batch", "bits", b"bits", "block", b"block", "epoch", b"epoch", "full", b"full", "kept", b"kept", "link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SiftKept: _TypeAlias = SiftKept  # noqa: Y015
