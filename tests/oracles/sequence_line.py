@@ -32,7 +32,7 @@ from typing import Any, Final
 from sequence.entanglement_management.generation import EntanglementGenerationA, EntanglementGenerationB
 from sequence.topology.router_net_topo import RouterNetTopo
 
-from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S, double_click
 
 ATTENUATION_DB_PER_KM: Final = 0.2
 _PS_PER_S: Final = 10**12
@@ -52,10 +52,10 @@ class Line:
 
     scheme: Scheme
     routers: int
-    link_km: float = 10.0
+    link_km: float = 5.0
     memories: int = 1
-    memory_efficiency: float = 0.9
-    detector_efficiency: float = 0.9
+    memory_efficiency: float = 0.95
+    detector_efficiency: float = 0.95
     detector_rate_hz: float = 25e6
     fidelity: float = 0.9
     seed: int = 1
@@ -72,8 +72,18 @@ class Line:
         return self.link_km / FIBRE_LIGHT_KM_PER_S
 
     @property
-    def attempt_s(self) -> float:
-        """Mean duration of an attempt; see the head of this file.
+    def success_probability(self) -> float:
+        """Of an attempt, in either scheme."""
+        return double_click(self.arm_efficiency).success_probability
+
+    @property
+    def successful_attempt_s(self) -> float:
+        """Duration of an attempt that makes a pair; see the head of this file."""
+        return (4 if self.scheme is Scheme.SINGLE_HERALDED else 7) * self.crossing_s
+
+    @property
+    def failed_attempt_s(self) -> float:
+        """Mean duration of an attempt that makes none.
 
         The first Barrett-Kok round clicks once if one memory emits (1/2) and its photon is seen, or if both emit (1/4)
         and only one photon is seen, or both in one detector, which is dead after the first.
@@ -82,7 +92,14 @@ class Line:
             return 4 * self.crossing_s
         seen = self.arm_efficiency
         second_round = seen / 2 + (2 * seen * (1 - seen) + seen**2 / 2) / 4
-        return (4 + 3 * second_round) * self.crossing_s
+        in_vain = (second_round - self.success_probability) / (1 - self.success_probability)
+        return (4 + 3 * in_vain) * self.crossing_s
+
+    @property
+    def attempt_s(self) -> float:
+        """Mean duration of any attempt."""
+        success = self.success_probability
+        return success * self.successful_attempt_s + (1 - success) * self.failed_attempt_s
 
 
 @dataclass(slots=True)
@@ -98,9 +115,9 @@ class Delivered:
         return (len(self.at_s) - 1) / (self.at_s[-1] - self.at_s[0])
 
     def relative_error(self, memories: int) -> float:
-        """Standard error of the rate; with several memories per link their renewals run side by side."""
-        waits = [later - sooner for sooner, later in zip(self.at_s, self.at_s[memories:], strict=False)]
-        return stdev(waits) / fmean(waits) / math.sqrt(len(self.at_s))
+        """Standard error of the rate; of several memories that run side by side, from batches of one pair of each."""
+        batches_s = [later - sooner for sooner, later in pairwise(self.at_s[::memories])]
+        return stdev(batches_s) / fmean(batches_s) / math.sqrt(len(batches_s))
 
 
 class _Taker:
@@ -126,7 +143,10 @@ class _Taker:
 
 
 def simulate(line: Line, simulated_s: float, folder: Path) -> Delivered:
-    """Run SeQUeNCe's whole stack, reservation included, for this long; `folder` takes its configuration file."""
+    """Run SeQUeNCe's whole stack, reservation included, for this long; `folder` takes its configuration file.
+
+    Only in the thread that imported SeQUeNCe: it set the precision of its times there; elsewhere time bins go wrong.
+    """
     names = [f"r{index}" for index in range(line.routers)]
     EntanglementGenerationA.set_global_type(line.scheme.value)
     EntanglementGenerationB.set_global_type(line.scheme.value)

@@ -1,6 +1,6 @@
 """Pairs per second: our formulas beside SeQUeNCe, whose whole protocol stack draws every photon.
 
-Every run has fixed seeds and enough pairs for a standard error of at most 1.5 %; ratios are held to 5 %.
+Every run has seeds of its own and enough pairs for a standard error of at most 1.5 %; ratios are held to 5 %.
 """
 
 from pathlib import Path
@@ -10,74 +10,86 @@ import pytest
 from sequence.entanglement_management.swapping import EntanglementSwappingA
 from sequence.kernel.quantum_manager import QuantumManagerBellDiagonal
 
-from controller.physics.link_generation import double_click, link_rate_hz
+from controller.physics.lane import Lane, LaneHop, LaneNode
+from controller.physics.link_generation import link_rate_hz
+from controller.physics.memory_regime import predict_lane
+from controller.physics.pair_states import werner_parameter
 from controller.physics.swapping import chain_fidelity
 from controller.physics.waiting import expected_maximum_slots
 from tests.oracles.sequence_line import Delivered, Line, Scheme, simulate
 
-TOLERANCE = 0.05
-
 
 def assert_near(delivered: Delivered, predicted_hz: float, memories: int = 1) -> None:
-    assert delivered.relative_error(memories) <= 0.015
-    assert delivered.rate_hz / predicted_hz == pytest.approx(1, abs=TOLERANCE)
+    error = delivered.relative_error(memories)
+    ratio = delivered.rate_hz / predicted_hz
+    print(f"SeQUeNCe {delivered.rate_hz:.1f} Hz, predicted {predicted_hz:.1f} Hz: {ratio:.4f} +- {error:.4f}")
+    assert error <= 0.015
+    assert ratio == pytest.approx(1, abs=0.05)
 
 
-def one_swap_hz(line: Line, swap_success: float = 1.0) -> float:
-    """Predict the rate of three routers with one memory per link and side.
+def consent_s(line: Line) -> float:
+    """What SeQUeNCe adds to each round of three routers with one memory per link and side.
 
-    Both links start again after a swap, whether it succeeded or not, so that one cycle is E[max] attempts, and two
-    crossings until the middle router has both ends' consent. It asks r2 for the next pair one crossing before it hears
-    from r0: where the first link is the last to be there (1/(2-p), ties included) it comes that much later.
+    The middle router waits two crossings for both ends' consent to the swap. It asks r2 for the next pair at once, but
+    r0 asks when it has heard: one crossing more where the first link is the last to be there (1/(2-p), ties included).
     """
-    success = double_click(line.arm_efficiency).success_probability
-    slots = expected_maximum_slots([success, success])
-    cycle_s = slots * line.attempt_s + (2 + 1 / (2 - success)) * line.crossing_s
-    return swap_success / cycle_s
+    return (2 + 1 / (2 - line.success_probability)) * line.crossing_s
 
 
 @pytest.mark.parametrize("memories", [1, 4])
 def test_a_single_heralded_link_makes_pairs_at_the_rate_of_sequence(memories: int, tmp_path: Path) -> None:
     # Detectors faster than the 12.5 ns between the photons of two memories: our formula knows no dead time.
-    line = Line(scheme=Scheme.SINGLE_HERALDED, routers=2, memories=memories, detector_rate_hz=1e9)
-    predicted = link_rate_hz(double_click(line.arm_efficiency).success_probability, line.attempt_s, memories)
+    line = Line(scheme=Scheme.SINGLE_HERALDED, routers=2, memories=memories, detector_rate_hz=1e9, seed=memories)
+    predicted = link_rate_hz(line.success_probability, line.attempt_s, memories)
 
-    assert_near(simulate(line, 4_500 / predicted, tmp_path), predicted, memories)
+    assert_near(simulate(line, 3_600 / predicted, tmp_path), predicted, memories)
 
 
 def test_a_barrett_kok_link_makes_pairs_at_the_rate_of_sequence(tmp_path: Path) -> None:
-    line = Line(scheme=Scheme.BARRETT_KOK, routers=2)
-    predicted = link_rate_hz(double_click(line.arm_efficiency).success_probability, line.attempt_s)
+    line = Line(scheme=Scheme.BARRETT_KOK, routers=2, seed=2)
+    predicted = link_rate_hz(line.success_probability, line.attempt_s)
 
-    assert_near(simulate(line, 3_600 / predicted, tmp_path), predicted)
+    assert_near(simulate(line, 3_000 / predicted, tmp_path), predicted)
 
 
 def test_two_barrett_kok_links_and_a_swap_give_the_rate_of_sequence(tmp_path: Path) -> None:
-    line = Line(scheme=Scheme.BARRETT_KOK, routers=3)
-    predicted = one_swap_hz(line)
+    line = Line(scheme=Scheme.BARRETT_KOK, routers=3, seed=3)
+    # The last attempt of the later link succeeds, and all before it have failed.
+    attempts = expected_maximum_slots([line.success_probability] * 2)
+    both_s = (attempts - 1) * line.failed_attempt_s + line.successful_attempt_s
+    predicted = 1 / (both_s + consent_s(line))
 
-    assert_near(simulate(line, 2_300 / predicted, tmp_path), predicted)
+    assert_near(simulate(line, 1_900 / predicted, tmp_path), predicted)
 
 
-@pytest.mark.parametrize("swap_success", [1.0, 0.6])
-def test_two_single_heralded_links_and_a_swap_give_the_rate_of_sequence(
-    swap_success: float, tmp_path: Path, swaps_have_outcomes: None, monkeypatch: pytest.MonkeyPatch
+def test_a_lane_over_a_swap_that_may_fail_gives_the_rate_of_sequence(
+    tmp_path: Path, swaps_have_outcomes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    swap_success = 0.75
     monkeypatch.setattr(EntanglementSwappingA, "success_probability", lambda _: swap_success)
-    line = Line(scheme=Scheme.SINGLE_HERALDED, routers=3)
-    predicted = one_swap_hz(line, swap_success)
+    line = Line(scheme=Scheme.SINGLE_HERALDED, routers=3, seed=5)
+    hop = LaneHop(
+        success_probability=line.success_probability,
+        attempt_period_s=line.attempt_s,
+        werner=werner_parameter(line.fidelity),
+        length_km=line.link_km,
+    )
+    ours = predict_lane(Lane(hops=(hop, hop), nodes=(LaneNode(), LaneNode(swap_success=swap_success), LaneNode())))
+    # A lane begins again when the ends have heard, one crossing after each swap, and asks nobody for consent.
+    predicted = 1 / (1 / ours.rate_hz + (consent_s(line) - line.crossing_s) / swap_success)
 
-    delivered = simulate(line, 3_300 / predicted, tmp_path)
+    delivered = simulate(line, 3_000 / predicted, tmp_path)
 
     assert_near(delivered, predicted)
-    # SeQUeNCe's rule of fidelities: a product, degraded by 5 %, where Werner parameters multiply.
-    assert set(delivered.fidelities) == {0.9 * 0.9 * 0.95}
-    assert delivered.fidelities[0] < chain_fidelity([0.9, 0.9]) - 0.04
+    # SeQUeNCe's rule of fidelities is a product, degraded by 5 %; Werner parameters multiply.
+    assert set(delivered.fidelities) == {line.fidelity * line.fidelity * 0.95}
+    assert delivered.fidelities[0] < chain_fidelity([line.fidelity, line.fidelity]) - 0.04
+    assert ours.fidelity == pytest.approx(chain_fidelity([line.fidelity, line.fidelity]))
 
 
 @pytest.fixture
 def swaps_have_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SeQUeNCe 0.8.5 reads outcomes of a swap that its Bell-diagonal states never give; their time is right."""
+    """SeQUeNCe 0.8.5 reads outcomes of a swap that its Bell-diagonal states never give; its timing needs none."""
 
     def run_circuit(_manager: Any, _circuit: Any, keys: list[int], _sample: Any = None) -> dict[int, int]:
         return dict.fromkeys(keys, 0)
