@@ -8,8 +8,8 @@ GLOBAL_OPTIONS: Final = frozenset(
 )
 DEFAULT_WAIT: Final = "ACTIVE"
 _HELP: Final = frozenset({"--help", "-h"})
-_WAITS_FOR_STATE: Final = ["relay", "create"]
-"""The command whose `--wait` may name a state; elsewhere it is a flag."""
+_WAIT_FOR_STATE: Final = (["relay", "create"], ["entangle", "create"])
+"""The commands whose `--wait` may name a state; elsewhere it is a flag."""
 
 
 def normalised(arguments: Sequence[str]) -> list[str]:
@@ -30,7 +30,7 @@ def normalised(arguments: Sequence[str]) -> list[str]:
         if argument == "--":
             rest += [argument, *pending]
             break
-        if argument == "--wait" and rest[:2] == _WAITS_FOR_STATE:
+        if argument == "--wait" and rest[:2] in _WAIT_FOR_STATE:
             rest.append(f"--wait={DEFAULT_WAIT}")
         elif argument.partition("=")[0] in GLOBAL_OPTIONS:
             first.append(argument)

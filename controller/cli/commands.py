@@ -20,6 +20,7 @@ _EPILOG = f"The options above may also stand behind the command. {CODES_HELP} Se
 COMMANDS: Final = {
     "get": "get:app",
     "relay": "relay:app",
+    "entangle": "entangle:app",
     "route": "route:route",
     "node": "place:node_app",
     "link": "place:link_app",
@@ -115,7 +116,7 @@ def assembled(command: str = "") -> typer.Typer:
     app = typer.Typer(
         cls=QuickGroup,
         name="qinetctl",
-        help="Operate a Qinet controller: networks, key relays, applications, certificates.",
+        help="Operate a Qinet controller: networks, key relays, entanglement paths, applications, certificates.",
         epilog=_EPILOG,
         no_args_is_help=True,
         pretty_exceptions_enable=False,

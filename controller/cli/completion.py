@@ -29,6 +29,11 @@ def relays(context: typer.Context, incomplete: str) -> list[str]:
     return _matching(context, incomplete, "keyRelays")
 
 
+def paths(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the entanglement paths that may be meant."""
+    return _matching(context, incomplete, "entanglementPaths")
+
+
 def applications(context: typer.Context, incomplete: str) -> list[str]:
     """Return the applications that may be meant."""
     return _matching(context, incomplete, "applications")
@@ -109,6 +114,11 @@ def _list_of(network: Any, collection: str) -> tuple[Any, Any, str]:
 
         request = key_relay_service_pb2.ListKeyRelaysRequest(page_size=_MOST)
         return network.relays.ListKeyRelays, request, "key_relays"
+    if collection == "entanglementPaths":
+        from qinet.northbound.v1 import entanglement_service_pb2
+
+        wanted = entanglement_service_pb2.ListEntanglementPathsRequest(page_size=_MOST)
+        return network.entanglement.ListEntanglementPaths, wanted, "entanglement_paths"
     from qinet.northbound.v1 import application_service_pb2 as pb
 
     if collection == "applications":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import grpc
 
     from qinet.northbound.v1.application_service_pb2_grpc import ApplicationServiceStub
+    from qinet.northbound.v1.entanglement_service_pb2_grpc import EntanglementServiceStub
     from qinet.northbound.v1.key_relay_service_pb2_grpc import KeyRelayServiceStub
     from qinet.northbound.v1.operations_service_pb2_grpc import OperationsServiceStub
     from qinet.northbound.v1.topology_service_pb2_grpc import TopologyServiceStub
@@ -71,6 +72,13 @@ class Network:
         from qinet.northbound.v1.key_relay_service_pb2_grpc import KeyRelayServiceStub
 
         return KeyRelayServiceStub(self._channel)
+
+    @cached_property
+    def entanglement(self) -> "EntanglementServiceStub":
+        """Entanglement paths and their routes."""
+        from qinet.northbound.v1.entanglement_service_pb2_grpc import EntanglementServiceStub
+
+        return EntanglementServiceStub(self._channel)
 
     @cached_property
     def applications(self) -> "ApplicationServiceStub":

@@ -103,6 +103,14 @@ Preempt = Annotated[
         show_default=False,
     ),
 ]
+NoTrustedTransit = Annotated[
+    bool | None,
+    typer.Option(
+        "--no-trusted-transit/--trusted-transit",
+        help="No node but its ends may see the keys: only links directly between them serve it.",
+        show_default=False,
+    ),
+]
 HoldOff = Annotated[
     str | None, typer.Option("--hold-off", metavar="TIME", help="Ride out a cut on stored key for so long.")
 ]
@@ -143,6 +151,7 @@ class Demand:
     revertive: bool | None = None
     wait_to_restore: str | None = None
     preempt: bool | None = None
+    no_trusted_transit: bool | None = None
     hold_off: str | None = None
     lifetime: str | None = None
     forward_share: float | None = None
@@ -201,6 +210,7 @@ def change_pb(demand: Demand) -> "tuple[KeyRelay, list[str]]":
         "shares": demand.shares,
         "revertive": demand.revertive,
         "may_preempt": demand.preempt,
+        "no_trusted_transit": demand.no_trusted_transit,
         "forward_share": demand.forward_share,
         "accept_blocked": demand.accept_blocked,
         "admin_enabled": demand.enabled,

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     NODES = "nodes"
     LINKS = "links"
     RELAYS = "relays"
+    PATHS = "paths"
     APPLICATIONS = "applications"
     SAES = "saes"
     ALARMS = "alarms"
@@ -52,9 +53,9 @@ def events(
 ) -> None:
     """Tell what happens, one line each: time, revision, name, what it is now and why.
 
-    Without --follow it tells the past as the controller remembers it: what became of relays, and the alarms that are
-    active. With --follow it tells what changes in the topology, relays, applications and alarms from now on, or since
-    the revision of --resume; it survives a restart of the controller.
+    Without --follow it tells the past as the controller remembers it: what became of relays and paths, and the alarms
+    that are active. With --follow it tells what changes in the topology, relays, paths, applications and alarms from
+    now on, or since the revision of --resume; it survives a restart of the controller.
     """
     kinds = frozenset(kind or Kind)
     with connected(context) as network:
@@ -91,6 +92,7 @@ def _remembered(network: Network, kinds: frozenset[Kind], after_revision: int) -
     """Return what the controller remembers, oldest first."""
     from controller.cli.get import active_alarms, pages
     from controller.cli.happenings import of_alarm, of_history
+    from qinet.northbound.v1 import entanglement_service_pb2 as paths_pb
     from qinet.northbound.v1 import key_relay_service_pb2 as pb
 
     found: list[Happening] = []
@@ -99,6 +101,12 @@ def _remembered(network: Network, kinds: frozenset[Kind], after_revision: int) -
             request = pb.GetKeyRelayHistoryRequest(name=relay.name)
             entries = pages(network, network.relays.GetKeyRelayHistory, request, "entries")
             found += [of_history(relay.name, entry) for entry in entries if entry.revision > after_revision]
+    if Kind.PATHS in kinds:
+        listed = paths_pb.ListEntanglementPathsRequest()
+        for path in list(pages(network, network.entanglement.ListEntanglementPaths, listed, "entanglement_paths")):
+            asked = paths_pb.GetEntanglementPathHistoryRequest(name=path.name)
+            lines = pages(network, network.entanglement.GetEntanglementPathHistory, asked, "entries")
+            found += [of_history(path.name, entry) for entry in lines if entry.revision > after_revision]
     if Kind.ALARMS in kinds:
         found += [of_alarm(alarm) for alarm in active_alarms(network)]
     return sorted(found, key=lambda one: (one.at, one.revision, one.name))

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
     from google.protobuf.any_pb2 import Any as PackedDetail
 
 _NEXT_BY_REASON: Final = {
-    "NO_ROUTE": "`qinetctl get links` shows which links are up; --accept-blocked stores the relay and retries it",
-    "NO_CAPACITY": "ask for a lower --rate, or free the links that it names; --accept-blocked stores the relay and "
+    "NO_ROUTE": "`qinetctl get links` shows which links are up; --accept-blocked stores what was asked and retries it",
+    "NO_CAPACITY": "ask for a lower --rate, or free what it names; --accept-blocked stores what was asked and "
     "retries it",
+    "FIDELITY_UNREACHABLE": "ask for no more --fidelity than it names, or for a lower --rate: of fewer pairs, more can "
+    "be purified",
+    "MIXED_REGIMES": "the links of a route have one regime: `qinetctl get links` shows that of each; give those that "
+    "it names the same in the topology, or join the ends by others",
+    "STORAGE_DECAY": "pairs would decay in the buffers: give these links `regime: memory` in the topology, or their "
+    "nodes memories of longer coherence",
+    "NO_MEMORIES": "go around the nodes that it names with --avoid-node, or give them memories in the topology",
+    "CANNOT_SWAP": "go around the nodes that it names with --avoid-node, or give them a swap_success above 0 in the "
+    "topology",
+    "NO_AUTHENTICATION_KEY": "name a key relay between the same ends with --authentication RELAY (`qinetctl relay "
+    "create` makes one), or say --authentication pre-shared",
+    "DEPENDENCY_CYCLE": "the key that authenticates must not be made of these pairs: name another relay, keep that one "
+    "off the key link with `relay update --avoid-link`, or say --authentication pre-shared",
     "NO_DISJOINT_ROUTES": "ask for fewer --shares or another --protection, or add links around what it names",
     "STALE_ETAG": "somebody changed it meanwhile: look at it again, and use its new etag",
     "ALREADY_DELETED": "what that --request-id created was deleted: use a new one to create it again",
     "REQUEST_ID_REUSED": "that --request-id came with another request before: use a new one",
-    "DISABLED": "`qinetctl relay update NAME --enable` comes first",
+    "DISABLED": "`qinetctl relay update NAME --enable` comes first, or `entangle update` for a path",
     "REMOVING": "it is on its way out: wait until it is gone, then create it again",
     "UNPROTECTED": "`qinetctl relay update NAME --protection 1:1` comes first",
     "NO_BACKUP": "there is nothing to switch to yet: `qinetctl relay show NAME` tells of the backup",
-    "OVER_RESERVED": "move relays off what would carry less, as with `qinetctl link drain`, then try again",
+    "OVER_RESERVED": "move services off what would carry less, as with `qinetctl link drain`, then try again",
     "STOPPING": "the controller is being stopped: try again when it is back",
     "IN_USE": "delete what uses it first",
     "APPLICATION_TAKEN": "another relay feeds that application: `qinetctl get applications` shows which",

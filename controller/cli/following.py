@@ -13,7 +13,11 @@ _SYNC_END: Final = 2
 _PUT: Final = 3
 _DELETED: Final = 4
 # Figures that are as of sending: they alone are no change.
-_SAMPLED: Final = {"link": ("measurement",), "key_relay": ("ends", "revision")}
+_SAMPLED: Final = {
+    "link": ("measurement",),
+    "key_relay": ("ends", "revision"),
+    "entanglement_path": ("ends", "revision"),
+}
 
 
 class WatchMessage(Protocol):

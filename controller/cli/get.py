@@ -26,6 +26,7 @@ def _names(offer: completion.Completion | None) -> Any:
 
 NodeNames = Annotated[list[str] | None, _names(completion.nodes)]
 LinkNames = Annotated[list[str] | None, _names(completion.links)]
+PathNames = Annotated[list[str] | None, _names(completion.paths)]
 RelayNames = Annotated[list[str] | None, _names(completion.relays)]
 ApplicationNames = Annotated[list[str] | None, _names(completion.applications)]
 AlarmNames = Annotated[list[str] | None, _names(None)]
@@ -194,6 +195,39 @@ def relays(
 
     _shown(
         context, find, relay_table, lambda one: str(one.name), names=names, filters=filters,
+        output=output, watch=watch, interval=interval, count=count,
+    )  # fmt: skip
+
+
+@app.command()
+def paths(
+    context: typer.Context,
+    names: PathNames = None,
+    *,
+    filters: Filter = None,
+    watch: Watch = False,
+    interval: Interval = "2s",
+    count: Count = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show entanglement paths.
+
+    Filters: name, state, source, target, use, priority, purpose_id, key_link, created_by, admin_enabled, and link and
+    node, which fit its route.
+    """
+    from controller.cli.tables_of_paths import path_table
+    from qinet.northbound.v1 import entanglement_service_pb2 as pb
+
+    def find(network: Network) -> list[Any]:
+        call, limit_s = network.entanglement.GetEntanglementPath, network.timeout_s
+        if names:
+            asked = [pb.GetEntanglementPathRequest(name=full("entanglementPaths", name)) for name in names]
+            return [call(request, timeout=limit_s).entanglement_path for request in asked]
+        request = pb.ListEntanglementPathsRequest(filter=joined(filters))
+        return list(pages(network, network.entanglement.ListEntanglementPaths, request, "entanglement_paths"))
+
+    _shown(
+        context, find, path_table, lambda one: str(one.name), names=names, filters=filters,
         output=output, watch=watch, interval=interval, count=count,
     )  # fmt: skip
 

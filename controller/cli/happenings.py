@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from controller.cli.names import short, shorts
 from controller.cli.quantities import shown_number
 from controller.cli.tables import link_remarks, link_status, relay_phase, relay_state, route_text
-from controller.cli.tables_of_moves import history_state
+from controller.cli.tables_of_moves import Entry, history_state, routes_of
+from controller.cli.tables_of_pairs import pairs_in_use
+from controller.cli.tables_of_paths import path_summary
 from qinet.northbound.v1.application_pb2 import Application, Sae
+from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
 from qinet.northbound.v1.key_relay_pb2 import KeyRelay
-from qinet.northbound.v1.key_relay_service_pb2 import KeyRelayHistoryEntry
 from qinet.northbound.v1.link_pb2 import Link
 from qinet.northbound.v1.node_pb2 import Node
 from qinet.northbound.v1.operations_service_pb2 import Alarm
@@ -19,7 +21,7 @@ from qinet.types.v1.types_pb2 import Severity
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_KIND_OF: Final = {"keyRelays": "relays"}
+_KIND_OF: Final = {"keyRelays": "relays", "entanglementPaths": "paths"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +49,9 @@ class Happening:
         return _KIND_OF.get(collection, collection)
 
 
-def of_history(name: str, entry: KeyRelayHistoryEntry) -> Happening:
-    """Return a line of a relay's history as an event."""
-    parts = (history_state(entry), " | ".join(map(route_text, entry.routes)), entry.state_reason)
+def of_history(name: str, entry: Entry) -> Happening:
+    """Return a line of a service's history as an event."""
+    parts = (history_state(entry), " | ".join(map(route_text, routes_of(entry))), entry.state_reason)
     return Happening(
         at=entry.time.ToDatetime(UTC),
         revision=entry.revision,
@@ -86,12 +88,17 @@ def summary(resource: "Message") -> str:
             "riding on stored key" if resource.riding_on_store else "",
             resource.state_reason,
         ]
+    elif isinstance(resource, EntanglementPath):
+        parts = [*path_summary(resource)]
     elif isinstance(resource, Link):
         ends = " - ".join(short(end.node) for end in resource.ends)
         parts = [
             link_status(resource),
             ends,
-            f"{shown_number(resource.reserved_bit_per_s)} of {shown_number(resource.capacity_bit_per_s)} bit/s in use",
+            pairs_in_use(resource)
+            if resource.HasField("pairs")
+            else f"{shown_number(resource.reserved_bit_per_s)} of {shown_number(resource.capacity_bit_per_s)} bit/s "
+            "in use",
             *link_remarks(resource),
         ]
     elif isinstance(resource, Node):

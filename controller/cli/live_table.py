@@ -59,7 +59,7 @@ def follow(
 
     Args:
         find: Finds it now.
-        table: Shows it; row i is of resource i.
+        table: Shows it; row i is of resource i. Which columns there are may rest on all of them.
         name_of: Names a resource.
         interval_s: Between two looks.
         count: End after so many looks; None: never.
@@ -100,18 +100,21 @@ class _Lines:
 
     def __init__(self, table: Callable[[list[Any]], Table]) -> None:
         self._table = table
+        self._heads: tuple[str, ...] = ()
         self._widths: list[int] = []
         self._shown: set[tuple[str, ...]] = set()
 
     def print(self, changed: Sequence[Any], everything: Sequence[Any]) -> None:
         """Print the rows of what changed, if they look different; before the first ones, the heads."""
-        if not self._widths:
-            whole = self._table(list(everything))
-            heads = tuple(column.upper() for column in whole.columns)
-            cells = [heads, *(tuple(map(clean, row)) for row in whole.rows)]
-            self._widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        whole = self._table(list(everything))
+        every = [tuple(map(clean, row)) for row in whole.rows]
+        heads = tuple(column.upper() for column in whole.columns)
+        if heads != self._heads:
+            self._heads = heads
+            self._widths = [max(map(len, column)) for column in zip(heads, *every, strict=True)]
             self._line(heads)
-        rows = [tuple(map(clean, row)) for row in self._table(list(changed)).rows]
+        fresh = {id(one) for one in changed}
+        rows = [row for one, row in zip(everything, every, strict=True) if id(one) in fresh]
         for row in rows:
             if row not in self._shown:
                 self._line(row)

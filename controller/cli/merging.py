@@ -93,7 +93,12 @@ def _pass_on(
 
 
 def _watches(network: "Network", kinds: frozenset[str]) -> "Iterator[OpenWatch]":
-    from qinet.northbound.v1 import application_service_pb2, key_relay_service_pb2, topology_service_pb2
+    from qinet.northbound.v1 import (
+        application_service_pb2,
+        entanglement_service_pb2,
+        key_relay_service_pb2,
+        topology_service_pb2,
+    )
 
     if kinds & _TOPOLOGY:
         topology = topology_service_pb2.WatchTopologyRequest
@@ -101,6 +106,11 @@ def _watches(network: "Network", kinds: frozenset[str]) -> "Iterator[OpenWatch]"
     if "relays" in kinds:
         relays = key_relay_service_pb2.WatchKeyRelaysRequest
         yield lambda resume, limit: network.relays.WatchKeyRelays(relays(resume_revision=resume), timeout=limit)
+    if "paths" in kinds:
+        paths = entanglement_service_pb2.WatchEntanglementPathsRequest
+        yield lambda resume, limit: network.entanglement.WatchEntanglementPaths(
+            paths(resume_revision=resume), timeout=limit
+        )
     if kinds & _APPLICATIONS:
         wanted = application_service_pb2.WatchApplicationsRequest
         yield lambda resume, limit: network.applications.WatchApplications(

@@ -24,7 +24,7 @@ def freeze(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for whoever looks at it later.")],
     output: Output = Format.TABLE,
 ) -> None:
-    """Stop every automatic move of relays, protection included; what operators ask for goes on.
+    """Stop every automatic move of relays and paths, protection included; what operators ask for goes on.
 
     Example: qinetctl freeze --reason "splicing in the west until noon"
     """
@@ -32,7 +32,7 @@ def freeze(
 
 
 def unfreeze(context: typer.Context, output: Output = Format.TABLE) -> None:
-    """Let the controller move relays by itself again; what waited for that moves at once."""
+    """Let the controller move relays and paths by itself again; what waited for that moves at once."""
     _set(context, frozen=False, reason="", output=output)
 
 
@@ -59,7 +59,7 @@ def what_if(
     ],
     output: Output = Format.TABLE,
 ) -> None:
-    """Tell what would become of key relays if nodes or links failed, all at once; nothing is changed.
+    """Tell what would become of relays and paths if nodes or links failed, all at once; nothing is changed.
 
     Example: qinetctl what-if otemachi links/hakusan-hongo
     """

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,9 @@ from controller.cli.output import Format, Output, emit, tell
 from controller.cli.quantities import duration_ms, shown_span
 
 if TYPE_CHECKING:
+    from controller.cli.following import Change
+    from controller.cli.streaming import OpenWatch
+    from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
     from qinet.northbound.v1.key_relay_pb2 import KeyRelay
     from qinet.northbound.v1.key_relay_service_pb2 import PredictedMove
     from qinet.northbound.v1.link_pb2 import Link
@@ -26,7 +29,7 @@ link_app = typer.Typer(help="Drain, switch off and take back links. `get links` 
 
 NodeName = Annotated[str, typer.Argument(help="Name of the node.", autocompletion=completion.nodes)]
 LinkName = Annotated[str, typer.Argument(help="Name of the link.", autocompletion=completion.links)]
-Wait = Annotated[bool, typer.Option("--wait", help="Show progress until every relay that moves has left.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Show progress until all that moves has left.")]
 WaitTimeout = Annotated[str, typer.Option("--wait-timeout", metavar="TIME", help="Wait at most so long.")]
 
 
@@ -40,7 +43,7 @@ def drain_node(
     wait_timeout: WaitTimeout = "5m",
     output: Output = Format.TABLE,
 ) -> None:
-    """Put a node into maintenance, and move every relay off it that fits elsewhere.
+    """Put a node into maintenance, and move every relay and path off it that fits elsewhere.
 
     What ends at the node or fits nowhere stays. Look first: qinetctl node drain otemachi --dry-run
     """
@@ -57,7 +60,7 @@ def drain_link(
     wait_timeout: WaitTimeout = "5m",
     output: Output = Format.TABLE,
 ) -> None:
-    """Put a link into maintenance, and move every relay off it that fits elsewhere; the others stay."""
+    """Put a link into maintenance, and move every relay and path off it that fits elsewhere; the others stay."""
     _drain(context, full("links", name), dry=validate_only, wait=wait, timeout=wait_timeout, output=output)
 
 
@@ -138,7 +141,7 @@ def _drain(context: typer.Context, place: str, *, dry: bool, wait: bool, timeout
         request = pb.DrainRequest(name=place, validate_only=dry)
         answer = network.operations.Drain(request, timeout=network.timeout_s)
         if dry:
-            tell("nothing was changed: this is what would become of the relays there")
+            tell("nothing was changed: this is what would become of the services there")
         emit(output, lambda: [move_table(answer.moves)] if answer.moves else [], answer)
         if output is Format.TABLE:
             tell(f"{place}: {move_summary(answer.moves)}" + ("" if dry else "; it is in maintenance now"))
@@ -146,51 +149,73 @@ def _drain(context: typer.Context, place: str, *, dry: bool, wait: bool, timeout
     if left:
         raise Stop(
             Exit.NOT_YET,
-            f"{len(left)} of the relays are still at {place} after {shown_span(limit_s)}: {', '.join(left)}",
-            "next: they go on moving without us; `qinetctl get relays --filter "
-            f"'{'node' if place.startswith('nodes/') else 'link'} = {short(place)}'` tells who is left",
+            f"{len(left)} of the services are still at {place} after {shown_span(limit_s)}: {', '.join(left)}",
+            "next: they go on moving without us; `qinetctl get relays` and `get paths`, with --filter "
+            f"'{'node' if place.startswith('nodes/') else 'link'} = {short(place)}', tell who is left",
         )
 
 
 def _wait_until_left(network: Network, place: str, moves: "Sequence[PredictedMove]", limit_s: float) -> list[str]:
-    """Show progress until every relay that was to move has left; return those that have not when time is up."""
+    """Show progress until all that was to move has left; return what has not when time is up."""
     from controller.cli.following import Follower
     from controller.cli.streaming import changes
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+    from qinet.northbound.v1.entanglement_service_pb2 import WatchEntanglementPathsRequest
     from qinet.northbound.v1.key_relay_service_pb2 import PredictedMove, WatchKeyRelaysRequest
 
     leaving = {
-        move.key_relay
+        move.entanglement_path or move.key_relay
         for move in moves
         if move.outcome in (PredictedMove.OUTCOME_MOVES, PredictedMove.OUTCOME_SWITCHES)
     }
     waited_for = len(leaving)
     if not leaving:
         return []
-    watched = changes(
-        lambda resume, limit: network.relays.WatchKeyRelays(
+    until = time.monotonic() + limit_s
+    watches: dict[str, OpenWatch] = {
+        "keyRelays": lambda resume, limit: network.relays.WatchKeyRelays(
             WatchKeyRelaysRequest(resume_revision=resume), timeout=limit
         ),
-        Follower(),
-        until=time.monotonic() + limit_s,
-    )
+        "entanglementPaths": lambda resume, limit: network.entanglement.WatchEntanglementPaths(
+            WatchEntanglementPathsRequest(resume_revision=resume), timeout=limit
+        ),
+    }
+    left: list[str] = []
     with _Progress(waited_for) as progress:
-        for change in watched:
-            if change.name not in leaving:
-                continue
-            if isinstance(change.resource, KeyRelay) and uses(change.resource, place):
-                continue
-            leaving.remove(change.name)
-            progress.left(change.name, gone=change.resource is None)
-            if not leaving:
-                watched.close()
-                break
-    return sorted(leaving)
+        # One kind after the other: each watch begins with the full state, so that what left meanwhile is seen.
+        for collection, open_watch in watches.items():
+            these = {name for name in leaving if name.startswith(f"{collection}/")}
+            if these:
+                _see_off(changes(open_watch, Follower(), until=until), these, place, progress)
+            left += sorted(these)
+    return left
 
 
-def uses(relay: "KeyRelay", place: str) -> bool:
-    """Tell whether a relay has something at a node or link: routes, backup, or routes that it is leaving."""
-    routes = [*relay.routes, *relay.backup_routes, *relay.retiring_routes]
+def _see_off(watched: "Generator[Change]", leaving: set[str], place: str, progress: "_Progress") -> None:
+    """Follow services of one kind until all of them have left a place, or the watch ends; who left is taken out."""
+    from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+
+    for change in watched:
+        if change.name not in leaving:
+            continue
+        if isinstance(change.resource, KeyRelay | EntanglementPath) and uses(change.resource, place):
+            continue
+        leaving.remove(change.name)
+        progress.left(change.name, gone=change.resource is None)
+        if not leaving:
+            watched.close()
+            return
+
+
+def uses(service: "KeyRelay | EntanglementPath", place: str) -> bool:
+    """Tell whether a service has something at a node or link: routes, backup, or routes that it is leaving."""
+    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+
+    routes = [*service.retiring_routes]
+    if isinstance(service, KeyRelay):
+        routes += [*service.routes, *service.backup_routes]
+    elif service.HasField("route"):
+        routes.append(service.route)
     return any(place in (hop.start_node, hop.link, hop.end_node) for route in routes for hop in route.hops)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 _RATE: Final = re.compile(r"(?P<number>.+?)\s*(?P<prefix>[kMG]?)(bit/s|bps)?")
+_HERTZ: Final = re.compile(r"(?P<number>.+?)\s*(?P<prefix>[kMG]?)\s*(Hz|pairs/s)?")
 _PREFIX: Final = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -32,6 +33,21 @@ def rate_bit_per_s(text: str) -> float:
         with suppress(ValueError):
             return float(match["number"]) * _PREFIX[match["prefix"]]
     raise typer.BadParameter(f"{text!r} is not a rate: write 1000, 2k or 1.5M (bit/s)")
+
+
+def rate_hz(text: str) -> float:
+    """Read a rate of pairs in Hz, with k, M or G for more. Whether it is in range is the controller's to judge.
+
+    >>> rate_hz("10"), rate_hz("2k"), rate_hz("0.5Hz"), rate_hz("3 pairs/s")
+    (10.0, 2000.0, 0.5, 3.0)
+
+    Raises:
+        typer.BadParameter: It is no number.
+    """
+    if match := _HERTZ.fullmatch(text.strip()):
+        with suppress(ValueError):
+            return float(match["number"]) * _PREFIX[match["prefix"]]
+    raise typer.BadParameter(f"{text!r} is not a rate: write 10, 2k or 0.5 (pairs per second)")
 
 
 def duration_ms(text: str) -> float:
@@ -84,6 +100,28 @@ def shown_rate(bit_per_s: float) -> str:
         if rounded >= factor:
             return f"{rounded / factor:.4g} {unit}"
     return f"{rounded:.4g} bit/s"
+
+
+def shown_hz(rate: float) -> str:
+    """Return a rate of pairs with four digits, as people say it.
+
+    >>> shown_hz(12.345), shown_hz(2500.0), shown_hz(0.001)
+    ('12.35 Hz', '2.5 kHz', '0.001 Hz')
+    """
+    rounded = float(f"{rate:.4g}")
+    for factor, unit in ((1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz")):
+        if rounded >= factor:
+            return f"{rounded / factor:.4g} {unit}"
+    return f"{rounded:.4g} Hz"
+
+
+def shown_fidelity(fidelity: float) -> str:
+    """Return a fidelity with four decimals, rounded down: what is shown as reached is reached.
+
+    >>> shown_fidelity(0.97), shown_fidelity(0.89996), shown_fidelity(1.0)
+    ('0.9700', '0.8999', '1.0000')
+    """
+    return f"{int(fidelity * 10_000 * (1 + 1e-12)) / 10_000:.4f}"
 
 
 def shown_span(span_s: float) -> str:

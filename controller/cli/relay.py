@@ -1,6 +1,5 @@
 """qinetctl relay: create, show and delete key relays; what changes one is in `relay_change`."""
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ from controller.cli.quantities import duration_ms, shown_span
 from controller.cli.relay_change import history, redeploy, update
 
 if TYPE_CHECKING:
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+    from controller.cli.streaming import OpenWatch
 
 app = typer.Typer(help="Create, show, change and delete key relays.", no_args_is_help=True)
 
@@ -47,6 +46,7 @@ def create(
     revertive: demand.Revertive = None,
     wait_to_restore: demand.WaitToRestore = None,
     preempt: demand.Preempt = None,
+    no_trusted_transit: demand.NoTrustedTransit = None,
     hold_off: demand.HoldOff = None,
     lifetime: demand.Lifetime = None,
     forward_share: demand.ForwardShare = None,
@@ -68,9 +68,10 @@ def create(
     """
     from controller.cli.tables import relay_parts, relay_state
     from controller.cli.tables_of_moves import move_table
+    from controller.cli.waiting import wait_for, wanted_state
     from qinet.northbound.v1 import key_relay_service_pb2 as pb
 
-    wanted = _state(wait) if wait is not None else None
+    wanted = wanted_state(wait) if wait is not None else None
     wait_s = duration_ms(wait_timeout) / 1000
     if wanted and validate_only:
         raise typer.BadParameter("--wait has nothing to wait for with --validate-only")
@@ -96,6 +97,7 @@ def create(
             revertive=revertive,
             wait_to_restore=wait_to_restore,
             preempt=preempt,
+            no_trusted_transit=no_trusted_transit,
             hold_off=hold_off,
             lifetime=lifetime,
             forward_share=forward_share,
@@ -112,7 +114,7 @@ def create(
         created = answer.key_relay
         reached = True
         if wanted:
-            created, reached = _wait_for(network, created, wanted, revision=answer.revision, limit_s=wait_s)
+            created, reached = wait_for(_watch_of(network), created, wanted, revision=answer.revision, limit_s=wait_s)
     if validate_only:
         tell("nothing was changed: the relay would be created like this")
     displaced = move_table(answer.displaced, title="Relays that make room for it")
@@ -163,44 +165,9 @@ def delete(context: typer.Context, name: Name, etag: Etag = "", output: Output =
     emit(output, lambda: [Sheet(facts=(("relay", request.name), ("state", state)))], answer)
 
 
-def _state(text: str) -> str:
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
-
-    known = [name.removeprefix("STATE_") for name in KeyRelay.State.keys()[1:]]
-    if text.upper() not in known:
-        raise typer.BadParameter(f"--wait: {text!r} is not a state: {', '.join(known)}")
-    return text.upper()
-
-
-def _wait_for(
-    network: Network, relay: "KeyRelay", wanted: str, *, revision: int, limit_s: float
-) -> "tuple[KeyRelay, bool]":
-    """Follow the relay until it is in the wanted state; return how it is in the end, and whether that was reached.
-
-    Raises:
-        Stop: REFUSED: somebody deleted it meanwhile.
-    """
-    from controller.cli.following import Follower
-    from controller.cli.streaming import changes
-    from controller.cli.tables import relay_state
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+def _watch_of(network: Network) -> "OpenWatch":
     from qinet.northbound.v1.key_relay_service_pb2 import WatchKeyRelaysRequest
 
-    if relay_state(relay) == wanted:
-        return relay, True
-    watched = changes(
-        lambda resume, limit: network.relays.WatchKeyRelays(
-            WatchKeyRelaysRequest(resume_revision=resume), timeout=limit
-        ),
-        Follower(revision),
-        until=time.monotonic() + limit_s,
+    return lambda resume, limit: network.relays.WatchKeyRelays(
+        WatchKeyRelaysRequest(resume_revision=resume), timeout=limit
     )
-    for change in watched:
-        if change.name != relay.name:
-            continue
-        if not isinstance(change.resource, KeyRelay):
-            raise Stop(Exit.REFUSED, f"{relay.name} was deleted while we waited for {wanted}")
-        relay = change.resource
-        if relay_state(relay) == wanted:
-            return relay, True
-    return relay, False

@@ -25,6 +25,7 @@ def route(
     pass_link: demand.PassLink = None,
     trust_domain: demand.TrustDomain = None,
     shares: demand.Shares = None,
+    no_trusted_transit: demand.NoTrustedTransit = None,
     alternatives: Annotated[
         int, typer.Option("--alternatives", min=1, max=32, help="Most routes to show, best first.")
     ] = 3,
@@ -52,6 +53,7 @@ def route(
             pass_links=pass_link or (),
             trust_domains=trust_domain or (),
             shares=shares,
+            no_trusted_transit=no_trusted_transit,
         )
     )
     with connected(context) as network:

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Final
 from controller.cli.names import short, shorts
 from controller.cli.output import Part, Sheet, Table
 from controller.cli.quantities import shown_duration, shown_moment, shown_number
+from controller.cli.tables_of_pairs import (
+    LINK_COLUMNS,
+    NODE_COLUMNS,
+    any_pairs,
+    link_cells,
+    node_cells,
+    pair_remarks,
+    planned_pairs,
+)
+from qinet.northbound.v1.key_relay_pb2 import KeyRelay
 from qinet.types.v1.types_pb2 import LinkStatus, PerformanceKind, Severity
 
 if TYPE_CHECKING:
     from qinet.northbound.v1.application_pb2 import Application, Sae
-    from qinet.northbound.v1.key_relay_pb2 import KeyRelay, Reservation, Route
+    from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
+    from qinet.northbound.v1.key_relay_pb2 import Reservation, Route
     from qinet.northbound.v1.key_relay_service_pb2 import ComputeRoutesResponse
     from qinet.northbound.v1.link_pb2 import Link
     from qinet.northbound.v1.node_pb2 import Node
@@ -23,10 +34,15 @@ _SOON_S: Final = 86_400  # a link that lasts longer is not worth a remark
 
 
 def node_table(nodes: "Iterable[Node]") -> Table:
-    """Return the nodes, one a row."""
+    """Return the nodes, one a row; with what they have for pairs where some have."""
+    shown = list(nodes)
+    entangled = any_pairs(shown)
     return Table(
-        columns=("node", "location", "trust domain", "interfaces", "connected", "administration"),
-        dispensable=("interfaces", "trust domain", "location"),
+        columns=(
+            "node", "location", "trust domain", "interfaces", "connected", "administration",
+            *(NODE_COLUMNS if entangled else ()),
+        ),
+        dispensable=("interfaces", "trust domain", "location", *NODE_COLUMNS),
         rows=tuple(
             (
                 short(node.name),
@@ -35,58 +51,78 @@ def node_table(nodes: "Iterable[Node]") -> Table:
                 ", ".join(str(interface.number) for interface in node.interfaces),
                 _yes(node.connected),
                 _administration(node),
+                *(node_cells(node) if entangled else ()),
             )
-            for node in nodes
+            for node in shown
         ),
-    )
+    )  # fmt: skip
 
 
 def link_table(links: "Iterable[Link]") -> Table:
-    """Return the links, one a row; rates in bit/s."""
+    """Return the links, one a row; rates of key in bit/s, and of pairs in pairs/s where some links make them."""
+    shown = list(links)
+    entangled = any_pairs(shown)
     return Table(
         columns=(
             "link", "ends", "status", "promised bit/s", "capacity bit/s", "reserved bit/s", "stored bit", "qber",
-            "remarks",
+            *(LINK_COLUMNS if entangled else ()), "remarks",
         ),
-        dispensable=("promised bit/s", "qber", "ends", "stored bit"),
+        dispensable=("promised bit/s", "qber", "ends", "stored bit", *LINK_COLUMNS[:1], *LINK_COLUMNS[-1:]),
         rows=tuple(
             (
                 short(link.name),
                 _ends(link),
                 link_status(link),
-                shown_number(link.promised_skr_bit_per_s),
-                shown_number(link.capacity_bit_per_s),
-                shown_number(link.reserved_bit_per_s),
-                str(link.measurement.stored_key_bit) if link.HasField("measurement") else "",
-                _performance(link),
+                *_key_cells(link),
+                *(link_cells(link) if entangled else ()),
                 "; ".join(link_remarks(link)),
             )
-            for link in links
+            for link in shown
         ),
     )  # fmt: skip
 
 
+def _key_cells(link: "Link") -> tuple[str, ...]:
+    if link.HasField("pairs"):
+        return ("",) * 5
+    return (
+        shown_number(link.promised_skr_bit_per_s),
+        shown_number(link.capacity_bit_per_s),
+        shown_number(link.reserved_bit_per_s),
+        str(link.measurement.stored_key_bit) if link.HasField("measurement") else "",
+        _performance(link),
+    )
+
+
 def planned_node_table(nodes: "Iterable[Node]") -> Table:
     """Return the nodes of a file, one a row."""
+    shown = list(nodes)
+    entangled = any_pairs(shown)
     return Table(
-        columns=("node", "location", "trust domain", "interfaces", "remarks"),
+        columns=("node", "location", "trust domain", "interfaces", *(NODE_COLUMNS if entangled else ()), "remarks"),
         rows=tuple(
             (
                 short(node.name),
                 node.location,
                 node.trust_domain,
                 ", ".join(str(interface.number) for interface in node.interfaces),
+                *(node_cells(node) if entangled else ()),
                 "" if (administration := _administration(node)) == "enabled" else administration,
             )
-            for node in nodes
+            for node in shown
         ),
     )
 
 
 def planned_link_table(links: "Iterable[Link]") -> Table:
     """Return the links of a file, one a row."""
+    shown = list(links)
+    entangled = any_pairs(shown)
     return Table(
-        columns=("link", "ends", "length km", "loss db", "model bit/s", "capacity bit/s", "expected qber", "remarks"),
+        columns=(
+            "link", "ends", "length km", "loss db", "model bit/s", "capacity bit/s", "expected qber",
+            *(("pairs",) if entangled else ()), "remarks",
+        ),
         dispensable=("model bit/s", "expected qber", "loss db"),
         rows=tuple(
             (
@@ -94,14 +130,15 @@ def planned_link_table(links: "Iterable[Link]") -> Table:
                 _ends(link),
                 shown_number(link.length_km) if link.HasField("length_km") else "",
                 shown_number(link.loss_db) if link.HasField("loss_db") else "",
-                shown_number(link.model_skr_bit_per_s),
-                shown_number(link.capacity_bit_per_s),
+                "" if link.HasField("pairs") else shown_number(link.model_skr_bit_per_s),
+                "" if link.HasField("pairs") else shown_number(link.capacity_bit_per_s),
                 f"{link.expected_qber:.4f}" if link.HasField("expected_qber") else "",
+                *((planned_pairs(link.pairs) if link.HasField("pairs") else "",) if entangled else ()),
                 "; ".join(link_remarks(link)),
             )
-            for link in links
+            for link in shown
         ),
-    )
+    )  # fmt: skip
 
 
 def _ends(link: "Link") -> str:
@@ -128,6 +165,9 @@ def link_remarks(link: "Link") -> list[str]:
         found.append("stored key at its floor")
     if (administration := _administration(link)) != "enabled":
         found.append(administration)
+    if link.entanglement_path:
+        found.append(f"key of {link.entanglement_path}")
+    found += pair_remarks(link)
     lasting = link.measurement.HasField("time_to_empty") and link.measurement.time_to_empty.seconds < _SOON_S
     if lasting and link.status != LinkStatus.LINK_STATUS_ACTIVE:  # one that generates is filled again
         found.append(f"empty in {shown_duration(link.measurement.time_to_empty)}")
@@ -174,14 +214,24 @@ def fed_by(relay: "KeyRelay") -> list[str]:
 
 def relay_state(relay: "KeyRelay") -> str:
     """Return the state word of a relay."""
-    return _word(relay.State.Name(relay.state), "STATE_")
+    return state_word(relay.state)
+
+
+def state_word(state: int) -> str:
+    """Return the word for a state of a relay or path."""
+    return _word(KeyRelay.State.Name(state), "STATE_")  # type: ignore[arg-type]  # any enum number
 
 
 def relay_phase(relay: "KeyRelay") -> str:
     """Return how far a change of route has come, in a word; empty when there is none under way."""
-    if relay.phase in {relay.PHASE_UNSPECIFIED, relay.PHASE_SETTLED}:
+    return phase_word(relay.phase)
+
+
+def phase_word(phase: int) -> str:
+    """Return the word for a phase of a relay or path; empty when no change of route is under way."""
+    if phase in {KeyRelay.PHASE_UNSPECIFIED, KeyRelay.PHASE_SETTLED}:
         return ""
-    return _word(relay.Phase.Name(relay.phase), "PHASE_").lower()
+    return _word(KeyRelay.Phase.Name(phase), "PHASE_").lower()  # type: ignore[arg-type]  # any enum number
 
 
 def route_text(route: "Route") -> str:
@@ -216,11 +266,12 @@ def relay_parts(relay: "KeyRelay", now: datetime | None) -> list[Part]:
         ("backup", _backup(relay)),
         ("revertive", _reverting(relay)),
         ("restoration", "manual" if relay.restoration_mode == relay.RESTORATION_MODE_MANUAL else ""),
+        ("trusted transit", "none: only links directly between its ends" if relay.no_trusted_transit else ""),
         ("pre-emption", "may take the place of lower priorities" if relay.may_preempt else ""),
         ("hold-off", shown_duration(relay.hold_off) if relay.hold_off.ByteSize() else ""),
         ("forward share", shown_number(relay.forward_share) if relay.HasField("forward_share") else ""),
         ("accept blocked", _yes(relay.accept_blocked) if relay.accept_blocked else ""),
-        ("administration", "" if _enabled(relay) else "disabled"),
+        ("administration", "" if enabled(relay) else "disabled"),
         ("riding on store", "yes" if relay.riding_on_store else ""),
         ("route version", str(relay.route_version)),
         ("unconfirmed", shorts(relay.unconfirmed_nodes)),
@@ -235,7 +286,7 @@ def relay_parts(relay: "KeyRelay", now: datetime | None) -> list[Part]:
         ("Routes that it is leaving", relay.retiring_routes),
     ):
         if routes:
-            parts.append(_route_table(routes, title))
+            parts.append(route_table(routes, title))
     if relay.reservations:
         parts.append(_reservation_table(relay.reservations))
     if relay.ends:
@@ -281,7 +332,8 @@ def _reverting(relay: "KeyRelay") -> str:
     return f"after {shown_duration(relay.wait_to_restore)}" if relay.HasField("wait_to_restore") else "yes"
 
 
-def _route_table(routes: "Sequence[Route]", title: str) -> Table:
+def route_table(routes: "Sequence[Route]", title: str) -> Table:
+    """Return routes hop by hop."""
     return Table(
         title=title,
         columns=("share", "hop", "from", "link", "to"),
@@ -365,7 +417,7 @@ def agent_table(agents: "Iterable[Agent]") -> Table:
                 agent.delivery_address,
                 _yes(agent.up_to_date),
                 str(agent.entries_in_force),
-                shorts(agent.unconfirmed_relays),
+                shorts([*agent.unconfirmed_relays, *agent.unconfirmed_paths]),
                 "; ".join(
                     [
                         *([agent.ended_because] if agent.ended_because else []),
@@ -413,11 +465,12 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _enabled(resource: "Node | Link | KeyRelay") -> bool:
+def enabled(resource: "Node | Link | KeyRelay | EntanglementPath") -> bool:
+    """Tell whether something is wanted now."""
     return resource.admin_enabled if resource.HasField("admin_enabled") else True
 
 
 def _administration(resource: "Node | Link") -> str:
-    if not _enabled(resource):
+    if not enabled(resource):
         return "disabled"
     return "maintenance" if resource.maintenance else "enabled"

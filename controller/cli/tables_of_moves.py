@@ -6,8 +6,9 @@ from datetime import datetime
 from controller.cli.names import short
 from controller.cli.output import Sheet, Table
 from controller.cli.quantities import shown_duration, shown_moment
-from controller.cli.tables import relay_phase, route_text
-from qinet.northbound.v1.key_relay_pb2 import KeyRelay
+from controller.cli.tables import phase_word, route_text, state_word
+from qinet.northbound.v1.entanglement_service_pb2 import EntanglementPathHistoryEntry
+from qinet.northbound.v1.key_relay_pb2 import Route
 from qinet.northbound.v1.key_relay_service_pb2 import KeyRelayHistoryEntry, PredictedMove
 from qinet.northbound.v1.operations_service_pb2 import Frozen, GetClusterStatusResponse
 
@@ -18,27 +19,48 @@ def outcome(move: PredictedMove) -> str:
 
 
 def move_table(moves: Iterable[PredictedMove], *, title: str = "") -> Table:
-    """Return what becomes of relays, one a row, in the order in which they move."""
+    """Return what becomes of relays and paths, one a row, in the order in which they move."""
+    moving = list(moves)
     return Table(
         title=title,
-        columns=("relay", "outcome", "new route", "reason"),
+        columns=(
+            "service" if any(move.entanglement_path for move in moving) else "relay",
+            "outcome",
+            "new route",
+            "reason",
+        ),
         rows=tuple(
-            (short(move.key_relay), outcome(move), " | ".join(map(route_text, move.routes)), move.reason)
-            for move in moves
+            (
+                move.entanglement_path or short(move.key_relay),
+                outcome(move),
+                " | ".join(map(route_text, move.routes)),
+                move.reason,
+            )
+            for move in moving
         ),
     )
 
 
 def move_summary(moves: Iterable[PredictedMove]) -> str:
-    """Return how many relays end how: `2 MOVES, 1 BLOCKED`; `no relay` without any."""
+    """Return how many services end how: `2 MOVES, 1 BLOCKED`; `no relay` without any."""
     counted: dict[str, int] = {}
     for move in moves:
         counted[outcome(move)] = counted.get(outcome(move), 0) + 1
     return ", ".join(f"{count} {word}" for word, count in counted.items()) or "no relay"
 
 
-def history_table(entries: Iterable[KeyRelayHistoryEntry], now: datetime | None) -> Table:
-    """Return the changes in the life of a relay, one a row; moments relative to `now` if that is given."""
+Entry = KeyRelayHistoryEntry | EntanglementPathHistoryEntry
+
+
+def routes_of(entry: Entry) -> list[Route]:
+    """Return the routes that a service had from then on."""
+    if isinstance(entry, KeyRelayHistoryEntry):
+        return list(entry.routes)
+    return [entry.route] if entry.HasField("route") else []
+
+
+def history_table(entries: Iterable[Entry], now: datetime | None) -> Table:
+    """Return the changes in the life of a service, one a row; moments relative to `now` if that is given."""
     return Table(
         columns=("when", "revision", "state", "by", "version", "route", "reason"),
         dispensable=("version", "revision", "route"),
@@ -49,7 +71,7 @@ def history_table(entries: Iterable[KeyRelayHistoryEntry], now: datetime | None)
                 history_state(entry),
                 entry.by,
                 str(entry.route_version),
-                " | ".join(map(route_text, entry.routes)),
+                " | ".join(map(route_text, routes_of(entry))),
                 entry.state_reason,
             )
             for entry in entries
@@ -57,11 +79,9 @@ def history_table(entries: Iterable[KeyRelayHistoryEntry], now: datetime | None)
     )
 
 
-def history_state(entry: KeyRelayHistoryEntry) -> str:
-    """Return state and phase of a relay from then on, in a word or two."""
-    state = KeyRelay.State.Name(entry.state).removeprefix("STATE_")
-    phase = relay_phase(KeyRelay(phase=entry.phase))
-    return f"{state} {phase}".rstrip()
+def history_state(entry: Entry) -> str:
+    """Return state and phase of a service from then on, in a word or two."""
+    return f"{state_word(entry.state)} {phase_word(entry.phase)}".rstrip()
 
 
 def frozen_sheet(frozen: Frozen | None, now: datetime | None) -> Sheet:

@@ -32,9 +32,25 @@ def relays(context: typer.Context, since: Since = 0, count: Count = None, output
     from qinet.northbound.v1.key_relay_service_pb2 import WatchKeyRelaysRequest
 
     with connected(context) as network:
-        _print_changes(
+        print_changes(
             lambda resume, limit: network.relays.WatchKeyRelays(
                 WatchKeyRelaysRequest(resume_revision=resume), timeout=limit
+            ),
+            since,
+            count,
+            output,
+        )
+
+
+@app.command()
+def paths(context: typer.Context, since: Since = 0, count: Count = None, output: Output = Format.TABLE) -> None:
+    """Watch entanglement paths: state, route, reason."""
+    from qinet.northbound.v1.entanglement_service_pb2 import WatchEntanglementPathsRequest
+
+    with connected(context) as network:
+        print_changes(
+            lambda resume, limit: network.entanglement.WatchEntanglementPaths(
+                WatchEntanglementPathsRequest(resume_revision=resume), timeout=limit
             ),
             since,
             count,
@@ -48,7 +64,7 @@ def topology(context: typer.Context, since: Since = 0, count: Count = None, outp
     from qinet.northbound.v1.topology_service_pb2 import WatchTopologyRequest
 
     with connected(context) as network:
-        _print_changes(
+        print_changes(
             lambda resume, limit: network.topology.WatchTopology(
                 WatchTopologyRequest(resume_revision=resume), timeout=limit
             ),
@@ -58,7 +74,8 @@ def topology(context: typer.Context, since: Since = 0, count: Count = None, outp
         )
 
 
-def _print_changes(open_watch: "OpenWatch", since: int, count: int | None, output: Format) -> None:
+def print_changes(open_watch: "OpenWatch", since: int, count: int | None, output: Format) -> None:
+    """Print changes, one line or document each, for as long as somebody looks."""
     from controller.cli.following import Follower
     from controller.cli.streaming import changes
 
