@@ -1,0 +1,171 @@
+"""Lower bounds of how long a lane of the memory regime takes, for a beginning of a route and for all of it.
+
+All pairs of a route must be there before its last swap; so the mean time is at least that of the last of them, by
+the success of the last swap. What is to come after a beginning counts with the best chance that any rest offers for
+each time on a fixed grid: chances multiply, so that is a least sum of logarithms. And a segment's time is, by
+chance, never below an exponential one whose rate is that of its slowest hop times the success of its swaps.
+"""
+
+import math
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.physics.swap_tree import SwapTree, first_hop, nested_halving
+from controller.routing.entanglement.candidate import Links
+from controller.routing.entanglement.ground import Choice, Ground
+
+Array = NDArray[np.float64]
+
+_NEVER: Final = -700.0
+_EVEN, _WIDE = 48, 24
+
+
+class Waits:
+    """The bounds on one ground, with what they share."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._of_choice: dict[tuple[float, float, int], Array] = {}
+        self._of_link: dict[int, Array] = {}
+        self._of_beginning: dict[Links, Array] = {}
+        stations = ground.network.wiring.stations
+        self._best_success = max(
+            (
+                stations[node].swap_success
+                for node, passable in enumerate(ground.passable)
+                if passable and ground.hops_to_goal[node] < math.inf
+            ),
+            default=1.0,
+        )
+
+    @cached_property
+    def _times_s(self) -> Array:
+        """Return the grid: even steps up to three times what a quick route takes, and wide ones beyond."""
+        ground = self._ground
+
+        def mean_s(link: int) -> float:
+            return min(1.0 / choice.rate_hz for choice in ground.choices[link])
+
+        quick_s = ground.least_to_goal(mean_s, lambda _: 0.0)[ground.start]
+        even = np.linspace(0.0, 3.0, _EVEN + 1)[1:]
+        wide = np.geomspace(3.0, 1000.0, _WIDE + 1)[1:]
+        times_s: Array = np.concatenate((even, wide)) * quick_s
+        return times_s
+
+    @cached_property
+    def _steps_s(self) -> Array:
+        return np.diff(self._times_s, prepend=0.0)
+
+    def _chance_of(self, link: int, choice: Choice) -> Array:
+        """Return ln P(all raw pairs of one purified pair are there), at each time."""
+        period_s = self._ground.network.wiring.edges[link].model.attempt_period_s
+        key = choice.success_probability, period_s, choice.rounds
+        made = self._of_choice.get(key)
+        if made is None:
+            attempts = np.floor(self._times_s / period_s * (1.0 + 1e-12))
+            if choice.success_probability < 1.0:
+                there = -np.expm1(attempts * math.log1p(-choice.success_probability))
+            else:
+                there = np.where(attempts >= 1.0, 1.0, 0.0)
+            made = np.log(np.maximum(there, math.exp(_NEVER))) * 2**choice.rounds
+            self._of_choice[key] = made
+        return made
+
+    def _chance(self, link: int) -> Array:
+        """Return the same of the best choice of a link."""
+        made = self._of_link.get(link)
+        if made is None:
+            choices = self._ground.choices[link]
+            made = self._chance_of(link, choices[0])
+            for choice in choices[1:]:
+                made = np.maximum(made, self._chance_of(link, choice))
+            self._of_link[link] = made
+        return made
+
+    @cached_property
+    def _to_goal(self) -> Array:
+        """Return the largest ln P(all pairs are there) of any rest from each node, at each time; shape (n, times)."""
+        ground = self._ground
+        count = len(ground.passable)
+        best = np.full((count, len(self._times_s)), -1e9)
+        best[ground.goal] = 0.0
+        ends: list[tuple[int, int, int]] = []
+        for node in range(count):
+            if node == ground.goal or not (ground.passable[node] or node == ground.start):
+                continue
+            if ground.hops_to_goal[node] == math.inf:
+                continue
+            ends += [(node, far, link) for link, far in ground.ways(node) if far != ground.start]
+        if not ends:
+            return best
+        starts = np.array([end[0] for end in ends])
+        fars = np.array([end[1] for end in ends])
+        chances = np.stack([self._chance(end[2]) for end in ends])
+        heads = np.concatenate(([0], np.flatnonzero(np.diff(starts)) + 1))
+        owners = starts[heads]
+        for _ in range(count):
+            offered = np.maximum.reduceat(chances + best[fars], heads, axis=0)
+            risen = np.maximum(best[owners], offered)
+            if np.array_equal(risen, best[owners]):
+                break
+            best[owners] = risen
+        return best
+
+    def _mean_s(self, chances: Array) -> float:
+        """Return a lower bound of the mean time: survival falls, so a sum over right ends is below the integral."""
+        return float(self._steps_s @ -np.expm1(chances))
+
+    def lane_bound_hz(self, links: Links, nodes: tuple[int, ...]) -> float:
+        """Return pairs per second that one lane of no route which begins so exceeds."""
+        ground = self._ground
+        before = self._of_beginning.get(links[:-1])
+        chances = self._chance(links[-1]) if before is None else before + self._chance(links[-1])
+        self._of_beginning[links] = chances
+        mean_s = self._mean_s(chances + self._to_goal[nodes[-1]])
+        hops = len(links) + ground.hops_to_goal[nodes[-1]]
+        if hops > 1:
+            success = self._best_success
+            if nodes[-1] == ground.goal:
+                stations = ground.network.wiring.stations
+                success = max(stations[node].swap_success for node in nodes[1:-1])
+            # Every hop of nested halving lies at least so deep.
+            depth = int(math.log2(hops) + 1e-9)
+            slowest = min(max(choice.pace_hz for choice in ground.choices[link]) for link in links)
+            mean_s = max(mean_s, 1.0 / (slowest * success ** (depth - 1))) / success
+        return 1.0 / mean_s if mean_s > 0.0 else math.inf
+
+    def route_bound_hz(self, links: Links, nodes: tuple[int, ...], choices: tuple[Choice, ...]) -> float:
+        """Return pairs per second that one lane of a route does not exceed whose first hops run so."""
+        ground = self._ground
+        chances: Array | None = None
+        paces = []
+        for hop, link in enumerate(links):
+            if hop < len(choices):
+                own = self._chance_of(link, choices[hop])
+                paces.append(choices[hop].pace_hz)
+            else:
+                own = self._chance(link)
+                paces.append(max(choice.pace_hz for choice in ground.choices[link]))
+            chances = own if chances is None else chances + own
+        assert chances is not None
+        mean_s = self._mean_s(chances)
+        if len(links) == 1:
+            return min(paces[0], 1.0 / mean_s) if mean_s > 0.0 else paces[0]
+        stations = ground.network.wiring.stations
+        tree = nested_halving(len(links))
+
+        def slowest(branch: SwapTree) -> float:
+            if isinstance(branch, int):
+                return paces[branch]
+            node = nodes[first_hop(branch[1])]
+            return stations[node].swap_success * min(slowest(branch[0]), slowest(branch[1]))
+
+        assert not isinstance(tree, int)
+        left, right = slowest(tree[0]), slowest(tree[1])
+        last = stations[nodes[first_hop(tree[1])]].swap_success
+        apart_s = 1.0 / left + 1.0 / right - 1.0 / (left + right) if left + right < math.inf else 0.0
+        mean_s = max(mean_s, apart_s) / last
+        return 1.0 / mean_s if mean_s > 0.0 else math.inf
