@@ -1,0 +1,396 @@
+"""The pair engine of one node: settings, messages and the passing of time in; messages and pairs out."""
+
+from collections.abc import Iterable
+from random import Random
+from typing import Final
+from zlib import crc32
+
+from controller.domain.entries import PathEntry
+from controller.domain.pair_link import PairHardware, PairModel, Regime
+from southbound.agent.pairs.activation import Head
+from southbound.agent.pairs.effects import Delivered, Effect, PairId, Send
+from southbound.agent.pairs.figures import LinkFigures, PathFigures, link_figures, path_figures
+from southbound.agent.pairs.lanes import Lanes
+from southbound.agent.pairs.links import Link
+from southbound.agent.pairs.messages import (
+    Activate,
+    Activated,
+    Confirm,
+    Herald,
+    LinkCondition,
+    Message,
+    Outcomes,
+    PairHello,
+    PathMessage,
+    Resync,
+    Swapped,
+    Sweep,
+    Swept,
+    Token,
+)
+from southbound.agent.pairs.part import Part
+from southbound.agent.pairs.path_end import PathEnd
+from southbound.agent.pairs.route import Route
+from southbound.agent.pairs.service import LinkLayerService
+from southbound.agent.pairs.states import Pair, swap_noise
+from southbound.agent.pairs.timers import Timers
+
+Key = tuple[str, int]
+_WORK: Final = (Herald, Swapped, Sweep, Token)
+_SEQUENCE_STEP: Final = 1024
+
+
+class EntryRefused(ValueError):  # noqa: N818  (a value that is returned, too)
+    """A path entry that this node cannot follow; says which and why."""
+
+
+class PairEngine:
+    """See the package for how a shell drives it. All methods take the time, which never goes back."""
+
+    def __init__(
+        self, node: str, hardware: PairHardware, random: Random, *, now_s: float = 0.0, announce: bool = True
+    ) -> None:
+        """Begin with nothing known.
+
+        Args:
+            node: Name of this node.
+            hardware: What it truly has.
+            random: The only source of chance.
+            now_s: Network time.
+            announce: Whether `Delivered` is told of every pair; else only counted.
+        """
+        self.node = node
+        self.hardware = hardware
+        self.noise = swap_noise(hardware)
+        self.random = random
+        self.now_s = now_s
+        self.timers = Timers()
+        self.effects: list[Effect] = []
+        self.outbox: list[tuple[str, Message]] = []
+        self.service = LinkLayerService(self)
+        self._announce = announce
+        self._links: dict[str, Link] = {}
+        self._parts: dict[Key, Part] = {}
+        self._heads: dict[Key, Head] = {}
+        self._ends: dict[str, PathEnd] = {}
+        self._up: set[str] = set()
+        self._decay_rates: dict[str, float] = {node: _rate(hardware)}
+        self._sequence = 0
+        self._sequence_mark = crc32(node.encode()) % _SEQUENCE_STEP
+        self._memories_used = 0
+        self.late_total = 0
+        """Messages of versions that are not set or not in use here."""
+
+    # What the shell says.
+
+    def set_link(self, link: str, neighbour: str, model: PairModel, now_s: float, *, enabled: bool = True) -> None:
+        """Have a link of this node as its hardware is, or change it; `enabled` is the controller's word."""
+        self._at(now_s)
+        known = self._links.get(link)
+        if known is None or known.neighbour != neighbour:
+            known = self._links[link] = Link(link, neighbour, model)
+        elif (known.model, known.enabled) == (model, enabled):
+            return
+        known.model, known.enabled = model, enabled
+        self._link_changed(link)
+
+    def remove_link(self, link: str, now_s: float) -> None:
+        """Forget a link of this node."""
+        self._at(now_s)
+        if self._links.pop(link, None) is not None:
+            self._link_changed(link)
+
+    def fault(
+        self, link: str, now_s: float, *, success_factor: float = 1.0, werner_factor: float = 1.0, cut: bool = False
+    ) -> None:
+        """Have a fault of a link begin, change, or (with no more than its name) end.
+
+        Args:
+            link: A link of this node; another one is no matter.
+            now_s: Network time.
+            success_factor: What the success of attempts is multiplied by; >= 0.
+            werner_factor: What w of pairs is multiplied by; in [0, 1].
+            cut: Nothing gets through.
+        """
+        self._at(now_s)
+        if (known := self._links.get(link)) is None:
+            return
+        condition = LinkCondition(link, success_factor, werner_factor, cut)
+        if condition != known.own:
+            known.own = condition
+            self.send(known.neighbour, condition)
+            self._link_changed(link)
+
+    def set_paths(self, entries: Iterable[PathEntry], now_s: float) -> tuple[EntryRefused, ...]:
+        """Have exactly these versions of paths here; what is not among them is dropped at once.
+
+        Returns:
+            The entries that cannot be followed, which are left out.
+        """
+        self._at(now_s)
+        refused: list[EntryRefused] = []
+        wanted = {(entry.path, entry.route_version): entry for entry in entries}
+        for key in [key for key, part in self._parts.items() if not _same_plan(wanted.get(key), part.entry)]:
+            self._remove(key)
+        for key, entry in wanted.items():
+            part = self._parts.get(key)
+            if part is None:
+                try:
+                    part = _part(self, entry, Route(entry, self.node))
+                except ValueError as problem:
+                    refused.append(EntryRefused(f"{entry.id}: {problem}"))
+                    continue
+                self._parts[key] = part
+                if part.route.place == 0:
+                    self._heads[key] = Head(self, part)
+                part.ask_head()
+            part.entry = entry
+            if part.route.place in (0, part.route.last):
+                self._ends.setdefault(entry.path, PathEnd(self, entry.path, head=part.route.place == 0))
+            if (head := self._heads.get(key)) is not None:
+                head.want(not entry.passive)
+        for path in list(self._ends):
+            kept = {version for name, version in self._parts if name == path}
+            if kept:
+                self._ends[path].forget_versions(kept)
+            else:
+                del self._ends[path]
+                self.service.path_gone(path)
+        return tuple(refused)
+
+    def peer_up(self, neighbour: str, now_s: float) -> None:
+        """A stream to a neighbour stands; it may have lost everything since the last one."""
+        self._at(now_s)
+        self._up.add(neighbour)
+        self._decay_rates.pop(neighbour, None)
+        conditions = tuple(link.own for link in self._links.values() if link.neighbour == neighbour)
+        self.send(neighbour, PairHello(self._decay_rates[self.node], conditions))
+
+    def peer_down(self, neighbour: str, now_s: float) -> None:
+        """The stream to a neighbour has ended; what was sent and not heard is lost."""
+        self._at(now_s)
+        self._up.discard(neighbour)
+        self._decay_rates.pop(neighbour, None)
+        for part in self._parts.values():
+            for hop in part.route.hops:
+                if hop.neighbour == neighbour:
+                    part.hop_changed(hop)
+
+    def handle(self, neighbour: str, message: Message, now_s: float) -> None:
+        """Take a message of a neighbour."""
+        self._at(now_s)
+        if isinstance(message, PairHello):
+            self._hello(neighbour, message)
+        elif isinstance(message, LinkCondition):
+            self._condition(neighbour, message)
+        else:
+            part = self._parts.get((message.path, message.version))
+            if part is None:
+                self.late_total += 1
+            elif isinstance(message, _WORK):
+                if part.in_use:
+                    part.handle(neighbour, message)
+                else:
+                    self.late_total += 1
+            else:
+                self._control(part, neighbour, message)
+        if self.timers.next_due() <= now_s:
+            self.timers.run(now_s)
+
+    def tick(self, now_s: float) -> None:
+        """Do what is due."""
+        self._at(now_s)
+
+    def next_due(self) -> float:
+        """Return when `tick` is to be called at the latest, unless something else is before; infinite for never."""
+        return self.timers.next_due()
+
+    def drain(self) -> list[Effect]:
+        """Return what the shell has to do, in order, and forget it. To be called after every other call."""
+        found: list[Effect] = [Send(neighbour, message) for neighbour, message in self.outbox]
+        found += self.effects
+        self.outbox.clear()
+        self.effects.clear()
+        return found
+
+    # What the shell reports.
+
+    def path_figures(self) -> list[PathFigures]:
+        """Return what this node can tell of the paths that end here."""
+        return [
+            path_figures(
+                end, [part for (name, _), part in self._parts.items() if name == path], self._heads, self.now_s
+            )
+            for path, end in self._ends.items()
+        ]
+
+    def link_figures(self) -> list[LinkFigures]:
+        """Return what this node can tell of its links."""
+        return [link_figures(link, self._parts.values(), self.now_s) for link in self._links.values()]
+
+    @property
+    def memories_in_use(self) -> int:
+        """Memories taken by pairs, by attempts for them, and by delivered pairs that are kept."""
+        return self._memories_used
+
+    @property
+    def refused_total(self) -> int:
+        """Pairs and lanes that there was no memory for."""
+        return sum(part.refused_total for part in self._parts.values())
+
+    def parts(self) -> list[Part]:
+        """Return the versions that are set here."""
+        return list(self._parts.values())
+
+    # What the parts ask (`part.Host`, `activation.HeadHost`, `path_end.EndHost`).
+
+    def send(self, neighbour: str, message: Message) -> None:
+        """See `part.Host`."""
+        if neighbour in self._up:
+            self.outbox.append((neighbour, message))
+
+    def effect(self, effect: Effect) -> None:
+        """See `path_end.EndHost`."""
+        if self._announce or not isinstance(effect, Delivered):
+            self.effects.append(effect)
+
+    def link(self, name: str) -> Link | None:
+        """See `part.Host`."""
+        return self._links.get(name)
+
+    def hears(self, neighbour: str) -> bool:
+        """See `part.Host`."""
+        return neighbour in self._decay_rates and neighbour in self._up
+
+    def sequence(self) -> int:
+        """See `part.Host`: never repeats in a life, nor in a later one, which begins at a later time."""
+        self._sequence = max(self._sequence + 1, int(self.now_s * 1e6))
+        return self._sequence * _SEQUENCE_STEP + self._sequence_mark
+
+    def decay_rate(self, node: str) -> float:
+        """See `part.Host`."""
+        return self._decay_rates.get(node, 0.0)
+
+    def take_memories(self, wanted: int, *, least: int = 0) -> int:
+        """See `part.Host`."""
+        free = self.hardware.memories - self._memories_used
+        taken = min(wanted, free) if free >= least else 0
+        self._memories_used += taken
+        return taken
+
+    def free_memories(self, taken: int) -> None:
+        """See `part.Host`."""
+        self._memories_used -= taken
+
+    def delivered(self, part: Part, lane: int, pair: Pair) -> None:
+        """See `part.Host`."""
+        if (end := self._ends.get(part.path)) is None or not part.in_use:
+            return
+        if (head := self._heads.get((part.path, part.version))) is not None:
+            head.count(lane)
+        end.meter.promise(part.version, part.entry.rate_millihertz / 1000.0, self.now_s)
+        end.delivered(part, lane, pair)
+
+    def keep(self, part: Part, pair: Pair, identity: PairId) -> bool:
+        """See `path_end.EndHost`."""
+        return self.service.offer(part, pair, identity)
+
+    def tell_other_end(self, part: Part, message: PathMessage) -> None:
+        """See `path_end.EndHost`."""
+        neighbour = part.route.right if part.route.place == 0 else part.route.left
+        if neighbour is not None:
+            self.send(neighbour, message)
+
+    # Its own.
+
+    def _at(self, now_s: float) -> None:
+        self.now_s = max(self.now_s, now_s)
+        if self.timers.next_due() <= self.now_s:
+            self.timers.run(self.now_s)
+
+    def _remove(self, key: Key) -> None:
+        self._parts.pop(key).drop()
+        if (head := self._heads.pop(key, None)) is not None:
+            head.close()
+
+    def _link_changed(self, name: str) -> None:
+        for part in self._parts.values():
+            for hop in part.route.hops:
+                if hop.link == name:
+                    part.hop_changed(hop)
+
+    def _hello(self, neighbour: str, message: PairHello) -> None:
+        self._decay_rates[neighbour] = message.decay_rate
+        for condition in message.conditions:
+            self._condition(neighbour, condition)
+        for part in self._parts.values():
+            if neighbour in (part.route.left, part.route.right):
+                self._resync(part)
+
+    def _condition(self, neighbour: str, condition: LinkCondition) -> None:
+        link = self._links.get(condition.link)
+        if link is not None and link.neighbour == neighbour and link.far != condition:
+            link.far = condition
+            self._link_changed(link.name)
+
+    def _resync(self, part: Part) -> None:
+        if (head := self._heads.get((part.path, part.version))) is not None:
+            head.resync()
+        else:
+            part.ask_head()
+
+    def _control(self, part: Part, neighbour: str, message: PathMessage) -> None:
+        """Take what goes along a path, and pass it on unless it has arrived."""
+        route = part.route
+        if isinstance(message, Activate):
+            self._activate(part, message)
+            return
+        onward = route.right if neighbour == route.left else route.left
+        if onward is not None:
+            self.send(onward, message)
+            return
+        if isinstance(message, Resync):
+            self._resync(part)
+        elif isinstance(message, Activated):
+            if (head := self._heads.get((part.path, part.version))) is not None:
+                head.answered(message)
+        elif isinstance(message, Swept):
+            if part.in_use:
+                part.handle(neighbour, message)
+        elif isinstance(message, Outcomes | Confirm) and (end := self._ends.get(part.path)) is not None:
+            end.told(part, message)
+
+    def _activate(self, part: Part, message: Activate) -> None:
+        route = part.route
+        if route.place == 0 or route.left is None:
+            return
+        if message.generation < part.generation:
+            self.send(route.left, Activated(part.path, part.version, part.generation))
+            return
+        # Passed on before it is followed, so that the next node is ready for what comes of it.
+        if route.right is not None:
+            self.send(route.right, message)
+        else:
+            self.send(route.left, Activated(part.path, part.version, message.generation))
+        if message.generation > part.generation:
+            if message.active:
+                part.start(message.generation, message.at_s, message.seed)
+            else:
+                part.stop(message.generation, message.at_s)
+
+
+def _rate(hardware: PairHardware) -> float:
+    return 0.0 if hardware.coherence_s is None else 1.0 / hardware.coherence_s
+
+
+def _same_plan(wanted: PathEntry | None, known: PathEntry) -> bool:
+    return wanted is not None and (wanted.nodes, wanted.hops, wanted.hop_lengths_m, wanted.swaps, wanted.regime) == (
+        known.nodes, known.hops, known.hop_lengths_m, known.swaps, known.regime
+    )  # fmt: skip
+
+
+def _part(engine: PairEngine, entry: PathEntry, route: Route) -> Part:
+    kinds: dict[Regime, type[Part]] = {Regime.MEMORY: Lanes}
+    if entry.regime not in kinds:
+        raise ValueError(f"regime: {entry.regime.value} is not known here")
+    return kinds[entry.regime](engine, entry, route)

@@ -1,0 +1,276 @@
+"""MEMORY: independent lanes over one swap tree, with cut-offs; what one node does in them.
+
+The node of a segment decides: it hears when its two pairs are there, swaps, and tells all nodes of the segment what
+came of it and when both children begin again. Each beginning has a number within that of the segment around it
+(`Rounds`); what belongs to an older one is dropped wherever it turns up, so that a beginning further out wins over
+one further in.
+A cut-off counts from a time that is agreed, so all begin again at that time, without waiting for the word.
+"""
+
+from controller.domain.entries import PathEntry
+from southbound.agent.pairs.hop_work import HopWork
+from southbound.agent.pairs.messages import Herald, Rounds, Swapped
+from southbound.agent.pairs.part import Host, Part, Phase, WorkMessage
+from southbound.agent.pairs.route import HopPart, Route
+from southbound.agent.pairs.states import Pair, swapped
+from southbound.agent.pairs.timers import Timer
+
+_LEFT, _RIGHT = 0, 1
+_ZEROS: tuple[Rounds, ...] = tuple((0,) * length for length in range(64))
+_ROUNDING = 1.0 + 1e-12
+
+
+class _Lane:
+    """One lane at this node: its segment's two pairs, and the hops that it draws."""
+
+    __slots__ = ("cutoff", "expected", "number", "pairs", "rounds", "works")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.rounds: Rounds = ()
+        self.pairs: list[Pair | None] = [None, None]
+        self.expected: list[Timer | None] = [None, None]
+        self.cutoff: Timer | None = None
+        self.works: list[HopWork] = []
+
+
+class Lanes(Part):
+    """The node's part in a path of the memory regime."""
+
+    def __init__(self, host: Host, entry: PathEntry, route: Route) -> None:
+        super().__init__(host, entry, route)
+        self._own = route.own
+        self._length = 0 if route.own is None else route.own.depth + 2
+        self._cutoff_s = None if route.own is None else route.own.cutoff_s
+        self._farther_s = (
+            0.0
+            if route.own is None
+            else max(route.news_s(route.place, route.own.left), route.news_s(route.place, route.own.right))
+        )
+        self._lanes: list[_Lane] = []
+        self._memories_per_lane = sum(1 << hop.rounds for hop in route.hops)
+        self._hops = {hop.hop: hop for hop in route.hops}
+        self._taken = 0
+
+    @property
+    def watched_lanes(self) -> int:
+        """See `Part`."""
+        return max(1, self.entry.lanes)
+
+    def begin(self, at_s: float) -> None:
+        """See `Part`: takes the memories of as many lanes as there is room for."""
+        for number in range(self.entry.lanes):
+            if not self.host.take_memories(self._memories_per_lane, least=self._memories_per_lane):
+                self.refused_total += self.entry.lanes - number
+                break
+            self._taken += self._memories_per_lane
+            lane = _Lane(number)
+            lane.works = [HopWork(self, hop, number, self._announce) for hop in self.route.hops if hop.draws]
+            self._lanes.append(lane)
+        for lane in self._lanes:
+            self._adopt(lane, (self.generation,), at_s, 0, self.route.last)
+
+    def clear(self) -> None:
+        """See `Part`."""
+        for lane in self._lanes:
+            self._forget(lane)
+            for work in lane.works:
+                work.stop(self.host.now_s)
+        self._lanes.clear()
+        self.host.free_memories(self._taken)
+        self._taken = 0
+
+    def hop_changed(self, hop: HopPart) -> None:
+        """See `Part`."""
+        for lane in self._lanes:
+            for work in lane.works:
+                if work.hop.hop == hop.hop:
+                    work.redraw(self.host.now_s)
+
+    def pairs_on(self, link: str) -> int:
+        """See `Part`: all of a lane's, which attempts whenever it holds none."""
+        return sum(len(self._lanes) << hop.rounds for hop in self.route.hops if hop.link == link)
+
+    def stuck(self, lanes: frozenset[int], generation: int) -> bool:
+        """See `Part`."""
+        if len(lanes) == self.entry.lanes:
+            return False
+        at_s = self.host.now_s + self.route.latency_s
+        for number in lanes:
+            message = Swapped(
+                self.path, self.version, self.generation, number, 0, self.route.last, (), None,
+                next_rounds=(generation,), restart_s=at_s,
+            )  # fmt: skip
+            if self.route.right is not None:
+                self.host.send(self.route.right, message)
+            if number < len(self._lanes):
+                self._adopt(self._lanes[number], (generation,), at_s, 0, self.route.last)
+        return True
+
+    def handle(self, sender: str, message: WorkMessage) -> None:
+        """See `Part`."""
+        if isinstance(message, Swapped):
+            route = self.route
+            if sender == route.left:
+                if route.place < message.right and route.right is not None:
+                    self.host.send(route.right, message)
+            elif route.place > message.left and route.left is not None:
+                self.host.send(route.left, message)
+            if message.lane < len(self._lanes):
+                self._hear(self._lanes[message.lane], message)
+        elif isinstance(message, Herald) and message.lane < len(self._lanes):
+            hop = self._hops.get(message.hop)
+            if hop is not None and hop.neighbour == sender and not hop.draws:
+                self._expect(self._lanes[message.lane], hop, message.rounds, message.at_s, message.pair)
+
+    def _hear(self, lane: _Lane, message: Swapped) -> None:
+        route, place = self.route, self.route.place
+        pair = message.pair
+        if pair is not None and place in (message.left, message.right):
+            if message.left == 0 and message.right == route.last:
+                self.host.delivered(self, lane.number, pair)
+            elif self._own is not None:
+                if (message.left, message.right) == (self._own.left, place):
+                    self._child(lane, _LEFT, message.rounds, pair)
+                elif (message.left, message.right) == (place, self._own.right):
+                    self._child(lane, _RIGHT, message.rounds, pair)
+        if message.next_rounds:
+            self._adopt(lane, message.next_rounds, message.restart_s, message.left, message.right)
+
+    def _child(self, lane: _Lane, side: int, rounds: Rounds, pair: Pair) -> None:
+        if self._current(lane, rounds[: self._length]):
+            self._ready(lane, side, pair, self.host.now_s)
+
+    def _current(self, lane: _Lane, rounds: Rounds) -> bool:
+        """Tell whether something belongs to what the lane is at; follow it when it is ahead."""
+        if rounds > lane.rounds and len(rounds) == self._length:
+            self._forget(lane)
+            lane.rounds = rounds
+        return rounds == lane.rounds
+
+    def _adopt(self, lane: _Lane, rounds: Rounds, at_s: float, left: int, right: int) -> None:
+        """Have all that is inside a segment begin again, unless it is further already."""
+        if self.phase is not Phase.ACTIVE:
+            return
+        length = len(rounds)
+        own = self._own
+        if own is not None and left <= own.left and own.right <= right and rounds > lane.rounds[:length]:
+            self._forget(lane)
+            lane.rounds = rounds + _ZEROS[self._length - length]
+        for work in lane.works:
+            hop = work.hop
+            if left <= hop.hop < right and rounds > work.rounds[:length]:
+                work.start(rounds + _ZEROS[max(2, hop.depth + 1) - length], at_s)
+
+    def _forget(self, lane: _Lane) -> None:
+        timers = self.host.timers
+        timers.off(lane.cutoff)
+        timers.off(lane.expected[_LEFT])
+        timers.off(lane.expected[_RIGHT])
+        lane.pairs = [None, None]
+
+    def _announce(self, work: HopWork, at_s: float, pair: Pair | None) -> None:
+        """Tell both ends of a hop of its pair ahead of time."""
+        hop = work.hop
+        pair = pair if pair is not None else self.heralded_pair(hop, self.host.now_s)
+        self.host.send(
+            hop.neighbour,
+            Herald(self.path, self.version, self.generation, work.lane, hop.hop, work.rounds, at_s, pair),
+        )
+        self._expect(self._lanes[work.lane], hop, work.rounds, at_s, pair)
+
+    def _expect(self, lane: _Lane, hop: HopPart, rounds: Rounds, at_s: float, pair: Pair) -> None:
+        """Await a pair of a hop that is announced for a time."""
+        timers = self.host.timers
+        if hop.swap_place is None:
+            # One that is announced for the next round does not call off the one before.
+            if (awaited := lane.expected[_LEFT]) is not None and awaited.arguments[1] == rounds:
+                timers.off(awaited)
+            if at_s < float("inf"):
+                lane.expected[_LEFT] = timers.at(at_s, self._whole_route, lane, rounds, at_s, pair)
+        elif hop.swap_place == self.route.place and self._current(lane, rounds):
+            side = _RIGHT if hop.at_left else _LEFT
+            timers.off(lane.expected[side])
+            if at_s < float("inf"):
+                lane.expected[side] = timers.at(at_s, self._heralded, lane, side, at_s, pair)
+
+    def _heralded(self, lane: _Lane, side: int, at_s: float, pair: Pair) -> None:
+        if self.phase is Phase.ACTIVE or at_s <= self.end_s:
+            self._ready(lane, side, pair, at_s)
+
+    def _whole_route(self, lane: _Lane, rounds: Rounds, at_s: float, pair: Pair) -> None:
+        """Deliver the pair of a path of one hop, and begin the next."""
+        if self.phase is Phase.DRAINING and at_s > self.end_s:
+            return
+        self.host.delivered(self, lane.number, pair)
+        if lane.works and self.phase is Phase.ACTIVE:
+            lane.works[0].start((rounds[0], rounds[1] + 1), at_s)
+
+    def _ready(self, lane: _Lane, side: int, pair: Pair, ready_s: float) -> None:
+        """Take one of the two pairs to swap; the older one waits no longer than the cut-off."""
+        lane.pairs[side] = pair
+        if lane.pairs[1 - side] is None:
+            if self._cutoff_s is not None:
+                due_s = ready_s + self._cutoff_s
+                lane.cutoff = self.host.timers.at(due_s * _ROUNDING, self._cut_off, lane, due_s)
+            return
+        self.host.timers.off(lane.cutoff)
+        self._swap(lane)
+
+    def _swap(self, lane: _Lane) -> None:
+        host, own = self.host, self._own
+        left, right = lane.pairs
+        assert own is not None
+        assert left is not None
+        assert right is not None
+        lane.pairs = [None, None]
+        now_s = host.now_s
+        quality = host.hardware.swap_success
+        if quality < 1.0 and host.random.random() >= quality:
+            self._again(lane, None, left.sequence, right.sequence, now_s + self._farther_s)
+            return
+        pair = swapped(left, right, host.noise, now_s, sequence=host.sequence(), outcome=host.random.getrandbits(2))
+        if own.parent_place is None:
+            self._again(lane, pair, left.sequence, right.sequence, now_s + self._farther_s)
+        else:
+            self._tell(
+                Swapped(
+                    self.path, self.version, self.generation, lane.number, own.left, own.right, lane.rounds, pair,
+                    left.sequence, right.sequence,
+                )
+            )  # fmt: skip
+
+    def _cut_off(self, lane: _Lane, due_s: float) -> None:
+        left, right = (0 if one is None else one.sequence for one in lane.pairs)
+        lane.pairs = [None, None]
+        self._again(lane, None, left, right, due_s)
+
+    def _again(self, lane: _Lane, pair: Pair | None, left: int, right: int, restart_s: float) -> None:
+        """Tell what came of a round, and have both children begin again."""
+        own = self._own
+        assert own is not None
+        if pair is None:
+            self.dropped_total += 1
+        rounds = lane.rounds
+        follows: Rounds = ()
+        if self.phase is Phase.ACTIVE:
+            follows = (*rounds[:-1], rounds[-1] + 1)
+            self._forget(lane)
+            lane.rounds = follows
+        self._tell(
+            Swapped(
+                self.path, self.version, self.generation, lane.number, own.left, own.right, rounds, pair, left, right,
+                follows, restart_s,
+            )
+        )  # fmt: skip
+        if follows:
+            for work in lane.works:
+                if follows > work.rounds:
+                    work.start(follows + _ZEROS[max(2, work.hop.depth + 1) - len(follows)], restart_s)
+
+    def _tell(self, message: Swapped) -> None:
+        route = self.route
+        if route.left is not None:
+            self.host.send(route.left, message)
+        if route.right is not None:
+            self.host.send(route.right, message)

@@ -1,0 +1,163 @@
+"""One version of a path at one node: what every regime shares, and what it needs of the engine around it."""
+
+from abc import ABC, abstractmethod
+from enum import Enum
+from random import Random
+from typing import Final, Protocol
+
+from controller.domain.entries import PathEntry
+from controller.domain.pair_link import PairHardware
+from southbound.agent.pairs.links import Link
+from southbound.agent.pairs.messages import Herald, PathMessage, Resync, Swapped, Sweep, Swept, Token
+from southbound.agent.pairs.route import HopPart, Route
+from southbound.agent.pairs.states import Pair, SwapNoise
+from southbound.agent.pairs.timers import Timers
+
+_DRAIN_MARGIN_S: Final = 0.05
+
+WorkMessage = Herald | Swapped | Sweep | Swept | Token
+
+
+class Host(Protocol):
+    """The engine, as its parts see it."""
+
+    node: str
+    now_s: float
+    random: Random
+    hardware: PairHardware
+    noise: SwapNoise
+    timers: Timers
+
+    def send(self, neighbour: str, message: PathMessage) -> None:
+        """Send to a neighbour; lost where no stream stands."""
+
+    def link(self, name: str) -> Link | None:
+        """Return a link of this node; None where there is none."""
+
+    def hears(self, neighbour: str) -> bool:
+        """Tell whether a stream stands to a neighbour that has said hello."""
+
+    def sequence(self) -> int:
+        """Return a number that this node has not given to a pair."""
+
+    def decay_rate(self, node: str) -> float:
+        """Return 1 / T of this node's memories, or a neighbour's."""
+
+    def take_memories(self, wanted: int, *, least: int = 0) -> int:
+        """Take memories, as many as are free but no more than wanted; none where fewer than `least` are free."""
+
+    def free_memories(self, taken: int) -> None:
+        """Give memories back."""
+
+    def delivered(self, part: "Part", lane: int, pair: Pair) -> None:
+        """Take a pair between the ends of the path; at an end."""
+
+
+class Phase(Enum):
+    """IDLE: does nothing. ACTIVE: makes pairs. DRAINING: makes no new ones, what is under way is finished."""
+
+    IDLE = "idle"
+    ACTIVE = "active"
+    DRAINING = "draining"
+
+
+class Part(ABC):
+    """The node's part in one version of a path."""
+
+    def __init__(self, host: Host, entry: PathEntry, route: Route) -> None:
+        self.host = host
+        self.entry = entry
+        self.route = route
+        self.path = entry.path
+        self.version = entry.route_version
+        self.phase = Phase.IDLE
+        self.generation = 0
+        self.seed = 0
+        self.end_s = 0.0
+        self.dropped_total = 0
+        self.refused_total = 0
+        """Pairs, or lanes, that there was no memory for."""
+
+    @property
+    def watched_lanes(self) -> int:
+        """How many lanes the head watches one by one; 1 where they are not independent."""
+        return 1
+
+    @property
+    def in_use(self) -> bool:
+        """Whether pairs of this version are still taken."""
+        return self.phase is not Phase.IDLE
+
+    def start(self, generation: int, at_s: float, seed: int) -> None:
+        """Begin, or begin anew with another generation, at a time."""
+        self.clear()
+        self.phase, self.generation, self.seed = Phase.ACTIVE, generation, seed
+        self.begin(at_s)
+
+    def stop(self, generation: int, at_s: float) -> None:
+        """Make no more pairs from a time on; what is under way then is finished."""
+        self.generation = generation
+        if self.phase is not Phase.ACTIVE:
+            return
+        self.phase, self.end_s = Phase.DRAINING, at_s
+        finished_s = max(at_s, self.host.now_s) + 2.0 * self.route.latency_s + _DRAIN_MARGIN_S
+        self.host.timers.at(finished_s, self._drained, generation)
+
+    def _drained(self, generation: int) -> None:
+        if self.phase is Phase.DRAINING and self.generation == generation:
+            self.phase = Phase.IDLE
+            self.clear()
+
+    def ask_head(self) -> None:
+        """Tell the head that state was lost here, or on the way here."""
+        if self.route.left is not None:
+            self.host.send(self.route.left, Resync(self.path, self.version))
+
+    def drop(self) -> None:
+        """End all that there is, at once."""
+        self.phase = Phase.IDLE
+        self.clear()
+
+    def success(self, hop: HopPart) -> float:
+        """Return the success probability of one attempt on a hop; 0 where none can be made."""
+        link = self.host.link(hop.link)
+        if link is None or link.neighbour != hop.neighbour or not self.host.hears(hop.neighbour):
+            return 0.0
+        return link.success(hop.option)
+
+    def heralded_pair(self, hop: HopPart, at_s: float) -> Pair:
+        """Return a new pair of a hop as it is at its herald."""
+        link = self.host.link(hop.link)
+        werner = 0.0 if link is None else link.werner(hop.option)
+        mine, theirs = self.host.decay_rate(self.host.node), self.host.decay_rate(hop.neighbour)
+        left_rate, right_rate = (mine, theirs) if hop.at_left else (theirs, mine)
+        return Pair(self.host.sequence(), werner, werner, werner, at_s, left_rate, right_rate)
+
+    def count(self, hop: HopPart, attempts: float, pairs: int) -> None:
+        """Count attempts on a hop that are over."""
+        if attempts > 0 and (link := self.host.link(hop.link)) is not None:
+            link.meter.add(self.host.now_s, attempts, pairs, attempts * link.model_success(hop.option))
+
+    @abstractmethod
+    def begin(self, at_s: float) -> None:
+        """Begin at a time, with nothing there."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Drop all pairs, timers and memories."""
+
+    @abstractmethod
+    def hop_changed(self, hop: HopPart) -> None:
+        """Follow a change of a hop's link: what was drawn for later counts no more."""
+
+    @abstractmethod
+    def handle(self, sender: str, message: WorkMessage) -> None:
+        """Take a message of this version."""
+
+    def pairs_on(self, link: str) -> int:
+        """Return how many memory pairs of a link hold a pair, or are being filled."""
+        return 0
+
+    def stuck(self, lanes: frozenset[int], generation: int) -> bool:
+        """Begin stuck lanes anew, at the head; False where that takes a new generation of the whole version."""
+        return False

@@ -1,0 +1,159 @@
+"""One end of a path: what becomes of the pairs that arrive there, and what it can report of them."""
+
+import math
+from typing import Final, Protocol
+
+from controller.domain.entanglement_path import PairUse
+from controller.domain.pair_link import Regime
+from southbound.agent.pairs.chance import shared_uniform
+from southbound.agent.pairs.effects import Delivered, Effect, Measured, PairId, PathChanged
+from southbound.agent.pairs.estimate import TestPairs
+from southbound.agent.pairs.messages import Confirm, Outcome, Outcomes, PathMessage
+from southbound.agent.pairs.part import Part, Phase
+from southbound.agent.pairs.path_meter import PathMeter
+from southbound.agent.pairs.states import Pair
+
+_TEST, _TEST_BASIS, _HEAD_BASIS, _FAR_BASIS, _HEAD_BIT, _ERROR = range(6)
+_CONFIRM_EVERY_S: Final = 1.0
+_MEASURES: Final = ("X", "Z")
+
+
+class EndHost(Protocol):
+    """The engine, as an end sees it."""
+
+    now_s: float
+
+    def effect(self, effect: Effect) -> None:
+        """Have the shell do, or know, something."""
+
+    def tell_other_end(self, part: Part, message: PathMessage) -> None:
+        """Send to the other end of a path, hop by hop."""
+
+    def keep(self, part: Part, pair: Pair, identity: PairId) -> bool:
+        """Offer a pair to those who asked for pairs; False when nobody did, or there is no memory."""
+
+
+class PathEnd:
+    """One path that ends at this node, over all its versions."""
+
+    def __init__(self, host: EndHost, path: str, *, head: bool) -> None:
+        self._host = host
+        self.path = path
+        self._head = head
+        self.tests = TestPairs()
+        self.meter = PathMeter()
+        self.delivered_total = 0
+        self.packet_total = 0
+        self.confirmed: set[int] = set()
+        """Versions on which both ends have had a pair."""
+        self._delivered_on: set[int] = set()
+        self._told_s: dict[int, float] = {}
+        self._packet: tuple[int, float, int] = (0, -math.inf, 0)  # version, start of the window, pairs in it
+        self.packet_dropped_total = 0
+
+    def forget_versions(self, kept: set[int]) -> None:
+        """Forget versions that are no longer set here."""
+        self.confirmed &= kept
+        self._delivered_on &= kept
+        self._told_s = {version: at_s for version, at_s in self._told_s.items() if version in kept}
+
+    def delivered(self, part: Part, lane: int, pair: Pair) -> None:
+        """Take a pair of a version that is in use."""
+        now_s, entry = self._host.now_s, part.entry
+        identity = PairId(entry.head, entry.far, pair.sequence)
+        test = shared_uniform(part.seed, pair.sequence, _TEST) < entry.test_share
+        kept = False
+        if test:
+            index = int(3.0 * shared_uniform(part.seed, pair.sequence, _TEST_BASIS))
+            outcome = Outcome(pair.sequence, "XYZ"[index], self._bit(part, pair, "XYZ"[index], "XYZ"[index]))
+            self.tests.measured(outcome, now_s)
+            self._host.tell_other_end(part, Outcomes(self.path, part.version, (outcome,)))
+        else:
+            self.delivered_total += 1
+            if entry.use is PairUse.MEASURE:
+                self._measure(part, pair)
+            elif entry.packet_pairs:
+                self._into_packet(part, now_s)
+            else:
+                kept = self._host.keep(part, pair, identity)
+        self.meter.add(now_s, pair.fidelity, counted=not test)
+        self._host.effect(
+            Delivered(self.path, part.version, identity, lane, pair.state(), pair.at_s, pair.x, pair.z, test, kept)
+        )
+        self._confirm(part)
+
+    def told(self, part: Part, message: PathMessage) -> None:
+        """Take what the other end says."""
+        if isinstance(message, Outcomes):
+            for outcome in message.outcomes:
+                self.tests.told(outcome, self._host.now_s)
+        elif isinstance(message, Confirm) and message.version in self._delivered_on:
+            self._confirmed(part.version)
+            if not message.heard:
+                self._host.tell_other_end(part, Confirm(self.path, part.version, True))
+
+    def _confirm(self, part: Part) -> None:
+        version = part.version
+        self._delivered_on.add(version)
+        if version in self.confirmed:
+            return
+        if self._host.now_s - self._told_s.get(version, -math.inf) >= _CONFIRM_EVERY_S:
+            self._told_s[version] = self._host.now_s
+            self._host.tell_other_end(part, Confirm(self.path, version, False))
+
+    def _confirmed(self, version: int) -> None:
+        if version not in self.confirmed:
+            self.confirmed.add(version)
+            self._host.effect(PathChanged(self.path))
+
+    def _measure(self, part: Part, pair: Pair) -> None:
+        seed, sequence = part.seed, pair.sequence
+        head = _MEASURES[shared_uniform(seed, sequence, _HEAD_BASIS) < 0.5]
+        far = _MEASURES[shared_uniform(seed, sequence, _FAR_BASIS) < 0.5]
+        bit = self._bit(part, pair, head, far)
+        self._host.effect(
+            Measured(self.path, part.version, sequence, head if self._head else far, bit, part.entry.key_link)
+        )
+
+    def _bit(self, part: Part, pair: Pair, head_basis: str, far_basis: str) -> int:
+        """Return this end's outcome. Both ends draw the joint outcome from the same numbers, so that it is drawn once.
+
+        Each half is measured when its end has heard of the pair.
+        """
+        seed, sequence = part.seed, pair.sequence
+        head_bit = int(shared_uniform(seed, sequence, _HEAD_BIT) < 0.5)
+        if self._head:
+            return head_bit
+        agreement = 0.0
+        if head_basis == far_basis:
+            agreement = {"X": pair.xx, "Y": pair.yy, "Z": pair.zz}[far_basis] * _kept_until_heard(part, pair)
+        error = shared_uniform(seed, sequence, _ERROR) >= 0.5 * (1.0 + agreement)
+        return head_bit ^ error ^ (far_basis == "Y")
+
+    def _into_packet(self, part: Part, now_s: float) -> None:
+        entry = part.entry
+        version, start_s, gathered = self._packet
+        window_s = entry.packet_window_ms / 1000.0
+        if version != part.version or now_s >= start_s + window_s:
+            self.packet_dropped_total += gathered
+            skipped = math.floor((now_s - start_s) / window_s) if version == part.version else 0
+            start_s, gathered = (start_s + skipped * window_s if skipped else now_s), 0
+        gathered += 1
+        if gathered >= entry.packet_pairs:
+            self.packet_total += 1
+            gathered = 0
+        self._packet = (part.version, start_s, gathered)
+
+
+def _kept_until_heard(part: Part, pair: Pair) -> float:
+    route = part.route
+    if part.entry.regime not in (Regime.MEMORY, Regime.BUFFERED) or not route.segments:
+        return 1.0
+    place = next(one.place for one in route.segments if one.parent_place is None)
+    head_s, far_s = route.news_s(0, place), route.news_s(place, route.last)
+    return math.exp(-(pair.left_rate * head_s + pair.right_rate * far_s))
+
+
+def draining(part: Part) -> bool:
+    """Tell whether pairs are under way on a version that is not in use any more."""
+    return part.phase is Phase.DRAINING
