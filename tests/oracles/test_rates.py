@@ -1,4 +1,4 @@
-"""Pairs per second: our formulas beside SeQUeNCe, whose whole protocol stack draws every photon.
+"""Pairs per second: our formulas and our pair engines beside SeQUeNCe, whose protocol stack draws every photon.
 
 Every run has seeds of its own and enough pairs for a standard error of at most 1.5 %; ratios are held to 5 %.
 """
@@ -16,15 +16,17 @@ from controller.physics.memory_regime import predict_lane
 from controller.physics.pair_states import werner_parameter
 from controller.physics.swapping import chain_fidelity
 from controller.physics.waiting import expected_maximum_slots
+from tests.oracles.emulated_line import emulate
 from tests.oracles.sequence_line import Delivered, Line, Scheme, simulate
 
 
-def assert_near(delivered: Delivered, predicted_hz: float, memories: int = 1) -> None:
+def assert_near(delivered: Delivered, memories: int = 1, **ours_hz: float) -> None:
     error = delivered.relative_error(memories)
-    ratio = delivered.rate_hz / predicted_hz
-    print(f"SeQUeNCe {delivered.rate_hz:.1f} Hz, predicted {predicted_hz:.1f} Hz: {ratio:.4f} +- {error:.4f}")
     assert error <= 0.015
-    assert ratio == pytest.approx(1, abs=0.05)
+    for name, rate_hz in ours_hz.items():
+        ratio = delivered.rate_hz / rate_hz
+        print(f"SeQUeNCe {delivered.rate_hz:.1f} Hz, {name} {rate_hz:.1f} Hz: {ratio:.4f} +- {error:.4f}")
+        assert ratio == pytest.approx(1, abs=0.05), name
 
 
 def consent_s(line: Line) -> float:
@@ -42,24 +44,30 @@ def test_a_single_heralded_link_makes_pairs_at_the_rate_of_sequence(memories: in
     line = Line(scheme=Scheme.SINGLE_HERALDED, routers=2, memories=memories, detector_rate_hz=1e9, seed=memories)
     predicted = link_rate_hz(line.success_probability, line.attempt_s, memories)
 
-    assert_near(simulate(line, 3_600 / predicted, tmp_path), predicted, memories)
+    delivered = simulate(line, 3_600 / predicted, tmp_path)
+
+    emulated = emulate(line, 10_000 / predicted)
+    assert_near(delivered, memories, predicted=predicted, emulated=emulated.rate_hz)
 
 
 def test_a_barrett_kok_link_makes_pairs_at_the_rate_of_sequence(tmp_path: Path) -> None:
     line = Line(scheme=Scheme.BARRETT_KOK, routers=2, seed=2)
     predicted = link_rate_hz(line.success_probability, line.attempt_s)
 
-    assert_near(simulate(line, 3_000 / predicted, tmp_path), predicted)
+    delivered = simulate(line, 3_000 / predicted, tmp_path)
+
+    emulated = emulate(line, 10_000 / predicted)
+    assert_near(delivered, predicted=predicted, emulated=emulated.rate_hz)
 
 
 def test_two_barrett_kok_links_and_a_swap_give_the_rate_of_sequence(tmp_path: Path) -> None:
     line = Line(scheme=Scheme.BARRETT_KOK, routers=3, seed=3)
-    # The last attempt of the later link succeeds, and all before it have failed.
+    # The last attempt of the later link succeeds, and all before it have failed. (Engines make attempts of one length.)
     attempts = expected_maximum_slots([line.success_probability] * 2)
     both_s = (attempts - 1) * line.failed_attempt_s + line.successful_attempt_s
     predicted = 1 / (both_s + consent_s(line))
 
-    assert_near(simulate(line, 1_900 / predicted, tmp_path), predicted)
+    assert_near(simulate(line, 1_900 / predicted, tmp_path), predicted=predicted)
 
 
 def test_a_lane_over_a_swap_that_may_fail_gives_the_rate_of_sequence(
@@ -76,15 +84,18 @@ def test_a_lane_over_a_swap_that_may_fail_gives_the_rate_of_sequence(
     )
     ours = predict_lane(Lane(hops=(hop, hop), nodes=(LaneNode(), LaneNode(swap_success=swap_success), LaneNode())))
     # A lane begins again when the ends have heard, one crossing after each swap, and asks nobody for consent.
-    predicted = 1 / (1 / ours.rate_hz + (consent_s(line) - line.crossing_s) / swap_success)
+    more_s = (consent_s(line) - line.crossing_s) / swap_success
+    predicted = 1 / (1 / ours.rate_hz + more_s)
 
     delivered = simulate(line, 3_000 / predicted, tmp_path)
 
-    assert_near(delivered, predicted)
+    emulated = emulate(line, 10_000 / predicted, swap_success)
+    assert_near(delivered, predicted=predicted, emulated=1 / (1 / emulated.rate_hz + more_s))
     # SeQUeNCe's rule of fidelities is a product, degraded by 5 %; Werner parameters multiply.
     assert set(delivered.fidelities) == {line.fidelity * line.fidelity * 0.95}
     assert delivered.fidelities[0] < chain_fidelity([line.fidelity, line.fidelity]) - 0.04
     assert ours.fidelity == pytest.approx(chain_fidelity([line.fidelity, line.fidelity]))
+    assert emulated.fidelities == pytest.approx([ours.fidelity] * len(emulated.fidelities))
 
 
 @pytest.fixture
