@@ -34,10 +34,7 @@ def merged(rate_a: float, rate_b: float, depth: int) -> tuple[float, float, floa
     >>> [round(figure, 6) for figure in merged(1.0, 1.0, 1)]
     [0.666667, 0.333333, 0.333333]
     """
-    weights = _difference_weights(rate_a, rate_b, depth)
-    stock_a = math.fsum(difference * weights[depth + difference] for difference in range(1, depth + 1))
-    stock_b = math.fsum(difference * weights[depth - difference] for difference in range(1, depth + 1))
-    return _meetings(weights, rate_a, rate_b), stock_a, stock_b
+    return _stocks(_checked_weights(rate_a, rate_b, depth), rate_a, rate_b, depth)
 
 
 def waiting_factor(rate_a: float, rate_b: float, depth: int, decay_a_per_s: float, decay_b_per_s: float) -> float:
@@ -61,14 +58,37 @@ def waiting_factor(rate_a: float, rate_b: float, depth: int, decay_a_per_s: floa
     """
     checked("decay_a_per_s", decay_a_per_s, 0.0, math.inf)
     checked("decay_b_per_s", decay_b_per_s, 0.0, math.inf)
-    weights = _difference_weights(rate_a, rate_b, depth)
-    a_waits = rate_a * math.fsum(
-        weights[depth + found] * (rate_b / (rate_b + decay_a_per_s)) ** (found + 1) for found in range(depth)
+    weights = _checked_weights(rate_a, rate_b, depth)
+    return _waiting_factor(
+        weights,
+        _Side(rate=rate_a, room=depth, behind=0, decay_per_s=decay_a_per_s),
+        _Side(rate=rate_b, room=depth, behind=0, decay_per_s=decay_b_per_s),
     )
-    b_waits = rate_b * math.fsum(
-        weights[depth - found] * (rate_a / (rate_a + decay_b_per_s)) ** (found + 1) for found in range(depth)
-    )
-    return (a_waits + b_waits) / _meetings(weights, rate_a, rate_b)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """One stream at a node: its rate, room in its buffer, and how many more its makers hold when that is full."""
+
+    rate: float
+    room: int
+    behind: int
+    decay_per_s: float
+    decay_behind_per_s: float = 0.0
+    ideal_rate: float = 0.0
+
+    @property
+    def depth(self) -> int:
+        """Pairs that fit, those not yet swapped included."""
+        return self.room + self.behind
+
+    def kept(self, turns: int, rate_of_turns: float) -> float:
+        """Return the mean factor on w of a pair that waits so many arrivals of the other side."""
+        in_buffer = min(turns, self.room)
+        factor = (rate_of_turns / (rate_of_turns + self.decay_per_s)) ** in_buffer
+        if turns > in_buffer:
+            factor *= (rate_of_turns / (rate_of_turns + self.decay_behind_per_s)) ** (turns - in_buffer)
+        return factor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +118,10 @@ def tree_buffering(
 ) -> Buffering:
     """Return what a swap tree delivers whose segments buffer K pairs each.
 
-    Every segment's output is taken for Poisson at its mean rate, and a segment whose buffer is full for losing what
-    comes (in truth its children wait: the truth is a little better).
+    Two approximations: every segment's output is taken for Poisson at its mean rate; and while a segment's buffer is
+    full its children wait, which is taken for room behind it for q times as many pairs as they hold, and for decay
+    of both. Against drawn events, balanced, K = 4 to 32, two to eight hops: rate within 4 % and rather below, loss
+    of w within a fifth of itself and rather above.
 
     Args:
         tree: Swap order of hops 0 .. n - 1.
@@ -116,6 +138,7 @@ def tree_buffering(
     (0.9524, 0.4762, 2.75)
     """
     hops = len(rates)
+    checked_count("depth", depth, 1)
     check_tree(tree, hops)
     best_tree(rates, swap_successes)  # checks both
     decays = tuple(decays_per_s) or (0.0,) * (hops + 1)
@@ -124,23 +147,35 @@ def tree_buffering(
     storage_s: dict[tuple[int, int], float] = {}
     factor = 1.0
 
-    def walk(branch: SwapTree) -> tuple[float, float]:
-        """Return (rate, rate of buffers without end) and note storage."""
+    def walk(branch: SwapTree) -> _Side:
+        """Return a segment's pairs as its next swap gets them, and note storage."""
         nonlocal factor
+        left, right = segment_ends(branch)
+        decay_per_s = decays[left] + decays[right]
         if isinstance(branch, int):
-            return rates[branch], rates[branch]
-        (rate_a, ideal_a), (rate_b, ideal_b) = walk(branch[0]), walk(branch[1])
-        success = swap_successes[first_hop(branch[1]) - 1]
-        meetings, stock_a, stock_b = merged(rate_a, rate_b, depth)
-        (left, middle), (_, right) = segment_ends(branch[0]), segment_ends(branch[1])
+            rate = rates[branch]
+            return _Side(rate=rate, ideal_rate=rate, room=depth, behind=0, decay_per_s=decay_per_s)
+        a, b = walk(branch[0]), walk(branch[1])
+        middle = first_hop(branch[1])
+        success = swap_successes[middle - 1]
+        weights = _difference_weights(a.rate, b.rate, a.depth, b.depth)
+        meetings, stock_a, stock_b = _stocks(weights, a.rate, b.rate, b.depth)
         # Little's law: those that are swapped came at the rate of meetings.
-        storage_s[left, middle] = stock_a / meetings
-        storage_s[middle, right] = stock_b / meetings
-        factor *= waiting_factor(rate_a, rate_b, depth, decays[left] + decays[middle], decays[middle] + decays[right])
-        return success * meetings, success * min(ideal_a, ideal_b)
+        storage_s[left, middle], storage_s[middle, right] = stock_a / meetings, stock_b / meetings
+        factor *= _waiting_factor(weights, a, b)
+        return _Side(
+            rate=success * meetings,
+            ideal_rate=success * min(a.ideal_rate, b.ideal_rate),
+            room=depth,
+            behind=math.floor(success * min(a.depth, b.depth)),
+            decay_per_s=decay_per_s,
+            decay_behind_per_s=a.decay_per_s + b.decay_per_s,
+        )
 
-    rate_hz, ideal_hz = walk(tree)
-    return Buffering(rate_hz=rate_hz, efficiency=rate_hz / ideal_hz, storage_s=storage_s, waiting_factor=factor)
+    whole = walk(tree)
+    return Buffering(
+        rate_hz=whole.rate, efficiency=whole.rate / whole.ideal_rate, storage_s=storage_s, waiting_factor=factor
+    )
 
 
 def buffer_efficiency(tree: SwapTree, rates: Sequence[float], swap_successes: Sequence[float], depth: int) -> float:
@@ -182,20 +217,38 @@ def promised_efficiency(tree: SwapTree, swap_successes: Sequence[float], depth: 
     return buffer_efficiency(tree, [balanced[hop] for hop in range(len(balanced))], swap_successes, depth)
 
 
-@lru_cache(maxsize=4096)
-def _difference_weights(rate_a: float, rate_b: float, depth: int) -> tuple[float, ...]:
-    """Return the stationary probabilities of stock a less stock b, from -depth to depth."""
+def _checked_weights(rate_a: float, rate_b: float, depth: int) -> tuple[float, ...]:
     checked("rate_a", rate_a, 0.0, math.inf, above_low=True)
     checked("rate_b", rate_b, 0.0, math.inf, above_low=True)
     checked_count("depth", depth, 1)
+    return _difference_weights(rate_a, rate_b, depth, depth)
+
+
+@lru_cache(maxsize=4096)
+def _difference_weights(rate_a: float, rate_b: float, depth_a: int, depth_b: int) -> tuple[float, ...]:
+    """Return the stationary probabilities of stock a less stock b, from -depth_b to depth_a."""
     # From the likelier end, so that no power overflows.
     ratio = min(rate_a, rate_b) / max(rate_a, rate_b)
-    powers = [ratio**step for step in range(2 * depth + 1)]
+    powers = [ratio**step for step in range(depth_a + depth_b + 1)]
     total = math.fsum(powers)
     weights = [power / total for power in powers]
     return tuple(weights if rate_a < rate_b else reversed(weights))
 
 
-def _meetings(weights: Sequence[float], rate_a: float, rate_b: float) -> float:
-    """Return meetings per second: the accepted pairs of the scarcer side."""
-    return rate_a * (1.0 - weights[-1]) if rate_a <= rate_b else rate_b * (1.0 - weights[0])
+def _stocks(weights: Sequence[float], rate_a: float, rate_b: float, depth_b: int) -> tuple[float, float, float]:
+    """Return (meetings per second, mean stock a, mean stock b)."""
+    # The accepted pairs of the scarcer side, which loses least.
+    meetings = rate_a * (1.0 - weights[-1]) if rate_a <= rate_b else rate_b * (1.0 - weights[0])
+    stock_a = math.fsum(difference * share for difference, share in enumerate(weights[depth_b:]))
+    stock_b = math.fsum((depth_b - index) * share for index, share in enumerate(weights[:depth_b]))
+    return meetings, stock_a, stock_b
+
+
+def _waiting_factor(weights: Sequence[float], a: _Side, b: _Side) -> float:
+    """Return the mean factor on w of a swapped pair: the later of the two does not wait."""
+    zero = b.depth
+    a_waits = math.fsum(weights[zero + found] * a.kept(found + 1, b.rate) for found in range(a.depth))
+    b_waits = math.fsum(weights[zero - found] * b.kept(found + 1, a.rate) for found in range(b.depth))
+    share_a = math.fsum(weights[zero : zero + a.depth])
+    share_b = math.fsum(weights[1 : zero + 1])
+    return (a.rate * a_waits + b.rate * b_waits) / (a.rate * share_a + b.rate * share_b)

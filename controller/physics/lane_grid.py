@@ -8,14 +8,14 @@ from controller.physics.lane import FIBRE_SPEED_KM_PER_S, WHOLE, Lane, LaneHop
 from controller.physics.swap_tree import SwapTree, first_hop
 
 POINTS = 2048
-MOST_POINTS = 16384
+MOST_POINTS = 8192
 # A purified hop is worked out once for all lanes; one of few attempts is finely stepped.
-_LIKELY, POINTS_OF_LIKELY = 0.02, 8192
+_LIKELY = 0.005
 # A window holds so many mean rounds or cut-offs, whichever are shorter, and so many of the messages after each; from
 # then on the distribution is geometric (its next slower pole has died out).
 _ROUNDS, _CUTOFFS, _DELAYS = 7.0, 7.0, 7.0
 # A cut-off of few attempts meets or misses whole attempts, which the grid must tell apart.
-_POINTS_PER_CUTOFF, _POINTS_PER_SHORT_CUTOFF, _SHORT_CUTOFF_ATTEMPTS = 12.0, 150.0, 80.0
+_POINTS_PER_CUTOFF, _POINTS_PER_SHORT_CUTOFF, _SHORT_CUTOFF_ATTEMPTS = 12.0, 60.0, 60.0
 _FINEST_COMMON = 32
 
 
@@ -47,6 +47,8 @@ def lane_grid(lane: Lane, fineness: int) -> tuple[float, int]:
     if lane.cutoff_s is not None:
         longest_s = max(hop.attempt_period_s for hop in lane.hops)
         is_short = lane.cutoff_s < _SHORT_CUTOFF_ATTEMPTS * longest_s
+        if is_short and common_s * MOST_POINTS >= window_s:
+            return common_s, MOST_POINTS * fineness
         wanted_s = lane.cutoff_s / (_POINTS_PER_SHORT_CUTOFF if is_short else _POINTS_PER_CUTOFF)
         while points < MOST_POINTS * fineness and window_s / points * fineness > wanted_s:
             points *= 2
@@ -57,8 +59,7 @@ def lane_grid(lane: Lane, fineness: int) -> tuple[float, int]:
 def hop_grid(hop: LaneHop, fineness: int) -> tuple[float, int]:
     """Return (slot_s, slots): the grid on which a hop's purification is followed. See `lane_grid`."""
     window_s = _hop_guess(hop).settled_s
-    few = hop.success_probability > _LIKELY
-    points = (POINTS_OF_LIKELY if few else POINTS) * fineness
+    points = (MOST_POINTS if hop.success_probability > _LIKELY else POINTS) * fineness
     common_s = _common_step_s((hop,))
     if common_s * points >= window_s:
         return common_s, points

@@ -113,22 +113,27 @@ def lane_rate_bound_hz(lane: Lane) -> float:
     rates = [hop.success_probability / hop.attempt_period_s for hop in lane.hops]
     bound = rates[0]
     swaps: list[float] = []
-    times_s = max(hop.attempt_period_s / hop.success_probability for hop in lane.hops) * _BOUND_TIMES
+    # One ladder of times for all lanes: a longer lane takes more of its rungs, which can only lower the bound.
+    bottom = math.floor(_RUNGS * math.log2(_SHORTEST / max(rates)))
+    top = math.ceil(_RUNGS * math.log2(_LONGEST / min(rates)))
+    times_s = np.exp2(np.arange(bottom, top + 1) / _RUNGS)
+    steps_s = np.diff(times_s, prepend=0.0)
     ready = np.ones_like(times_s)
     for index, hop in enumerate(lane.hops):
-        attempts = np.floor(times_s / hop.attempt_period_s * (1.0 + 1e-12))
-        missing = np.power(1.0 - hop.success_probability, attempts)
-        ready = ready * np.power(1.0 - missing, 2**hop.purification_rounds)
+        attempts = np.floor(times_s / hop.attempt_period_s * (1.0 + WHOLE))
+        arrived = 1.0 - np.power(1.0 - hop.success_probability, attempts)
+        ready *= np.power(arrived, 2**hop.purification_rounds)
         # Survival falls with time: a sum over its right ends is below the integral.
-        longest_s = float(np.diff(times_s, prepend=0.0) @ (1.0 - ready))
+        longest_s = float(steps_s @ (1.0 - ready))
         if index:
             swaps.append(lane.nodes[index].swap_success)
             longest_s /= max(swaps)
-        bound = min(bound, 1.0 / longest_s if longest_s > 0.0 else math.inf, best_tree(rates[: index + 1], swaps)[0])
+        bound = min(bound, 1.0 / longest_s, best_tree(rates[: index + 1], swaps)[0])
     return bound
 
 
-_BOUND_TIMES = np.concatenate((np.linspace(0.005, 1.5, 300), np.geomspace(1.51, 20.0, 150)))
+_RUNGS = 24  # per doubling of time
+_SHORTEST, _LONGEST = 0.05, 24.0  # of the quickest and the slowest hop's mean times
 
 
 class _Evaluation:

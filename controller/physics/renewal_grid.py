@@ -212,17 +212,17 @@ def joined_pair(one: Round) -> ReadyPair:
         return found * ((1.0 - part) + part * z) if part else found
 
     rows = np.concatenate((np.stack((one.met, one.good, one.kept, one.dropped)), one.tries))
-    transforms: ComplexArray = np.fft.rfft(rows * damping, axis=1)
+    transforms = np.fft.rfft(rows * damping, axis=1)
     met_tail, good_tail, kept_tail, dropped_tail = one.tails
     slower = tail(one.tail_exit)
     met = transforms[0] + met_tail * slower
     good = transforms[1] + good_tail * slower
     kept = transforms[2] + kept_tail * slower
-    again: ComplexArray = met - good if how.failure_delay == 0.0 else (met - good) * delayed(how.failure_delay)
     quicker = tail(one.dropped_exit)
+    first_time = 1.0 - (met - good) * delayed(how.failure_delay)
     if one.dropped.any() or dropped_tail:
-        again += (transforms[3] + dropped_tail * quicker) * delayed(how.cutoff)
-    repeated = 1.0 / (1.0 - again)
+        first_time -= (transforms[3] + dropped_tail * quicker) * delayed(how.cutoff)
+    repeated = 1.0 / first_time
     after = repeated * delayed(how.success_delay) if how.success_delay else repeated
     found = np.concatenate(
         (
@@ -253,5 +253,5 @@ def _is_whole(time: float) -> bool:
 def _circle(whole: int) -> tuple[Array, ComplexArray, ComplexArray]:
     """Return (radius^slot, log z, z) on the damped circle."""
     log_radius = _LOG_ALIAS / whole
-    log_z: ComplexArray = log_radius - 2j * math.pi * np.arange(whole // 2 + 1) / whole
+    log_z = np.asarray(log_radius - 2j * math.pi * np.arange(whole // 2 + 1) / whole, np.complex128)
     return np.exp(log_radius * np.arange(whole)), log_z, np.exp(log_z)
