@@ -1,83 +1,86 @@
-"""Brings back what waits for a better network: blocked relays, those that ride on stored key, missing backups."""
+"""Brings back what waits for a better network: what is blocked, rides on stored key, or lacks something."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 
 from apps.restoration import by_importance
-from controller.domain.capacity import relay_charges
-from controller.domain.commands import BackUpRelay, BlockRelay, Command, MoveRelay
-from controller.domain.events import AppEvent, NetworkImproved, RelayWaits
-from controller.domain.key_relay import KeyRelay, Phase, Protection, RelayState
+from controller.domain.commands import BackUpService, BlockService, Command, MoveService
+from controller.domain.events import AppEvent, NetworkImproved, ServiceWaits
 from controller.domain.reachability import fault
 from controller.domain.refusals import Refusal
 from controller.domain.route import Route
 from controller.domain.route_sets import wanted_set
+from controller.domain.service import Phase, Protection, Service, ServiceState
 from controller.domain.snapshot import Snapshot
-from controller.routing.feasible import charges_after_move, find_move, find_spare
-from controller.routing.graph import Graph, graph_of
+from controller.routing.feasible import charges_after_move
+from controller.routing.places import Ground, Grounds, find_backup_place, find_place, shortfall
 
 
 class RetryBlocked:
     """Tries again what fitted nowhere: most important first; what still waits says why it does now.
 
-    The controller hands it one relay after the other; all at once is for who wants to know what would become of them.
+    The controller hands it one service after the other; all at once is for who wants to know what would become of them.
     """
 
-    listens_to = (RelayWaits,)
+    listens_to = (ServiceWaits,)
 
     def handle(self, event: AppEvent, snapshot: Snapshot) -> Iterator[Command]:
         """Decide from the snapshot alone."""
-        waiting: list[KeyRelay] = []
+        waiting: list[Service] = []
         match event:
-            case RelayWaits(relay=name):
-                waiting = [relay for relay in (snapshot.relays.get(name),) if relay is not None]
+            case ServiceWaits(service=key):
+                waiting = [service for service in (snapshot.service(key),) if service is not None]
             case NetworkImproved():
-                waiting = by_importance(snapshot.relays.values())
-        waiting = [relay for relay in waiting if waits(relay, snapshot)]
+                waiting = by_importance(snapshot.services())
+        waiting = [service for service in waiting if waits(service, snapshot)]
         if not waiting:
             return
-        graph = graph_of(snapshot)
-        for relay in waiting:
-            free = graph.freed(relay_charges(relay))
-            command = _tried(relay, free)
+        grounds = Grounds(snapshot)
+        for service in waiting:
+            command = _tried(service, grounds.free_for(service))
             if command is None:
                 continue
-            if isinstance(command, MoveRelay):
-                graph = free.charged(charges_after_move(relay, command.routes, backup=command.backup))
-            elif isinstance(command, BackUpRelay):
-                graph = free.charged(charges_after_move(relay, relay.routes, backup=command.routes))
+            if isinstance(command, MoveService):
+                after = charges_after_move(service, command.routes, plan=command.plan, backup=command.backup)
+                grounds.given(service, after)
+            elif isinstance(command, BackUpService):
+                grounds.given(service, charges_after_move(service, service.routes, backup=command.routes))
             yield command
 
 
-def _tried(relay: KeyRelay, free: Graph) -> Command | None:
-    if relay.routes and not relay.riding:
+def _tried(service: Service, free: Ground) -> Command | None:
+    if service.demand.protected and service.routes and not service.riding:
         with suppress(Refusal):
-            routes = find_spare(free, relay, relay.routes)
-            return BackUpRelay(relay=relay.name, routes=routes, because="a backup fits")
+            routes = find_backup_place(free, service)
+            return BackUpService(service=service.key, routes=routes, because="a backup fits")
         return None
     try:
-        routes = find_move(free, relay)
+        place = find_place(free, service)
     except Refusal as refusal:
-        if relay.state is RelayState.BLOCKED and relay.state_reason != refusal.message:
-            return BlockRelay(relay=relay.name, because=refusal.message)
+        if service.state is ServiceState.BLOCKED and service.state_reason != refusal.message:
+            return BlockService(service=service.key, because=refusal.message)
         return None  # it is in the state that says so already
     backup: tuple[Route, ...] | None = None
-    if relay.demand.protected and not relay.routes:
+    if service.demand.protected and not service.routes:
         with suppress(Refusal):
-            backup = find_spare(free, relay, routes)
-    return MoveRelay(relay=relay.name, routes=routes, backup=backup, because="the network has room again")
+            backup = find_backup_place(free, service, place.routes)
+    because = "the network has room again"
+    return MoveService(service=service.key, routes=place.routes, plan=place.plan, backup=backup, because=because)
 
 
-def waits(relay: KeyRelay, snapshot: Snapshot) -> bool:
-    """Tell whether a relay would be better off for another route, or for a backup, and may be tried now."""
-    if not relay.admin_enabled or relay.removed:
+def waits(service: Service, snapshot: Snapshot) -> bool:
+    """Tell whether a service would be better off for another route, or for a backup, and may be tried now."""
+    if not service.admin_enabled or service.removed:
         return False
-    # A relay that waits out its hold-off, or what an agent refused, is left to the end of it.
-    if relay.move_at_ms is not None and snapshot.service_time_ms < relay.move_at_ms:
+    # A service that waits out its hold-off, or what an agent refused, is left to the end of it.
+    if service.move_at_ms is not None and snapshot.service_time_ms < service.move_at_ms:
         return False
-    if relay.state is RelayState.BLOCKED:
+    if service.state is ServiceState.BLOCKED:
         return True
-    if relay.riding:
-        moves = relay.demand.protection is not Protection.UNPROTECTED and not relay.demand.manual
-        return moves and bool(fault(snapshot, wanted_set(relay)))
-    return relay.demand.protected and relay.backup is None and relay.phase is not Phase.INSTALLING
+    if service.riding:
+        moves = service.demand.protection is not Protection.UNPROTECTED and not service.demand.manual
+        return moves and bool(fault(snapshot, wanted_set(service)))
+    if service.plan is not None:
+        moves = service.demand.protection is not Protection.UNPROTECTED and not service.demand.manual
+        return moves and service.phase is not Phase.INSTALLING and bool(shortfall(snapshot, service))
+    return service.demand.protected and service.backup is None and service.phase is not Phase.INSTALLING

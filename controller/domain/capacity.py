@@ -1,16 +1,20 @@
-"""The accounting: what a link can promise, and what each relay takes of it. Admission and agents share it.
+"""The accounting: what a resource can promise, and what each service takes of it. Admission and agents share it.
 
-Key-plane section 5. A share of rate r, sent in chunks of b bits with a bits of masks and checks, takes
-r(b+a)/b on every link of its route. ESKR is an output, never an input: relays are internal applications
-and would be counted twice.
+A resource is a link, or what of a node entanglement paths share (pair_capacity). Key relays: key-plane section 5. A
+share of rate r, sent in chunks of b bits with a bits of masks and checks, takes r(b+a)/b on every link of its route.
+ESKR is an output, never an input: relays are internal applications and would be counted twice.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from controller.domain.key_relay import MAX_SHARES, KeyRelay
-from controller.domain.link import Establishment, Link, LinkCondition
+from controller.domain.key_relay import Demand
+from controller.domain.link import UNKNOWN_CONDITION, Establishment, Link, LinkCondition, LinkKind
+from controller.domain.node import Node
+from controller.domain.pair_capacity import pair_capacity
+from controller.domain.path_plan import PathPlan
 from controller.domain.route import Route
+from controller.domain.service import MAX_SHARES, Service, ServiceDemand
 
 HOP_TAG_BIT: Final = 128
 """Mask of the tag of one message, from the pool of the direction it travels in."""
@@ -97,52 +101,110 @@ def route_charges(routes: Iterable[Route], rate_millibit_per_s: int) -> dict[str
     return charges
 
 
-def relay_charges(relay: KeyRelay) -> dict[str, int]:
-    """Return what a relay holds now, by link: wanted, retiring and backup routes, and what is still releasing.
+def service_charges(service: Service) -> dict[str, int]:
+    """Return what a service holds now, by resource: wanted, retiring and backup routes, and what is still releasing.
 
-    A link common to several sets of one share is charged the largest of them, not the sum: keys originate on one of
-    them at a time, and what is under way on the other is not more than it was. Routes that are left may have had
-    another rate. A backup is charged beside them, as its shares count on from MAX_SHARES.
+    A key relay is charged by its rate on every link, in millibit/s; an entanglement path what its plan says, in the
+    unit of each resource. What is common to several sets of one share is charged the largest of them, not the sum:
+    keys or pairs are made on one of them at a time, and what is under way on the other is not more than it was.
+    Routes that are left may have had another rate. A backup is charged beside them, as its shares count on from
+    MAX_SHARES.
     """
     by_share: dict[tuple[str, int], int] = {}
 
-    def hold(routes: Iterable[Route], charge: int, first_share: int) -> None:
-        for share, route in enumerate(routes, start=first_share):
-            for link in route.links:
-                by_share[link, share] = max(by_share.get((link, share), 0), charge)
+    def hold(routes: Iterable[Route], plan: PathPlan | None, charge: int, first_share: int) -> None:
+        for held, share, amount in set_charges(routes, plan, charge, first_share):
+            by_share[held, share] = max(by_share.get((held, share), 0), amount)
 
-    if relay.routes:
-        hold(relay.routes, link_charge_millibit_per_s(relay.demand.rate_millibit_per_s), 0)
-    for left in relay.retiring:
-        hold(left.routes, left.charge_millibit_per_s, 0)
-    if relay.backup is not None:
-        hold(relay.backup.routes, relay.backup.charge_millibit_per_s, MAX_SHARES)
-    for held in relay.releasing:
+    if service.routes:
+        hold(service.routes, service.plan, share_charge(service.demand), 0)
+    for left in service.retiring:
+        hold(left.routes, left.plan, left.charge_millibit_per_s, 0)
+    if service.backup is not None:
+        hold(service.backup.routes, service.backup.plan, service.backup.charge_millibit_per_s, MAX_SHARES)
+    for held in service.releasing:
         key = held.link, held.share
         by_share[key] = max(by_share.get(key, 0), held.charge_millibit_per_s)
     charges: dict[str, int] = {}
-    for (link, _), amount in by_share.items():
-        charges[link] = charges.get(link, 0) + amount
+    for (resource, _), amount in by_share.items():
+        charges[resource] = charges.get(resource, 0) + amount
     return charges
 
 
-def reserved_millibit_per_s(relays: Iterable[KeyRelay]) -> dict[str, int]:
-    """Return what all relays hold, by link."""
+def share_charge(demand: ServiceDemand) -> int:
+    """Return what each link is charged for one share of a demand, millibit/s; 0 for a path: its plan says it."""
+    return link_charge_millibit_per_s(demand.rate_millibit_per_s) if isinstance(demand, Demand) else 0
+
+
+def set_charges(
+    routes: Iterable[Route], plan: PathPlan | None, charge_millibit_per_s: int, first_share: int = 0
+) -> Iterator[tuple[str, int, int]]:
+    """Yield (resource, share, amount) of all that a set of routes holds."""
+    if plan is not None:
+        for resource, amount in plan.charges.items():
+            yield resource, first_share, amount
+        return
+    for share, route in enumerate(routes, start=first_share):
+        for link in route.links:
+            yield link, share, charge_millibit_per_s
+
+
+def reserved_by(services: Iterable[Service]) -> dict[str, int]:
+    """Return what all services hold, by resource: of a QKD link in millibit/s."""
     total: dict[str, int] = {}
-    for relay in relays:
-        for link, charge in relay_charges(relay).items():
-            total[link] = total.get(link, 0) + charge
+    for service in services:
+        for resource, charge in service_charges(service).items():
+            total[resource] = total.get(resource, 0) + charge
     return total
 
 
+def resource_capacity(
+    nodes: Mapping[str, Node],
+    links: Mapping[str, Link],
+    conditions: Mapping[str, LinkCondition],
+    resource: str,
+) -> int:
+    """Return what of a resource can be promised, in its unit; 0 of one that does not exist."""
+    link = links.get(resource)
+    if link is not None and link.kind is LinkKind.QKD:
+        return capacity_millibit_per_s(link, conditions.get(resource, UNKNOWN_CONDITION))
+    return pair_capacity(nodes, links, conditions, resource)
+
+
 def over_reserved(
-    links: Mapping[str, Link], conditions: Mapping[str, LinkCondition], reserved: Mapping[str, int]
+    links: Mapping[str, Link],
+    conditions: Mapping[str, LinkCondition],
+    reserved: Mapping[str, int],
+    *,
+    nodes: Mapping[str, Node] | None = None,
 ) -> dict[str, int]:
-    """Return by how much each link is promised beyond its capacity; empty when nothing is over-promised."""
+    """Return by how much each resource is promised beyond its capacity; empty when nothing is over-promised."""
     excess = {
-        name: amount - capacity_millibit_per_s(links[name], conditions.get(name, LinkCondition()))
-        if name in links
-        else amount
-        for name, amount in reserved.items()
+        resource: amount - resource_capacity(nodes or {}, links, conditions, resource)
+        for resource, amount in reserved.items()
     }
-    return {name: amount for name, amount in excess.items() if amount > 0}
+    return {resource: amount for resource, amount in excess.items() if amount > 0}
+
+
+def resource_exists(nodes: Collection[str], links: Collection[str], resource: str) -> bool:
+    """Tell whether what a resource is of exists.
+
+    >>> resource_exists({"a"}, {"a-b"}, "nodes/a/memories"), resource_exists({"a"}, {"a-b"}, "b-c")
+    (True, False)
+    """
+    kind, _, rest = resource.partition("/")
+    return rest.partition("/")[0] in nodes if kind == "nodes" and rest else resource in links
+
+
+def holders(routes: Iterable[Route], resource: str) -> tuple[str, str]:
+    """Return the nodes of routes without which a resource cannot be used: a link's two ends, or twice the node.
+
+    >>> holders([Route(nodes=("b", "a"), links=("a-b",))], "a-b"), holders([], "nodes/a/memories")
+    (('a', 'b'), ('a', 'a'))
+    """
+    for route in routes:
+        for hop in route.hops():
+            if hop.link == resource:
+                return min(hop.start, hop.end), max(hop.start, hop.end)
+    node = resource.split("/")[1]
+    return node, node

@@ -1,72 +1,78 @@
-"""What apps ask of the writer. Each is checked again before it is committed."""
+"""What apps ask of the writer, for key relays and entanglement paths. Each is checked again before it is committed.
+
+`service` is the service's key (Service.key): the name of a relay, or `entanglementPaths/` and that of a path.
+"""
 
 from dataclasses import dataclass
 
+from controller.domain.path_plan import PathPlan
 from controller.domain.route import Route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoveRelay:
-    """Give a relay these routes, one per share; the old ones are left once they are in use.
+class MoveService:
+    """Give a service these routes, one per share; the old ones are left once they are in use.
 
     Attributes:
         backup: Routes of a new backup; () for none; None keeps the present one where it still serves.
+        plan: How pairs are made on the route; an entanglement path's, as `find_place` gives it.
     """
 
-    relay: str
+    service: str
     routes: tuple[Route, ...]
     because: str
     backup: tuple[Route, ...] | None = None
+    plan: PathPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchRelay:
-    """Put a relay's installed backup in the place of its routes."""
+class SwitchService:
+    """Put a service's installed backup in the place of its routes."""
 
-    relay: str
+    service: str
     because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackUpRelay:
-    """Give a relay this backup, one route per share, in the place of the one it has."""
+class BackUpService:
+    """Give a service this backup, one route per share, in the place of the one it has."""
 
-    relay: str
+    service: str
     routes: tuple[Route, ...]
     because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FallBack:
-    """Give up the routes that are being installed for a relay, and stay on those in use."""
+    """Give up the routes that are being installed for a service, and stay on those in use."""
 
-    relay: str
+    service: str
     because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRelay:
-    """Take a relay off the network, or say why one that waits still does; it is retried when the network changes."""
+class BlockService:
+    """Take a service off the network, or say why one that waits still does; it is retried when the network changes."""
 
-    relay: str
+    service: str
     because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RideOnStore:
-    """Leave a relay where it is, on the stored key of a link that is down."""
+    """Leave a key relay where it is, on the stored key of a link that is down; a path has none, and is not left so."""
 
-    relay: str
+    service: str
     because: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOff:
-    """Wait until this service time before a relay moves."""
+    """Wait until this service time before a service moves."""
 
-    relay: str
+    service: str
     until_ms: int
     because: str
 
 
-Command = MoveRelay | SwitchRelay | BackUpRelay | FallBack | BlockRelay | RideOnStore | HoldOff
+Command = MoveService | SwitchService | BackUpService | FallBack | BlockService | RideOnStore | HoldOff

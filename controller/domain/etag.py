@@ -6,11 +6,13 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Final
 
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.key_relay import KeyRelay
 from controller.domain.snapshot import Document
 
 _SET_BY_CLIENTS: Final[Mapping[type, tuple[str, ...]]] = {
-    KeyRelay: ("name", "applications", "demand", "admin_enabled", "accept_blocked")
+    KeyRelay: ("name", "applications", "demand", "admin_enabled", "accept_blocked"),
+    EntanglementPath: ("name", "demand", "admin_enabled", "accept_blocked"),
 }
 
 

@@ -78,6 +78,10 @@ class LinkReport:
         exhausted: Stored key is at the floor.
         promised_skr_millibit_per_s: Quantile of its measured blocks less a margin; None before 20 blocks.
         neighbour_unreachable: The other end was unheard on the peer connection for three heartbeats.
+        pair_rate_permille: Of an entanglement link: attempts that succeed over those that its model has succeed, in
+            thousandths; None while too few were made, and at the end that does not draw the heralds.
+        pair_fidelity_loss_permille: By how many thousandths its test pairs are worse than the model has them; None
+            while too few were measured.
     """
 
     node: str
@@ -86,27 +90,35 @@ class LinkReport:
     exhausted: bool = False
     promised_skr_millibit_per_s: int | None = None
     neighbour_unreachable: bool = False
+    pair_rate_permille: int | None = None
+    pair_fidelity_loss_permille: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RelayReport:
-    """One end's word on a key relay.
+class ServiceReport:
+    """One end's word on a key relay or an entanglement path.
 
     Attributes:
+        service: Its key (Service.key).
         route_version: The highest in use at the head, as known there.
-        confirmed: A key of this route version was confirmed end to end in the direction that originates here.
-        starved: Stock is below its low watermark and delivered rate is below what was promised over the window.
-        confirmed_versions: All versions set there on which such a key was confirmed.
-        undrained_versions: Versions set there and not in use on which keys that originate there are still under way.
+        confirmed: A key of this route version was confirmed end to end in the direction that originates here; or a pair
+            was delivered to both ends.
+        starved: Less than was promised over the window; of a relay, with a stock below its low watermark.
+        confirmed_versions: All versions set there on which a key or pair was confirmed.
+        undrained_versions: Versions set there and not in use on which keys that originate there, or pairs, are still
+            under way.
+        fidelity_at_most: Upper end of the interval in which consumed test pairs put the fidelity, rounded to
+            thousandths, a ratio; None where nothing is known.
     """
 
     node: str
-    relay: str
+    service: str
     route_version: int
     confirmed: bool
     starved: bool = False
     confirmed_versions: frozenset[int] = frozenset()
     undrained_versions: frozenset[int] = frozenset()
+    fidelity_at_most: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +182,10 @@ class LinkWentDown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkWeakened:
-    """Committed: more is promised on a link than it can carry now. Apps decide what moves, one relay at a time.
+    """Committed: more is promised on a link than it can carry now. Apps decide what moves, one service at a time.
 
     Attributes:
-        tried: How many of the relays on it, least important first, were looked at before and stay; >= 0.
+        tried: How many of the services on it, least important first, were looked at before and stay; >= 0.
     """
 
     link: str
@@ -201,34 +213,34 @@ class NetworkImproved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOffEnded:
-    """The hold-off of a relay on a link that is down has ended."""
+    """The hold-off of a service on a link that is down has ended."""
 
-    relay: str
+    service: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RelayImpaired:
-    """Committed: something that a relay uses, or keeps as its backup, does not work. One event for each relay.
+class ServiceImpaired:
+    """Committed: what a service uses, or keeps as its backup, does not work, or not as well. One event for each.
 
-    They come most important relay first, each after what was decided of the one before, so that a cut under many
-    relays is worked off over many turns and no relay counts on room that another was given.
+    They come most important service first, each after what was decided of the one before, so that a cut under many
+    services is worked off over many turns and none counts on room that another was given.
     """
 
-    relay: str
+    service: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RelayWaits:
-    """The network has become better, and this relay waits for that: for a route, a detour or a backup."""
+class ServiceWaits:
+    """The network has become better, and this service waits for that: for a route, a detour or a backup."""
 
-    relay: str
+    service: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnDue:
-    """The former routes of a relay, which stand as its backup, have worked for as long as it waits to return."""
+    """The former routes of a service, which stand as its backup, have worked for as long as it waits to return."""
 
-    relay: str
+    service: str
 
 
 AgentEvent = (
@@ -237,7 +249,7 @@ AgentEvent = (
     | ConfigConfirmed
     | ConfigRefused
     | LinkReport
-    | RelayReport
+    | ServiceReport
     | AlarmRaised
     | AlarmCleared
     | ApplicationAsked
@@ -250,7 +262,7 @@ AppEvent = (
     | LinkExhausted
     | NetworkImproved
     | HoldOffEnded
-    | RelayImpaired
-    | RelayWaits
+    | ServiceImpaired
+    | ServiceWaits
     | ReturnDue
 )

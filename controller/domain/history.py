@@ -1,18 +1,18 @@
-"""What became of a key relay: its last changes, with who or what caused each."""
+"""What became of a service: its last changes, with who or what caused each."""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.domain.key_relay import KeyRelay, Phase, RelayState
 from controller.domain.route import Route
+from controller.domain.service import Phase, Service, ServiceState
 
 KEPT_CHANGES: Final = 64
-"""How many changes of a relay are remembered."""
+"""How many changes of a service are remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayChange:
-    """One change in the life of a key relay.
+    """One change in the life of a service.
 
     Attributes:
         revision: Of the log record that holds it.
@@ -24,7 +24,7 @@ class RelayChange:
 
     revision: int
     at_ms: int
-    state: RelayState
+    state: ServiceState
     phase: Phase
     reason: str
     by: str
@@ -34,12 +34,12 @@ class RelayChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayHistory:
-    """The last changes of a key relay, oldest first.
+    """The last changes of a key relay or an entanglement path, oldest first.
 
     Attributes:
-        relay: Its name.
+        relay: Its key (Service.key): the name of a relay, or `entanglementPaths/` and that of a path.
         changes: At most KEPT_CHANGES.
-        gone_ms: Service time when the relay was gone, milliseconds; None while it is there.
+        gone_ms: Service time when it was gone, milliseconds; None while it is there.
     """
 
     relay: str
@@ -48,9 +48,9 @@ class RelayHistory:
 
 
 def with_change(
-    history: RelayHistory | None, before: KeyRelay | None, after: KeyRelay, *, revision: int, at_ms: int, by: str
+    history: RelayHistory | None, before: Service | None, after: Service, *, revision: int, at_ms: int, by: str
 ) -> RelayHistory | None:
-    """Return the history with what happened between two versions of a relay; None when it is not worth a line."""
+    """Return the history with what happened between two versions of a service; None when it is not worth a line."""
     if before is not None and _told(before) == _told(after):
         return None
     change = RelayChange(
@@ -64,9 +64,9 @@ def with_change(
         route_version=after.route_version,
     )
     if history is None or before is None:
-        return RelayHistory(relay=after.name, changes=(change,))
+        return RelayHistory(relay=after.key, changes=(change,))
     changes = history.changes
-    waits = after.state is RelayState.BLOCKED
+    waits = after.state is ServiceState.BLOCKED
     if waits and changes and _told(replace(before, state_reason="")) == _told(replace(after, state_reason="")):
         # It was tried again and fits nowhere for another reason: that is no event of its own.
         return replace(history, changes=(*changes[:-1], replace(changes[-1], reason=after.state_reason)))
@@ -82,5 +82,12 @@ def with_change(
     return replace(history, changes=(*changes, change)[-KEPT_CHANGES:], gone_ms=None)
 
 
-def _told(relay: KeyRelay) -> tuple[object, ...]:
-    return relay.state, relay.phase, relay.state_reason, relay.route_version, relay.demand, relay.admin_enabled
+def _told(service: Service) -> tuple[object, ...]:
+    return (
+        service.state,
+        service.phase,
+        service.state_reason,
+        service.route_version,
+        service.demand,
+        service.admin_enabled,
+    )

@@ -1,4 +1,4 @@
-"""What becomes of key relays when something changes or fails: told before it is done, or instead of doing it."""
+"""What becomes of services when something changes or fails: told before it is done, or instead of doing it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from controller.domain.route import Route
 
 
 class Outcome(Enum):
-    """What becomes of a relay.
+    """What becomes of a service.
 
     MOVES: to the routes given. SWITCHES: to its backup, whose routes are given. STAYS: on its routes, although it
     should leave. BLOCKED: it fits nowhere.
@@ -21,15 +21,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedMove:
-    """What becomes of one relay.
+    """What becomes of one service.
 
     Attributes:
-        relay: Its id.
+        service: Its key (Service.key).
         routes: Its routes then, one per share; empty when BLOCKED.
         reason: Why, for a person.
     """
 
-    relay: str
+    service: str
     outcome: Outcome
     routes: tuple[Route, ...] = ()
     reason: str = ""

@@ -3,13 +3,13 @@
 A lost session alone takes nothing away: what is installed there goes on without a controller.
 """
 
-from controller.domain.key_relay import RouteSet
 from controller.domain.link import Establishment
+from controller.domain.service import RouteSet
 from controller.domain.snapshot import Snapshot
 
 
 def generates(snapshot: Snapshot, link: str) -> bool:
-    """Tell whether a link makes key, by what its ends say and what the operator wants."""
+    """Tell whether a link makes key or pairs, by what its ends say and what the operator wants."""
     known = snapshot.links.get(link)
     return known is not None and known.admin_enabled and snapshot.condition(link).generating
 
@@ -33,7 +33,7 @@ def fault(snapshot: Snapshot, routes: RouteSet | None) -> str:
 
 
 def unreachable(snapshot: Snapshot, node: str) -> bool:
-    """Tell whether a node is down for relaying.
+    """Tell whether a node is down for relaying, and for swapping.
 
     It has no session, and every neighbour that has one says that it does not hear it either; at least one does. A
     lost session alone is a controller's trouble, and a neighbour's word alone that of one connection.

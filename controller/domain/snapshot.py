@@ -197,7 +197,7 @@ Document = (
 )
 
 
-def document_key(document: Document) -> Any:
+def document_key(document: Document | Service) -> Any:
     """Return the key under which a document stands in its collection."""
     match document:
         case Sae():
@@ -248,7 +248,7 @@ class Changes:
 NO_CHANGES: Final = Changes()
 
 
-def put(*documents: Document) -> Changes:
+def put(*documents: Document | Service) -> Changes:
     """Return the changes that write the documents."""
     return Changes(writes=tuple((_COLLECTION_OF[type(doc)], document_key(doc), doc) for doc in documents))
 

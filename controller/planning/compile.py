@@ -1,24 +1,35 @@
 """From services and topology to what each node must be told: a pure function of the snapshot, owner by owner.
 
-An owner is the link, application or key relay that an entry stands for. What an owner's entries are
+An owner is the link, application, key relay or entanglement path that an entry stands for. What an owner's entries are
 depends on a few other documents (`owners_touched`), so that a change recompiles only what it concerns.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from controller.domain.application import Application
 from controller.domain.capacity import chunk_bits, rate_within
-from controller.domain.entries import ApplicationEntry, ApplicationRemote, Entry, HopRole, LinkEntry, RelayHopEntry
-from controller.domain.key_relay import KeyRelay, Phase, RouteSet
-from controller.domain.link import Establishment, Link
+from controller.domain.entanglement_path import EntanglementPath
+from controller.domain.entries import (
+    ApplicationEntry,
+    ApplicationRemote,
+    Entry,
+    HopRole,
+    LinkEntry,
+    PathEntry,
+    RelayHopEntry,
+)
+from controller.domain.key_relay import KeyRelay
+from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.route_sets import told_sets
+from controller.domain.service import Phase, RouteSet, Service
 from controller.domain.snapshot import Changes, Snapshot
 
 Owner = tuple[str, str]
 """(collection, id) of what an entry stands for."""
 
-OWNING: Final = ("links", "applications", "relays")
+OWNING: Final = ("links", "applications", "relays", "paths")
 _LOW_WATER_S: Final = 30
 _HIGH_WATER_S: Final = 90
 _LOW_WATER_CHUNKS: Final = 8
@@ -38,6 +49,8 @@ def compile_owner(snapshot: Snapshot, owner: Owner) -> dict[str, tuple[Entry, ..
             told = _link_entries(snapshot, document)
         case Application():
             told = _application_entries(snapshot, document)
+        case EntanglementPath():
+            told = _path_entries(snapshot, document)
         case _:
             told = _relay_entries(snapshot, document)
     for node, entry in told:
@@ -54,7 +67,14 @@ def owner_of(entry_id: str) -> Owner:
     collection, _, rest = entry_id.partition("/")
     if collection == "keyRelays":
         return "relays", rest.partition("/")[0]
+    if collection == "entanglementPaths":
+        return "paths", rest.partition("/")[0]
     return collection, rest
+
+
+def owner_of_service(service: Service) -> Owner:
+    """Return what the entries of a service stand for."""
+    return service.collection, service.name
 
 
 def all_owners(snapshot: Snapshot) -> list[Owner]:
@@ -68,6 +88,10 @@ def owners_touched(before: Snapshot, after: Snapshot, changes: Changes) -> set[O
     for collection, key in changes.folded:
         if collection == "relays":
             touched |= _touched_with(before.relays.get(key), after.relays.get(key))
+        elif collection == "paths":
+            old, new = before.paths.get(key), after.paths.get(key)
+            if old is None or new is None or _told_of(old) != _told_of(new):
+                touched.add((collection, key))
         elif collection in OWNING:
             touched.add((collection, key))
         elif collection == "agents":
@@ -81,7 +105,7 @@ def _touched_with(before: KeyRelay | None, after: KeyRelay | None) -> set[Owner]
     """Return the owners whose entries differ between two versions of a relay; most changes are of its state alone."""
     versions = [relay for relay in (before, after) if relay is not None]
     touched: set[Owner] = set()
-    if len({_told_of(relay) for relay in versions}) > 1:
+    if len(versions) > 1 and _told_of(versions[0]) != _told_of(versions[1]):
         touched |= {("relays", relay.name) for relay in versions}
     if len({(relay.applications, relay.demand, relay.removed) for relay in versions}) > 1:
         touched |= {("applications", application) for relay in versions for application in relay.applications}
@@ -91,8 +115,17 @@ def _touched_with(before: KeyRelay | None, after: KeyRelay | None) -> set[Owner]
     return touched
 
 
-def _told_of(relay: KeyRelay) -> tuple[object, ...]:
-    return relay.demand, relay.routes, relay.route_version, relay.phase, relay.removed, relay.retiring, relay.backup
+def _told_of(service: Service) -> tuple[object, ...]:
+    return (
+        service.demand,
+        service.routes,
+        service.route_version,
+        service.plan,
+        service.phase,
+        service.removed,
+        service.retiring,
+        service.backup,
+    )
 
 
 def _owners_at(snapshot: Snapshot, node: str) -> set[Owner]:
@@ -126,6 +159,8 @@ def _link_entries(snapshot: Snapshot, link: Link) -> Iterator[tuple[str, Entry]]
                 authentication_rate_millibit_per_s=link.authentication_rate_millibit_per_s,
                 qber_limit=link.qber_limit,
                 key_ttl_s=link.key_ttl_s,
+                entanglement=link.kind is LinkKind.ENTANGLEMENT,
+                path=link.path,
             ),
         )
 
@@ -171,20 +206,59 @@ def _application_entries(snapshot: Snapshot, application: Application) -> Iterat
         )
 
 
-def _relay_entries(snapshot: Snapshot, relay: KeyRelay) -> Iterator[tuple[str, Entry]]:
-    """Yield the hops of every set of routes that stands: entries of one version are the same as long as it does.
+def _told_where(service: Service) -> Iterator[tuple[RouteSet, frozenset[str]]]:
+    """Yield every set of routes that stands, with the nodes that are told of it: as long as it does, the same.
 
     The head end is told of the wanted routes last: until it is, nothing of their version is in use. Of every other
     set it is told whether it still is, in the same update.
     """
-    if relay.removed or relay.phase is Phase.NONE:
+    if service.removed or service.phase is Phase.NONE:
         return
-    for routes in told_sets(relay):
-        untold = routes.version == relay.route_version and not routes.in_use
+    for routes in told_sets(service):
+        untold = routes.version == service.route_version and not routes.in_use
+        yield routes, routes.nodes() - ({service.demand.source} if untold else frozenset())
+
+
+def _relay_entries(snapshot: Snapshot, relay: KeyRelay) -> Iterator[tuple[str, Entry]]:
+    for routes, nodes in _told_where(relay):
         for share in range(len(routes.routes)):
             for node, entry in _share_entries(snapshot, relay, routes, share):
-                if not (untold and node == relay.demand.source):
+                if node in nodes:
                     yield node, entry
+
+
+def _path_entries(snapshot: Snapshot, path: EntanglementPath) -> Iterator[tuple[str, Entry]]:
+    """Yield the whole plan for every node of every version: each takes of it what concerns it."""
+    demand = path.demand
+    for routes, nodes in _told_where(path):
+        route, plan = routes.routes[0], routes.plan
+        assert plan is not None
+        lengths = (snapshot.links[link].length_km if link in snapshot.links else None for link in route.links)
+        entry = PathEntry(
+            path=path.name,
+            route_version=routes.version,
+            nodes=route.nodes,
+            hops=plan.hops,
+            hop_lengths_m=tuple(round(1000 * (length or 0.0)) for length in lengths),
+            swaps=plan.swaps,
+            regime=plan.regime,
+            lanes=plan.lanes,
+            buffer_pairs=plan.buffer_pairs,
+            use=demand.use,
+            purpose=demand.purpose,
+            priority=demand.priority,
+            test_share=plan.test_share,
+            rate_millihertz=plan.rate_millihertz,
+            fidelity=plan.fidelity,
+            minimum_fidelity=demand.minimum_fidelity,
+            packet_pairs=demand.packets.pairs if demand.packets else 0,
+            packet_window_ms=demand.packets.window_ms if demand.packets else 0,
+            key_link=demand.key_link,
+            distillation_block_bit=demand.distillation_block_bit if demand.key_link else 0,
+        )
+        for node in route.nodes:
+            if node in nodes:
+                yield node, replace(entry, passive=True) if node == entry.head and not routes.in_use else entry
 
 
 def _share_entries(

@@ -5,11 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from controller.domain.capacity import link_charge_millibit_per_s, relay_charges, route_charges
+from controller.domain.capacity import link_charge_millibit_per_s, service_charges, route_charges
 from controller.domain.key_relay import Demand, KeyRelay, Releasing
+from controller.domain.path_plan import PathPlan
 from controller.domain.refusals import Precondition, Refusal, TooHard
 from controller.domain.route import Route
 from controller.domain.route_sets import rerouted
+from controller.domain.service import Service, ServiceDemand
 from controller.routing.disjoint import find_backup, find_disjoint_routes, find_routes
 from controller.routing.explain import no_capacity
 from controller.routing.graph import Graph
@@ -58,17 +60,19 @@ def check_route(
 
 
 def charges_after_move(
-    relay: KeyRelay,
+    service: Service,
     routes: Sequence[Route],
     *,
-    demand: Demand | None = None,
+    plan: PathPlan | None = None,
+    demand: ServiceDemand | None = None,
     backup: tuple[Route, ...] | None = None,
 ) -> dict[str, int]:
-    """Return what a relay holds, by link in millibit/s, just after it was given these routes.
+    """Return what a service holds, by resource, just after it was given these routes.
 
     What it has in use then retires beside them, and what was releasing before still is; arguments as of `rerouted`.
     """
-    return relay_charges(rerouted(relay, tuple(routes), version=_ANY_VERSION, demand=demand, backup=backup))
+    after = rerouted(service, tuple(routes), version=_ANY_VERSION, plan=plan, demand=demand, backup=backup)
+    return service_charges(after)
 
 
 def check_move(
@@ -166,7 +170,7 @@ def find_move(graph: Graph, relay: KeyRelay, demand: Demand | None = None) -> tu
     if backup is not None and asked == relay.demand and all(graph.room(link) is not None for link in backup.links()):
         with suppress(Precondition, TooHard):
             apart = find_disjoint_routes(
-                graph.charged(relay_charges(replace(relay, routes=(), retiring=(), releasing=()))),
+                graph.charged(service_charges(replace(relay, routes=(), retiring=(), releasing=()))),
                 asked,
                 asked.shares,
                 beside=backup.routes,
@@ -202,7 +206,7 @@ def _matched(graph: Graph, relay: KeyRelay, demand: Demand, routes: tuple[Route,
             Releasing(link=hop.link, share=share, charge_millibit_per_s=charge, nodes=(hop.start, hop.end))
             for hop in route.hops()
         )
-        held = relay_charges(replace(nothing, releasing=nothing.releasing + extra))
+        held = service_charges(replace(nothing, releasing=nothing.releasing + extra))
         return all((graph.room(link) or 0) >= held[link] for link in route.links)
 
     of_share: dict[int, int] = {}

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from controller.domain.capacity import (
     capacity_millibit_per_s,
-    relay_charges,
-    reserved_millibit_per_s,
+    reserved_by,
     route_charges,
+    service_charges,
 )
 from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.node import Capability
@@ -148,9 +148,12 @@ def why_unusable(snapshot: Snapshot, link: Link) -> str | None:
 
     A link that is down keeps what runs on it, on stored key, but nothing new is promised on it.
     """
+    return "makes no key" if link.kind is not LinkKind.QKD else why_no_service(snapshot, link)
+
+
+def why_no_service(snapshot: Snapshot, link: Link) -> str | None:
+    """Return why a link, whatever it makes, carries nothing new, or None when it may."""
     condition = snapshot.condition(link.name)
-    if link.kind is not LinkKind.QKD:
-        return "makes no key"
     if link.establishment is not Establishment.ESTABLISHED:
         return "not established"
     if not link.admin_enabled:
@@ -245,11 +248,11 @@ def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
     The reservations of the relays named in `ignoring` are not counted.
     """
     if snapshot.reserved is None:
-        held = reserved_millibit_per_s(relay for name, relay in snapshot.relays.items() if name not in ignoring)
+        held = reserved_by(relay for name, relay in snapshot.relays.items() if name not in ignoring)
     else:
         held = dict(snapshot.reserved)
         for ignored in set(ignoring) & snapshot.relays.keys():
-            for taken, charge in relay_charges(snapshot.relays[ignored]).items():
+            for taken, charge in service_charges(snapshot.relays[ignored]).items():
                 held[taken] = held.get(taken, 0) - charge
     ground = _ground_of(snapshot)
     return Graph(

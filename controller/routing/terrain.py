@@ -125,7 +125,7 @@ def terrain_of(graph: Graph, demand: Demand) -> Terrain:
         relaying and name not in demand.avoid_nodes and (not demand.trust_domains or domain in demand.trust_domains)
         for name, relaying, domain in zip(wiring.nodes, wiring.relaying, wiring.trust_domains, strict=True)
     )
-    most = len(wiring.nodes) - 1
+    most = 1 if demand.no_trusted_transit else len(wiring.nodes) - 1
     return Terrain(
         graph=graph,
         start=start,

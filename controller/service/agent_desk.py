@@ -23,12 +23,15 @@ from controller.domain.events import (
     NetworkImproved,
 )
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S, Link, LinkCondition
+from controller.domain.service import service_key
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, put, put_condition
 from controller.planning.compile import owner_of
 from controller.service.alarm_desk import CONFIG_REFUSED
 
 PROMISE_BAND: Final = 0.1
 """A measured promise is committed when it leaves this band around the committed one."""
+PAIR_FIDELITY_STEP_PERMILLE: Final = 5
+"""A measured loss of pair fidelity is committed when it differs by this from the committed one."""
 
 GONE_KINDS: Final = ("AGENT_LOST", "AGENT_DRAINING")
 """Alarms that a node is without session; the second where it said so before."""
@@ -113,6 +116,8 @@ def _link_said(
         down_reason=(before.down_reason or report.down_reason) if down_at else "",
         exhausted=bool(down_at) and (before.exhausted or (exhausted_known and report.exhausted)),
         promised_skr_millibit_per_s=_promise(link, before, report.promised_skr_millibit_per_s),
+        pair_rate_permille=_pair_rate(before, report.pair_rate_permille),
+        pair_fidelity_loss_permille=_pair_loss(before, report.pair_fidelity_loss_permille),
         unreachable_from=before.unreachable_from | end
         if report.neighbour_unreachable
         else before.unreachable_from - end,
@@ -138,7 +143,8 @@ def _link_said(
         events += (NetworkImproved(),)
     if after.exhausted and not before.exhausted:
         events += (LinkExhausted(link=link.name),)
-    if promised_skr_millibit_per_s(link, after) > promised_skr_millibit_per_s(link, before):
+    better = promised_skr_millibit_per_s(link, after) > promised_skr_millibit_per_s(link, before)
+    if better or _pair_worth(after) > _pair_worth(before):
         events += (NetworkImproved(),)
     return changes, events
 
@@ -153,6 +159,31 @@ def _promise(link: Link, before: LinkCondition, measured: int | None) -> int | N
     if current is not None and abs(measured - reference) <= PROMISE_BAND * reference:
         return current
     return measured
+
+
+def _pair_rate(before: LinkCondition, measured: int | None) -> int | None:
+    """Return the part of its model's pairs that a link is taken to make: the model's own within the band."""
+    if measured is None:
+        return before.pair_rate_permille
+    measured = max(0, min(measured, 1000))  # more than its model promises is not relied on
+    current = 1000 if before.pair_rate_permille is None else before.pair_rate_permille
+    if abs(measured - current) <= PROMISE_BAND * current:
+        return before.pair_rate_permille
+    return measured
+
+
+def _pair_loss(before: LinkCondition, measured: int | None) -> int | None:
+    if measured is None:
+        return before.pair_fidelity_loss_permille
+    measured = max(0, min(measured, 1000))
+    if abs(measured - (before.pair_fidelity_loss_permille or 0)) < PAIR_FIDELITY_STEP_PERMILLE:
+        return before.pair_fidelity_loss_permille
+    return measured
+
+
+def _pair_worth(condition: LinkCondition) -> tuple[int, int]:
+    rate = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
+    return -(condition.pair_fidelity_loss_permille or 0), rate
 
 
 def election_ahead(snapshot: Snapshot, event: ElectionAhead, *, wall_ms: int) -> Changes:
@@ -172,8 +203,8 @@ def election_ahead(snapshot: Snapshot, event: ElectionAhead, *, wall_ms: int) ->
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedRelay:
-    """What an agent refused of a key relay.
+class RefusedService:
+    """What an agent refused of a service.
 
     Attributes:
         versions: Of the routes that have an entry refused.
@@ -186,20 +217,21 @@ class RefusedRelay:
     reason: str
 
 
-def refused_services(node: str, refused: Mapping[str, tuple[str, str]]) -> dict[str, RefusedRelay]:
-    """Return the key relays that a refusal takes routes from, by name."""
-    relays: dict[str, RefusedRelay] = {}
+def refused_services(node: str, refused: Mapping[str, tuple[str, str]]) -> dict[str, RefusedService]:
+    """Return what a refusal takes routes from, by key."""
+    services: dict[str, RefusedService] = {}
     for entry_id, (code, message) in sorted(refused.items()):
         collection, name = owner_of(entry_id)
-        if collection != "relays":
+        if collection not in ("relays", "paths"):
             continue
+        key = service_key(collection, name)
         versions = frozenset({int(entry_id.split("/")[3])})
-        known = relays.get(name)
-        relays[name] = (
+        known = services.get(key)
+        services[key] = (
             replace(known, versions=known.versions | versions)
             if known
-            else RefusedRelay(
+            else RefusedService(
                 versions=versions, entry_id=entry_id, reason=f"nodes/{node} refused it: {code}: {message}"
             )
         )
-    return relays
+    return services

@@ -6,7 +6,9 @@ from typing import Final
 
 from controller.domain.alarm import CONTROLLER, Alarm, Severity
 from controller.domain.capacity import over_reserved
-from controller.domain.key_relay import Phase, RelayState
+from controller.domain.entanglement_path import EntanglementPath
+from controller.domain.pair_link import Regime
+from controller.domain.service import Phase, Service, ServiceState
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, joined, put
 from controller.service.lifecycle import unprotected_because
 
@@ -62,33 +64,30 @@ def refusals_over(snapshot: Snapshot, node: str, settled: Callable[[str], bool])
     return delete("alarms", *(key for key in mine if settled(key[1])))
 
 
-def blocked_alarm(snapshot: Snapshot, relay: str, *, wall_ms: int) -> Changes:
-    """Raise or clear the alarm that a relay which once ran, and is wanted, is BLOCKED."""
-    known = snapshot.relays.get(relay)
+def blocked_alarm(snapshot: Snapshot, known: Service, *, wall_ms: int) -> Changes:
+    """Raise or clear the alarm that a service which once ran, and is wanted, is BLOCKED."""
     return _set(
         snapshot,
         Alarm(
             node=CONTROLLER,
-            object=f"keyRelays/{relay}",
-            kind="RELAY_BLOCKED",
-            message=known.state_reason if known else "",
+            object=known.resource,
+            kind="PATH_BLOCKED" if isinstance(known, EntanglementPath) else "RELAY_BLOCKED",
+            message=known.state_reason,
             raised_ms=wall_ms,
         ),
-        lasts=known is not None and known.ever_active and known.admin_enabled and known.state is RelayState.BLOCKED,
+        lasts=known.ever_active and known.admin_enabled and known.state is ServiceState.BLOCKED,
     )
 
 
-def protection_alarm(snapshot: Snapshot, relay: str, *, wall_ms: int) -> Changes:
-    """Raise or clear the alarm that a relay which asks for a backup has none that it could switch to."""
-    known = snapshot.relays.get(relay)
-    settled = known is not None and known.phase is Phase.SETTLED
-    why = unprotected_because(known, snapshot) if known is not None and settled else ""
-    installing = known is not None and known.backup is not None and not known.backup_installed
+def protection_alarm(snapshot: Snapshot, known: Service, *, wall_ms: int) -> Changes:
+    """Raise or clear the alarm that a service which asks for a backup has none that it could switch to."""
+    why = unprotected_because(known, snapshot) if known.phase is Phase.SETTLED else ""
+    installing = known.backup is not None and not known.backup_installed
     return _set(
         snapshot,
         Alarm(
             node=CONTROLLER,
-            object=f"keyRelays/{relay}",
+            object=known.resource,
             kind="PROTECTION_LOST",
             severity=Severity.MINOR,
             message=why,
@@ -113,19 +112,28 @@ def unreachable_alarm(snapshot: Snapshot, node: str, *, lasts: bool, wall_ms: in
     )
 
 
-def overpromise_alarm(snapshot: Snapshot, link: str, reserved_millibit_per_s: int, *, wall_ms: int) -> Changes:
+def overpromise_alarm(snapshot: Snapshot, name: str, reserved: int, *, wall_ms: int) -> Changes:
     """Raise or clear the alarm that a link weakened below what is promised on it."""
-    missing = 0
-    if link in snapshot.links:
-        missing = over_reserved(snapshot.links, snapshot.conditions, {link: reserved_millibit_per_s}).get(link, 0)
+    link = snapshot.links.get(name)
+    missing = missing_of(snapshot, name, reserved) if link is not None else 0
+    what = f"{missing / 1000:.3f} bit/s"
+    if link is not None and link.pairs is not None:
+        stream = link.pairs.regime in (Regime.BUFFERED, Regime.AT_ONCE)
+        what = f"{missing / 1000:.3f} pairs/s" if stream else f"{missing} memory pairs or channels"
     return _set(
         snapshot,
         Alarm(
             node=CONTROLLER,
-            object=f"links/{link}",
+            object=f"links/{name}",
             kind="LINK_OVERPROMISED",
-            message=f"{missing / 1000:.3f} bit/s are promised beyond what it can carry now",
+            message=f"{what} are promised beyond what it can carry now",
             raised_ms=wall_ms,
         ),
         lasts=missing > 0,
     )
+
+
+def missing_of(snapshot: Snapshot, resource: str, reserved: int) -> int:
+    """Return by how much a resource is promised beyond its capacity; 0 when it is not."""
+    held = {resource: reserved}
+    return over_reserved(snapshot.links, snapshot.conditions, held, nodes=snapshot.nodes).get(resource, 0)

@@ -1,32 +1,36 @@
 """What apps ask, checked again before it is carried out: apps propose, the desk disposes.
 
-Here, and nowhere else, automatic moves stop: of all relays while the network is frozen, of a MANUAL one always.
+Here, and nowhere else, automatic moves stop: of all services while the network is frozen, of a MANUAL one always.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from controller.domain.capacity import relay_charges
+from controller.domain.capacity import service_charges
 from controller.domain.commands import (
-    BackUpRelay,
-    BlockRelay,
+    BackUpService,
+    BlockService,
     Command,
     FallBack,
     HoldOff,
-    MoveRelay,
+    MoveService,
     RideOnStore,
-    SwitchRelay,
+    SwitchService,
 )
+from controller.domain.entanglement_path import PairDemand
 from controller.domain.events import AppEvent
-from controller.domain.key_relay import KeyRelay, Phase
+from controller.domain.key_relay import Demand
+from controller.domain.path_plan import PathPlan
 from controller.domain.reachability import fault
 from controller.domain.refusals import Precondition, Refusal
 from controller.domain.route import Route
 from controller.domain.route_sets import wanted_set
+from controller.domain.service import Phase, Service, ServiceDemand
 from controller.domain.snapshot import Snapshot
-from controller.routing.feasible import check_backup, check_move, find_move
-from controller.routing.graph import graph_of
+from controller.routing.feasible import check_backup
+from controller.routing.graph import Graph
+from controller.routing.places import Place, check_place, find_place, ground_of
 from controller.service.lifecycle import (
     INSTALL_WITHIN_MS,
     backed_up,
@@ -36,6 +40,8 @@ from controller.service.lifecycle import (
     switched,
     waits_for_room,
 )
+
+S = TypeVar("S", bound=Service)
 
 
 class App(Protocol):
@@ -51,12 +57,13 @@ class App(Protocol):
 
 def well_formed(command: Any) -> bool:
     """Tell whether this is a command with fields of the right types; an app may yield anything."""
-    if not isinstance(command, Command) or not isinstance(command.relay, str) or not isinstance(command.because, str):
+    if not isinstance(command, Command) or not isinstance(command.service, str) or not isinstance(command.because, str):
         return False
     match command:
-        case MoveRelay(routes=routes, backup=backup):
-            return _are_routes(routes) and (backup is None or _are_routes(backup))
-        case BackUpRelay(routes=routes):
+        case MoveService(routes=routes, backup=backup, plan=plan):
+            planned = plan is None or isinstance(plan, PathPlan)
+            return planned and _are_routes(routes) and (backup is None or _are_routes(backup))
+        case BackUpService(routes=routes):
             return _are_routes(routes)
         case HoldOff(until_ms=until_ms):
             return isinstance(until_ms, int)
@@ -67,26 +74,26 @@ def _are_routes(routes: Any) -> bool:
     return isinstance(routes, tuple) and all(isinstance(route, Route) for route in routes)
 
 
-def why_still(snapshot: Snapshot, relay: KeyRelay) -> str:
-    """Return why the controller does not move a relay by itself now, for a person; "" when it may.
+def why_still(snapshot: Snapshot, service: Service) -> str:
+    """Return why the controller does not move a service by itself now, for a person; "" when it may.
 
     One that others made room for gets it: that was an operator's wish, and part of it is done.
     """
-    if waits_for_room(relay):
+    if waits_for_room(service):
         return ""
     if snapshot.frozen is not None:
         return f"automatic moves are frozen by {snapshot.frozen.by}"
-    if relay.demand.manual and relay.routes:
+    if service.demand.manual and service.routes:
         return "MANUAL: an operator moves it (redeploy)"
     return ""
 
 
-def carried_out(snapshot: Snapshot, relay: KeyRelay, command: Command, *, version: int, now_ms: int) -> KeyRelay:
-    """Return the relay after a well-formed command.
+def carried_out(snapshot: Snapshot, service: S, command: Command, *, version: int, now_ms: int) -> S:
+    """Return the service after a well-formed command.
 
     Args:
         snapshot: The present.
-        relay: Not being removed.
+        service: Not being removed.
         command: What the app asks.
         version: Route version to give, as `next_version` has it.
         now_ms: Service time.
@@ -96,71 +103,87 @@ def carried_out(snapshot: Snapshot, relay: KeyRelay, command: Command, *, versio
     """
     match command:
         case RideOnStore(because=because):
-            _check_routed(relay)
-            return replace(relay, riding=True, move_at_ms=None, state_reason=because)
+            _check_routed(service)
+            if service.plan is not None:
+                raise Precondition("NO_STORED_KEY", f"{service.resource} has no stored key to ride on")
+            return replace(service, riding=True, move_at_ms=None, state_reason=because)
         case HoldOff(until_ms=until_ms, because=because):
-            _check_routed(relay)
-            return replace(relay, riding=True, move_at_ms=until_ms, state_reason=because)
-    if not relay.admin_enabled:
-        raise Precondition("DISABLED", f"keyRelays/{relay.name} is disabled by the operator")
+            _check_routed(service)
+            return _staying(service, because, until_ms=until_ms)
+    if not service.admin_enabled:
+        raise Precondition("DISABLED", f"{service.resource} is disabled by the operator")
     if isinstance(command, FallBack):
-        back = fallen_back(relay, because=command.because)
+        back = fallen_back(service, because=command.because)
         if back is None:
-            raise Precondition("NOT_MOVING", f"keyRelays/{relay.name} has no routes in use to fall back on")
+            raise Precondition("NOT_MOVING", f"{service.resource} has no routes in use to fall back on")
         return back
-    if still := why_still(snapshot, relay):
-        if isinstance(command, BackUpRelay) or not fault(snapshot, wanted_set(relay)):
-            return relay
+    if still := why_still(snapshot, service):
+        if isinstance(command, BackUpService) or not fault(snapshot, wanted_set(service)):
+            return service
         because = command.because if still in command.because else f"{command.because}; {still}"
-        return replace(relay, riding=True, move_at_ms=None, state_reason=because)
+        return _staying(service, because)
     match command:
-        case MoveRelay(routes=routes, because=because, backup=backup):
-            free = graph_of(snapshot, ignoring=[relay.name])
-            check_move(free, relay, routes, backup=backup)
-            return routed(relay, routes, version=version, now_ms=now_ms, because=because, backup=backup)
-        case SwitchRelay(because=because):
-            if relay.backup is None or not relay.backup_installed or fault(snapshot, relay.backup):
-                raise Precondition("NO_BACKUP", f"keyRelays/{relay.name} has no backup that works")
-            return switched(relay, because=because)
-        case BackUpRelay(routes=routes, because=because):
-            _check_routed(relay)
-            if not relay.demand.protected:
-                raise Precondition("UNPROTECTED", f"keyRelays/{relay.name} asks for no backup")
-            free = graph_of(snapshot, ignoring=[relay.name])
-            backing = backed_up(relay, routes, version=version, because=because)
-            if routes:
-                check_backup(free, relay.demand, relay.routes, routes, charges=relay_charges(backing))
-            return backing
-        case BlockRelay(because=because):
-            if not relay.routes:
-                return replace(relay, state_reason=because)
-            return blocked(relay, because)
+        case MoveService(routes=routes, because=because, backup=backup, plan=plan):
+            check_place(ground_of(snapshot, service), service, Place(routes=routes, plan=plan), backup=backup)
+            return routed(service, routes, version=version, now_ms=now_ms, because=because, plan=plan, backup=backup)
+        case SwitchService(because=because):
+            if service.backup is None or not service.backup_installed or fault(snapshot, service.backup):
+                raise Precondition("NO_BACKUP", f"{service.resource} has no backup that works")
+            return switched(service, because=because)
+        case BackUpService(routes=routes, because=because):
+            return _with_backup(snapshot, service, routes, because, version=version)
+        case BlockService(because=because):
+            if not service.routes:
+                return replace(service, state_reason=because)
+            return blocked(service, because)
     raise TypeError(type(command).__name__)
 
 
-def _check_routed(relay: KeyRelay) -> None:
-    if not relay.routes:
-        raise Precondition("NOT_ROUTED", f"keyRelays/{relay.name} has no route to stay on")
+def _staying(service: S, because: str, *, until_ms: int | None = None) -> S:
+    """Return the service where it is although something of its route fails: a relay on stored key, a path without."""
+    return replace(service, riding=service.plan is None, move_at_ms=until_ms, state_reason=because)
+
+
+def _with_backup(snapshot: Snapshot, service: S, routes: tuple[Route, ...], because: str, *, version: int) -> S:
+    _check_routed(service)
+    if not service.demand.protected or not isinstance(service.demand, Demand):
+        raise Precondition("UNPROTECTED", f"{service.resource} asks for no backup")
+    free = ground_of(snapshot, service)
+    assert isinstance(free, Graph)
+    backing = backed_up(service, routes, version=version, because=because)
+    if routes:
+        check_backup(free, service.demand, service.routes, routes, charges=service_charges(backing))
+    return backing
+
+
+def _check_routed(service: Service) -> None:
+    if not service.routes:
+        raise Precondition("NOT_ROUTED", f"{service.resource} has no route to stay on")
 
 
 def led_around(
-    snapshot: Snapshot, relay: KeyRelay, slow: frozenset[str], *, version: int, now_ms: int, because: str = ""
-) -> KeyRelay:
-    """Return the relay on a route around nodes that have not confirmed in time; where there is none, it waits on.
+    snapshot: Snapshot, service: S, slow: frozenset[str], *, version: int, now_ms: int, because: str = ""
+) -> S:
+    """Return the service on a route around nodes that have not confirmed in time; where there is none, it waits on.
 
     An end that is slow cannot be avoided. `version` is the route version to give, `now_ms` is service time.
     """
-    waiting = replace(relay, install_by_ms=now_ms + INSTALL_WITHIN_MS)
-    slow -= {relay.demand.source, relay.demand.target}
-    if not slow or relay.phase is not Phase.INSTALLING or why_still(snapshot, relay):
+    waiting = replace(service, install_by_ms=now_ms + INSTALL_WITHIN_MS)
+    slow -= {service.demand.source, service.demand.target}
+    if not slow or service.phase is not Phase.INSTALLING or why_still(snapshot, service):
         return waiting
-    free = graph_of(snapshot, ignoring=[relay.name])
+    free = ground_of(snapshot, service)
     try:
         # Where a slow node is to be passed, this refuses itself.
-        around = replace(relay.demand, avoid_nodes=relay.demand.avoid_nodes | slow)
-        routes = find_move(free, replace(relay, demand=around))
-        check_move(free, relay, routes)
+        place = find_place(free, replace(service, demand=_avoiding(service.demand, slow)))
+        check_place(free, service, place)
     except Refusal:
         return waiting  # nothing better: it goes on waiting, and says for whom
     named = ", ".join(f"nodes/{node}" for node in sorted(slow))
-    return routed(relay, routes, version=version, now_ms=now_ms, because=because or f"no confirmation from {named}")
+    because = because or f"no confirmation from {named}"
+    return routed(service, place.routes, version=version, now_ms=now_ms, because=because, plan=place.plan)
+
+
+def _avoiding(demand: ServiceDemand, nodes: frozenset[str]) -> ServiceDemand:
+    assert isinstance(demand, Demand | PairDemand)
+    return replace(demand, avoid_nodes=demand.avoid_nodes | nodes)

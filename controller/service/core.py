@@ -9,8 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from controller.domain.capacity import over_reserved
+from controller.domain.capacity import resource_exists
 from controller.domain.damping import freed, may_be_freed
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.events import (
     AgentConnected,
     AgentEvent,
@@ -29,14 +30,16 @@ from controller.domain.events import (
     LinkWentDown,
     NetworkImproved,
     NodeUnreachable,
-    RelayImpaired,
-    RelayReport,
-    RelayWaits,
     ReturnDue,
+    ServiceImpaired,
+    ServiceReport,
+    ServiceWaits,
     TimePassed,
 )
-from controller.domain.key_relay import KeyRelay, Phase, RelayState
+from controller.domain.key_links import relays_on
+from controller.domain.key_relay import KeyRelay
 from controller.domain.refusals import Refusal
+from controller.domain.service import Phase, Service, ServiceState
 from controller.domain.snapshot import (
     Changes,
     Document,
@@ -44,19 +47,23 @@ from controller.domain.snapshot import (
     put,
     put_condition,
 )
+from controller.planning.compile import owner_of_service
 from controller.service.agent_desk import (
     alarm_changed,
     election_ahead,
 )
 from controller.service.alarm_desk import (
     blocked_alarm,
+    missing_of,
     overpromise_alarm,
     protection_alarm,
 )
 from controller.service.app_desk import carried_out, led_around, well_formed
+from controller.service.key_link_desk import key_link_follows
 from controller.service.lifecycle import (
     advanced,
     apart_from_backup,
+    deadline_runs,
     drained,
     heard,
     next_version,
@@ -81,7 +88,7 @@ REQUESTS_KEPT_MS: Final = 24 * 3600 * 1000
 """How long after its last use a request id is remembered."""
 _CASCADE_LIMIT: Final = 1_000_000
 _COMMANDS_LIMIT: Final = 100_000
-_SAID_BY_NODES: Final = (AgentLost, ConfigConfirmed, ConfigRefused, LinkReport, RelayReport, ApplicationAsked)
+_SAID_BY_NODES: Final = (AgentLost, ConfigConfirmed, ConfigRefused, LinkReport, ServiceReport, ApplicationAsked)
 
 
 class Core(Listening):
@@ -112,14 +119,16 @@ class Core(Listening):
         return replace(decision.result, revision=revision, document=self._fresh(decision.result))
 
     def _version_for(self, request: Request) -> int:
-        """Return the revision, or more where a relay of that name, gone since, may have given higher versions."""
-        name = request.document.name if isinstance(request, Create) and isinstance(request.document, KeyRelay) else ""
-        return max(self._revision, self._given_before(name) + 2)  # one more for its backup
+        """Return the revision, or more where a service of that name, gone since, may have given higher versions."""
+        key = request.document.key if isinstance(request, Create) and isinstance(request.document, Service) else ""
+        return max(self._revision, self._given_before(key) + 2)  # one more for its backup
 
     def _fresh(self, result: Result) -> Document | None:
         document = result.document
         if isinstance(document, KeyRelay):
             return self._snapshot.relays.get(document.name, document)
+        if isinstance(document, EntanglementPath):
+            return self._snapshot.paths.get(document.name, document)
         return document
 
     def take(self, event: AgentEvent | TimePassed, now: Now, enough: Enough = never) -> None:
@@ -151,11 +160,11 @@ class Core(Listening):
                 self._refused(event, now)
             case LinkReport():
                 self._link_said(event, now)
-            case RelayReport(relay=relay, node=node):
-                words = self._words.setdefault(relay, {})
-                if relay in self._snapshot.relays and words.get(node) != event:
+            case ServiceReport(service=key, node=node):
+                words = self._words.setdefault(key, {})
+                if self._snapshot.service(key) is not None and words.get(node) != event:
                     words[node] = event
-                    self._restless[relay] = None
+                    self._restless[key] = None
             case AlarmRaised() | AlarmCleared():
                 self._write(self._storable(alarm_changed(self._snapshot, event, wall_ms=now.wall_ms)))
             case ElectionAhead(node=node):
@@ -170,7 +179,7 @@ class Core(Listening):
     def _settle(self, now: Now, enough: Enough) -> None:
         """Follow consequences: confirmations, states, and what apps make of it. What is left is done in later turns.
 
-        Relays that something happened to come one by one, the most important first, and what waits for a better
+        Services that something happened to come one by one, the most important first, and what waits for a better
         network after them.
         """
         for _ in range(_CASCADE_LIMIT):
@@ -182,75 +191,103 @@ class Core(Listening):
             elif self._events:
                 self._offer(self._events.popleft(), now)
             elif self._impaired:
-                self._offer(RelayImpaired(relay=self._impaired.pop()), now)
+                self._offer(ServiceImpaired(service=self._impaired.pop()), now)
             elif self._waiting:
                 self._try_again(self._waiting.pop(), now)
             elif self._improved_again:
                 self._improved_again = False
                 self._try_all_again()
             elif self._drains.under_way:
-                self._write(self._drains.step(self._at(now), lambda relay, what: self._move_off(relay, what, now)))
+                self._write(self._drains.step(self._at(now), lambda service, what: self._move_off(service, what, now)))
             else:
                 return
             if enough():
                 return
-        log.error("cascade cut off relays=%d events=%d", len(self._restless), len(self._events))
+        log.error("cascade cut off services=%d events=%d", len(self._restless), len(self._events))
 
     def _advance(self, name: str, now: Now) -> None:
-        relay = self._snapshot.relays.get(name)
-        if relay is None:
+        service = self._snapshot.service(name)
+        if service is None:
             self._unconfirmed.pop(name, None)
             self._words.pop(name, None)
             return
-        owner = ("relays", name)
-        # What was held of a link that is no more is held of nothing.
-        kept = tuple(held for held in relay.releasing if held.link in self._snapshot.links)
-        after = relay if kept == relay.releasing else replace(relay, releasing=kept)
-        for word in self._words.get(name, {}).values():
+        owner = owner_of_service(service)
+        # What was held of a link or node that is no more is held of nothing.
+        nodes, links = self._snapshot.nodes.keys(), self._snapshot.links.keys()
+        kept = tuple(held for held in service.releasing if resource_exists(nodes, links, held.link))
+        after = service if kept == service.releasing else replace(service, releasing=kept)
+        words = self._words.get(name, {}).values()
+        for word in words:
             after = heard(after, word)
         after = advanced(after, lambda node: self.configuration.confirmed(owner, node), now_ms=now.service_ms)
         after = apart_from_backup(after, self._snapshot)
         after = with_return(after, self._snapshot, now_ms=now.service_ms)
-        present = self._snapshot.connected | self._awaited
-        after = with_state(after, self._snapshot, present=present, told=self.configuration.told(owner))
-        if after.removed and not after.releasing:
-            self._write(delete("relays", name))
-        elif after != relay:
+        after = with_state(
+            after,
+            self._snapshot,
+            present=self._snapshot.connected | self._awaited,
+            told=self.configuration.told(owner),
+            words=tuple(words),
+            shortfall=self._shortfall(after),
+        )
+        if after.removed and not after.releasing and not self._keeps_link(after):
+            self._write(delete(after.collection, after.name))
+        elif after != service:
             self._write(put(after))
-        if after.phase is Phase.SETTLED and after.state is RelayState.ACTIVE and after.move_at_ms is None:
+        if after.phase is Phase.SETTLED and after.state is ServiceState.ACTIVE and after.move_at_ms is None:
             self._refusals.pop(name, None)
-        self._write(blocked_alarm(self._snapshot, name, wall_ms=now.wall_ms))
-        self._write(protection_alarm(self._snapshot, name, wall_ms=now.wall_ms))
+        self._write(blocked_alarm(self._snapshot, after, wall_ms=now.wall_ms))
+        self._write(protection_alarm(self._snapshot, after, wall_ms=now.wall_ms))
+        self._lead_key_link(after, now)
         self._note_unconfirmed(name)
-        if len(after.releasing) < len(relay.releasing):
+        if len(after.releasing) < len(service.releasing):
             self._improved()
 
-    def _weigh(self, link: str, now: Now) -> None:
-        """See whether a link carries what is promised on it; where it lacks more than before, apps are told."""
-        reserved = self._holdings.reserved.get(link, 0)
-        self._write(overpromise_alarm(self._snapshot, link, reserved, wall_ms=now.wall_ms))
-        missing = over_reserved(self._snapshot.links, self._snapshot.conditions, {link: reserved}).get(link, 0)
-        if missing > self._missing.get(link, 0):
-            self._events.append(LinkWeakened(link=link))
+    def _keeps_link(self, service: Service) -> bool:
+        """Tell whether a path that is being removed still has its key link, because key relays have not left it."""
+        link = service.demand.key_link if isinstance(service, EntanglementPath) else ""
+        return bool(link) and link in self._snapshot.links and bool(relays_on(self._snapshot, [link]))
+
+    def _lead_key_link(self, service: Service, now: Now) -> None:
+        """Have the key link of a path follow it."""
+        if isinstance(service, EntanglementPath) and service.demand.key_link:
+            changes, events = key_link_follows(self._snapshot, service, wall_ms=now.wall_ms)
+            self._write(changes)
+            self._happened(events, now)
+            if changes:
+                self._restless |= dict.fromkeys(self._holdings.on_link(service.demand.key_link))
+
+    def _weigh(self, resource: str, now: Now) -> None:
+        """See whether a resource carries what is promised on it; where a link lacks more than before, apps are told."""
+        if resource not in self._snapshot.links:
+            self._missing.pop(resource, None)
+        reserved = self._holdings.reserved.get(resource, 0)
+        self._write(overpromise_alarm(self._snapshot, resource, reserved, wall_ms=now.wall_ms))
+        missing = missing_of(self._snapshot, resource, reserved)
+        if missing > self._missing.get(resource, 0):
+            self._events.append(LinkWeakened(link=resource))
         if missing:
-            self._missing[link] = missing
+            self._missing[resource] = missing
         else:
-            self._missing.pop(link, None)
+            self._missing.pop(resource, None)
 
     def _try_all_again(self) -> None:
-        self._waiting.add(self._holdings.waiting(), self._snapshot.relays)
+        self._waiting.add(self._holdings.waiting(), self._snapshot)
         weak = {event.link for event in self._events if isinstance(event, LinkWeakened)}
         self._events.extend(LinkWeakened(link=link) for link in sorted(self._missing.keys() - weak))
 
     def _try_again(self, name: str, now: Now) -> None:
-        relay = self._snapshot.relays.get(name)
-        if relay is None or self._holdings.room_is_kept_from(relay.demand.priority):
+        service = self._snapshot.service(name)
+        if service is None:
             return
-        self._offer(RelayWaits(relay=name), now)
+        # Paths and relays share nothing that one could keep from the other.
+        if isinstance(service, KeyRelay) and self._holdings.room_is_kept_from(service.demand.priority):
+            return
+        self._offer(ServiceWaits(service=name), now)
 
-    def _move_off(self, relay: KeyRelay, what: Leaving, now: Now) -> None:
-        after = moved_off(self._at(now), relay, what, version=self._revision, now_ms=now.service_ms)
-        if after != relay:
+    def _move_off(self, service: Service, what: Leaving, now: Now) -> None:
+        after = moved_off(self._at(now), service, what, version=self._revision, now_ms=now.service_ms)
+        if after != service:
             self._by = what.by
             self._write(self._storable(put(after)))
 
@@ -272,9 +309,9 @@ class Core(Listening):
                 obeyed |= self._obey(type(app).__name__, command, now)
         match event:
             case LinkWentDown(link=link) | LinkExhausted(link=link):
-                self._impaired.add(self._holdings.on_link(link), self._snapshot.relays)
+                self._impaired.add(self._holdings.on_link(link), self._snapshot)
             case NodeUnreachable(node=node):
-                self._impaired.add(self._holdings.at_node(node), self._snapshot.relays)
+                self._impaired.add(self._holdings.at_node(node), self._snapshot)
             case NetworkImproved() if self._waiting:
                 self._improved_again = True  # after this round: else the most important would be tried all the time
             case NetworkImproved():
@@ -290,24 +327,26 @@ class Core(Listening):
             log.error("app asks what is no command app=%s command=%r", app, command)
             self._app_failures.append(app)
             return False
-        relay = self._snapshot.relays.get(command.relay)
-        if relay is None or relay.removed:
+        service = self._snapshot.service(command.service)
+        if service is None or service.removed:
             return False
-        version = next_version(relay, self._revision)
+        version = next_version(service, self._revision)
         try:
-            after = carried_out(self._at(now), relay, command, version=version, now_ms=now.service_ms)
-            if after == relay:
+            after = carried_out(self._at(now), service, command, version=version, now_ms=now.service_ms)
+            if after == service:
                 return False
             self._write(self._storable(put(after)))
         except Refusal as refusal:
-            log.warning("command refused app=%s relay=%s reason=%s: %s", app, relay.name, refusal.reason, refusal)
+            log.warning("command refused app=%s service=%s reason=%s: %s", app, service.key, refusal.reason, refusal)
             return False
-        return (after.routes, after.backup) != (relay.routes, relay.backup)
+        return (after.routes, after.plan, after.backup) != (service.routes, service.plan, service.backup)
 
     def _time_passed(self, now: Now) -> None:
         self._await_no_longer(now)
         for name in self._holdings.timed():
-            self._relay_time_passed(self._snapshot.relays[name], now)
+            service = self._snapshot.service(name)
+            if service is not None:
+                self._service_time_passed(service, now)
         for link in sorted(self._damped):
             condition = self._snapshot.condition(link)
             if may_be_freed(condition, now.service_ms):
@@ -326,29 +365,35 @@ class Core(Listening):
                 Changes(service_time_ms=now.service_ms) + delete("requests", *stale) + delete("histories", *bygone)
             )
 
-    def _relay_time_passed(self, relay: KeyRelay, now: Now) -> None:
-        name = relay.name
-        if deadline_passed(relay.expires_at_ms, now.service_ms):
-            self._write(put(removed(relay, "its lifetime ended")))
-        elif deadline_passed(relay.move_at_ms, now.service_ms):
-            self._write(put(replace(relay, move_at_ms=None)))
-            if relay.routes:
-                self._events.append(HoldOffEnded(relay=name))
-            self._waiting.add([name], self._snapshot.relays)
-        elif deadline_passed(relay.revert_at_ms, now.service_ms):
-            self._write(put(replace(relay, revert_at_ms=None)))
-            self._events.append(ReturnDue(relay=name))
-        elif deadline_passed(relay.install_by_ms, now.service_ms):
-            if relay.phase is Phase.INSTALLING:
-                self._reroute_slow(relay, now)
-            elif relay.phase is Phase.DRAINING:
-                self._write(put(drained(relay)))
+    def _service_time_passed(self, service: Service, now: Now) -> None:
+        name = service.key
+        if deadline_passed(service.expires_at_ms, now.service_ms):
+            why = f"no pair came within {_deadline_s(service)} s" if deadline_runs(service) else "its lifetime ended"
+            self._write(put(removed(service, why)))
+        elif deadline_passed(service.move_at_ms, now.service_ms):
+            self._write(put(replace(service, move_at_ms=None)))
+            if service.routes:
+                self._events.append(HoldOffEnded(service=name))
+            self._waiting.add([name], self._snapshot)
+        elif deadline_passed(service.revert_at_ms, now.service_ms):
+            self._write(put(replace(service, revert_at_ms=None)))
+            self._events.append(ReturnDue(service=name))
+        elif deadline_passed(service.install_by_ms, now.service_ms):
+            if service.phase is Phase.INSTALLING:
+                self._reroute_slow(service, now)
+            elif service.phase is Phase.DRAINING:
+                self._write(put(drained(service)))
             else:
-                self._write(put(replace(relay, install_by_ms=None)))
+                self._write(put(replace(service, install_by_ms=None)))
                 self._improved()
 
-    def _reroute_slow(self, relay: KeyRelay, now: Now) -> None:
-        owner = ("relays", relay.name)
-        slow = frozenset(node for node in relay.nodes() if not self.configuration.confirmed(owner, node))
-        version = next_version(relay, self._revision)
-        self._write(put(led_around(self._at(now), relay, slow, version=version, now_ms=now.service_ms)))
+    def _reroute_slow(self, service: Service, now: Now) -> None:
+        owner = owner_of_service(service)
+        slow = frozenset(node for node in service.nodes() if not self.configuration.confirmed(owner, node))
+        version = next_version(service, self._revision)
+        self._write(put(led_around(self._at(now), service, slow, version=version, now_ms=now.service_ms)))
+
+
+def _deadline_s(service: Service) -> int:
+    demand = service.demand
+    return demand.deadline_s or 0 if isinstance(demand, PairDemand) else 0

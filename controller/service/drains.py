@@ -1,11 +1,11 @@
-"""Which drains are under way, and which key relays each still has to try: some in every turn of the writer."""
+"""Which drains are under way, and which services each still has to try: some in every turn of the writer."""
 
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from controller.domain.alarm import CONTROLLER, Alarm
-from controller.domain.key_relay import KeyRelay
+from controller.domain.service import Service
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete
 from controller.service.maintenance_desk import DRAINING, Leaving, asked_by, to_drain
 
@@ -36,8 +36,8 @@ class Drains:
             self._left[resource] = None
             self._by[resource] = asked_by(alarm)
 
-    def step(self, snapshot: Snapshot, move: Callable[[KeyRelay, Leaving], Any]) -> Changes:
-        """Hand over the next relay, most important first; return what ends the drain when there are no more.
+    def step(self, snapshot: Snapshot, move: Callable[[Service, Leaving], Any]) -> Changes:
+        """Hand over the next service, most important first; return what ends the drain when there are no more.
 
         One at a time: each costs a search for routes, and a turn of the writer has 10 ms. What `move` decides counts
         for the next.
@@ -47,10 +47,10 @@ class Drains:
             return NO_CHANGES
         collection, _, key = resource.partition("/")
         what = Leaving.of(collection, key, self._by[resource])
-        names = self._left[resource]
-        if names is None:
-            names = self._left[resource] = deque(relay.name for relay in to_drain(snapshot, what))
-        relay = snapshot.relays.get(names.popleft()) if names else None
-        if relay is not None:
-            move(relay, what)
-        return NO_CHANGES if names else delete("alarms", (CONTROLLER, resource, DRAINING))
+        keys = self._left[resource]
+        if keys is None:
+            keys = self._left[resource] = deque(service.key for service in to_drain(snapshot, what))
+        service = snapshot.service(keys.popleft()) if keys else None
+        if service is not None:
+            move(service, what)
+        return NO_CHANGES if keys else delete("alarms", (CONTROLLER, resource, DRAINING))

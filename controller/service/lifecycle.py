@@ -1,4 +1,4 @@
-"""The life of a key relay: pure steps from one document to the next.
+"""The life of a key relay or an entanglement path: pure steps from one document to the next.
 
 A change of route is make-before-break with one switch. New routes are told to every node but the head end, while the
 old ones are in use; once all have confirmed, one update of the head end makes it originate on the new version and on
@@ -9,10 +9,11 @@ are in use, and the document says how far the change has come: any controller ca
 
 from collections.abc import Callable, Collection, Set
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-from controller.domain.events import RelayReport
-from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState, RouteSet
+from controller.domain.entanglement_path import PairDemand
+from controller.domain.events import ServiceReport
+from controller.domain.path_plan import PathPlan
 from controller.domain.reachability import generates
 from controller.domain.route import Route
 from controller.domain.route_sets import (
@@ -25,56 +26,61 @@ from controller.domain.route_sets import (
     versions_in_use,
     wanted_set,
 )
+from controller.domain.service import Phase, Protection, RouteSet, Service, ServiceDemand, ServiceState
 from controller.domain.snapshot import Snapshot
+
+S = TypeVar("S", bound=Service)
 
 INSTALL_WITHIN_MS: Final = 30_000
 """After this long without confirmation from a transit node, another route is looked for."""
 DRAIN_WITHIN_MS: Final = 15_000
 """After this long, what is still under way on routes that were left is given up with them."""
 MAKE_ROOM_WITHIN_MS: Final = 60_000
-"""How long a relay that displaced others has their room kept from those of lower priority."""
+"""How long a service that displaced others has their room kept from those of lower priority."""
 
 _UNUSED: Final = frozenset({Phase.INSTALLING, Phase.BREAKING})
 """Phases in which the wanted routes are not in use yet."""
 
 Confirmed = Callable[[str], bool]
-"""Tells of a node whether it has confirmed what it was last told of this relay."""
+"""Tells of a node whether it has confirmed what it was last told of this service."""
 
 
-def next_version(relay: KeyRelay, revision: int) -> int:
-    """Return a route version for a relay's next routes.
+def next_version(service: S, revision: int) -> int:
+    """Return a route version for a service's next routes.
 
-    The revision of the commit serves: it rises, and no relay that comes later under the same name repeats it.
+    The revision of the commit serves: it rises, and no service that comes later under the same name repeats it.
     """
-    return max(revision, highest_version(relay) + 1)
+    return max(revision, highest_version(service) + 1)
 
 
 def routed(
-    relay: KeyRelay,
+    service: S,
     routes: tuple[Route, ...],
     *,
     version: int,
     now_ms: int,
     because: str,
-    demand: Demand | None = None,
+    plan: PathPlan | None = None,
+    demand: ServiceDemand | None = None,
     backup: tuple[Route, ...] | None = None,
-) -> KeyRelay:
-    """Return the relay on its way to new routes, make-before-break; what is in use stays so until the switch.
+) -> S:
+    """Return the service on its way to new routes, make-before-break; what is in use stays so until the switch.
 
     Also how a rate, a number of shares or a forward_share is updated: a move, often to the same links, under a new
     version and with the new demand.
 
     Args:
-        relay: As it is, with the demand that its present routes serve.
+        service: As it is, with the demand that its present routes serve.
         routes: One per share.
         version: As `next_version` gives it.
         now_ms: Service time.
         because: Why, for a person.
+        plan: How pairs are made on them; an entanglement path's.
         demand: What is asked from now on; None leaves it.
         backup: Routes of a new backup; () for none; None keeps the present one where it still serves.
     """
     return replace(
-        rerouted(relay, routes, version=version, demand=demand, backup=backup),
+        rerouted(service, routes, version=version, plan=plan, demand=demand, backup=backup),
         phase=Phase.INSTALLING,
         confirmed_by=frozenset(),
         drained_at=frozenset(),
@@ -87,31 +93,32 @@ def routed(
     )
 
 
-def switched(relay: KeyRelay, *, because: str) -> KeyRelay:
-    """Return the relay with its backup in the place of its routes: only the head end has to be told.
+def switched(service: S, *, because: str) -> S:
+    """Return the service with its backup in the place of its routes: only the head end has to be told.
 
-    A revertive relay keeps the routes that it leaves as its backup, reserved, and returns to them; else they retire.
-    The relay has a backup, installed.
+    A revertive service keeps the routes that it leaves as its backup, reserved, and returns to them; else they retire.
+    The service has a backup, installed.
     """
-    backup, present = relay.backup, wanted_set(relay)
+    backup, present = service.backup, wanted_set(service)
     assert backup is not None
-    retiring = tuple(replace(routes, in_use=False) for routes in relay.retiring)
+    retiring = tuple(replace(routes, in_use=False) for routes in service.retiring)
     given: tuple[RouteSet, ...] = ()
     kept: RouteSet | None = None
     if present is not None and not present.in_use:
         given = (present,)  # it was being installed
-    elif present is not None and relay.demand.revertive:
+    elif present is not None and service.demand.revertive:
         kept = replace(present, in_use=False)
     elif present is not None:
         retiring = (*retiring, replace(present, in_use=False))
     return replace(
-        relay,
+        service,
         routes=backup.routes,
         route_version=backup.version,
+        plan=backup.plan,
         retiring=retiring,
         backup=kept,
         backup_installed=kept is not None,
-        releasing=releasing_with(relay, *given),
+        releasing=releasing_with(service, *given),
         phase=Phase.SWITCHING,
         confirmed_by=frozenset(),
         drained_at=frozenset(),
@@ -124,25 +131,24 @@ def switched(relay: KeyRelay, *, because: str) -> KeyRelay:
     )
 
 
-def fallen_back(relay: KeyRelay, *, because: str) -> KeyRelay | None:
-    """Return the relay back on the routes that are still in use, given up those that were being installed.
+def fallen_back(service: S, *, because: str) -> S | None:
+    """Return the service back on the routes that are still in use, given up those that were being installed.
 
     None when there are none, or they do not carry what is asked by now (its rate was changed, say).
     """
-    if relay.phase not in _UNUSED:
+    if service.phase not in _UNUSED:
         return None
-    present = wanted_set(relay)
-    old = next((routes for routes in reversed(relay.retiring) if routes.in_use), None)
-    if old is None or present is None or old != new_set(relay.demand, old.routes, old.version, in_use=True):
-        return None
-    if len(old.routes) != relay.demand.shares:
+    present = wanted_set(service)
+    old = next((routes for routes in reversed(service.retiring) if routes.in_use), None)
+    if old is None or present is None or not _carries_what_is_asked(service, old):
         return None
     return replace(
-        relay,
+        service,
         routes=old.routes,
         route_version=old.version,
-        retiring=tuple(routes for routes in relay.retiring if routes is not old),
-        releasing=releasing_with(relay, present),
+        plan=old.plan,
+        retiring=tuple(routes for routes in service.retiring if routes is not old),
+        releasing=releasing_with(service, present),
         phase=Phase.SWITCHING,  # the head end has it already; it is only to be heard again
         confirmed_by=frozenset(),
         drained_at=frozenset(),
@@ -152,71 +158,84 @@ def fallen_back(relay: KeyRelay, *, because: str) -> KeyRelay | None:
     )
 
 
-def backed_up(relay: KeyRelay, routes: tuple[Route, ...], *, version: int, because: str = "") -> KeyRelay:
-    """Return the relay with another backup, or, of no routes, with none; the present one is given up."""
-    given = (relay.backup,) if relay.backup else ()
+def _carries_what_is_asked(service: Service, old: RouteSet) -> bool:
+    demand = service.demand
+    if isinstance(demand, PairDemand):
+        plan, wanted = old.plan, service.plan
+        if plan is None or wanted is None or plan.test_share != demand.test_share:
+            return False
+        enough = wanted.rate_millihertz if demand.rate_millihertz is None else demand.rate_millihertz
+        return plan.rate_millihertz >= enough and plan.fidelity >= demand.minimum_fidelity
+    same = old == new_set(demand, old.routes, old.version, in_use=True)
+    return same and len(old.routes) == demand.shares
+
+
+def backed_up(service: S, routes: tuple[Route, ...], *, version: int, because: str = "") -> S:
+    """Return the service with another backup, or, of no routes, with none; the present one is given up."""
+    given = (service.backup,) if service.backup else ()
     return replace(
-        relay,
-        backup=new_set(relay.demand, routes, version) if routes else None,
+        service,
+        backup=new_set(service.demand, routes, version) if routes else None,
         backup_installed=False,
         revert_at_ms=None,
-        releasing=releasing_with(relay, *given),
-        state_reason=because or relay.state_reason,
+        releasing=releasing_with(service, *given),
+        state_reason=because or service.state_reason,
     )
 
 
-def apart_from_backup(relay: KeyRelay, snapshot: Snapshot) -> KeyRelay:
-    """Return the relay without a backup that a fault of one location would take together with its routes.
+def apart_from_backup(service: S, snapshot: Snapshot) -> S:
+    """Return the service without a backup that a fault of one location would take together with its routes.
 
     Routes that are found where there is no better choice may pass one, and nodes may be given another location.
     """
-    if relay.backup is None:
-        return relay
-    ends = {relay.demand.source, relay.demand.target}
+    if service.backup is None:
+        return service
+    ends = {service.demand.source, service.demand.target}
 
     def places(nodes: Collection[str]) -> set[str]:
         return {snapshot.nodes[node].place for node in nodes if node in snapshot.nodes}
 
-    shared = places(relay.nodes() - ends) & places(relay.backup.nodes() - ends) - places(ends)
-    return backed_up(relay, (), version=0) if shared else relay
+    shared = places(service.nodes() - ends) & places(service.backup.nodes() - ends) - places(ends)
+    return backed_up(service, (), version=0) if shared else service
 
 
-def blocked(relay: KeyRelay, why: str, *, retry_at_ms: int | None = None) -> KeyRelay:
-    """Return the relay without routes; it is never deleted, and tried again when the network changes."""
+def blocked(service: S, why: str, *, retry_at_ms: int | None = None) -> S:
+    """Return the service without routes; it is never deleted, and tried again when the network changes."""
     return replace(
-        _without_routes(relay),
+        _without_routes(service),
         move_at_ms=retry_at_ms,
-        state=RelayState.BLOCKED,
+        state=ServiceState.BLOCKED,
         state_reason=why,
     )
 
 
-def making_room(relay: KeyRelay, why: str, *, now_ms: int) -> KeyRelay:
-    """Return the relay waiting for room that others of lower priority are leaving: it gets nothing before they have.
+def making_room(service: S, why: str, *, now_ms: int) -> S:
+    """Return the service waiting for room that others of lower priority are leaving: it gets nothing before they have.
 
     Until MAKE_ROOM_WITHIN_MS from now (service time) nothing of lower priority that waits is given a route before it.
     """
-    return replace(blocked(relay, why), install_by_ms=now_ms + MAKE_ROOM_WITHIN_MS)
+    return replace(blocked(service, why), install_by_ms=now_ms + MAKE_ROOM_WITHIN_MS)
 
 
-def waits_for_room(relay: KeyRelay) -> bool:
-    """Tell whether the relay waits for what relays that it displaced still hold."""
-    return relay.state is RelayState.BLOCKED and not relay.routes and relay.install_by_ms is not None
+def waits_for_room(service: S) -> bool:
+    """Tell whether the service waits for what services that it displaced still hold."""
+    return service.state is ServiceState.BLOCKED and not service.routes and service.install_by_ms is not None
 
 
-def removed(relay: KeyRelay, why: str) -> KeyRelay:
-    """Return the relay on its way out: nothing of it is wanted anywhere, but what it holds is still held."""
-    return replace(_without_routes(relay), state=RelayState.REMOVING, state_reason=why)
+def removed(service: S, why: str) -> S:
+    """Return the service on its way out: nothing of it is wanted anywhere, but what it holds is still held."""
+    return replace(_without_routes(service), state=ServiceState.REMOVING, state_reason=why)
 
 
-def _without_routes(relay: KeyRelay) -> KeyRelay:
+def _without_routes(service: S) -> S:
     return replace(
-        relay,
+        service,
         routes=(),
+        plan=None,
         retiring=(),
         backup=None,
         backup_installed=False,
-        releasing=all_given_up(relay),
+        releasing=all_given_up(service),
         phase=Phase.NONE,
         confirmed_by=frozenset(),
         drained_at=frozenset(),
@@ -228,94 +247,129 @@ def _without_routes(relay: KeyRelay) -> KeyRelay:
     )
 
 
-def drained(relay: KeyRelay) -> KeyRelay:
-    """Return the relay with everything that it was leaving given up."""
+def first_end_ms(demand: ServiceDemand, now_ms: int) -> int | None:
+    """Return when a service that begins now is ended first: by its lifetime, or by a deadline for its first pair."""
+    limits = (demand.lifetime_s, demand.deadline_s if isinstance(demand, PairDemand) else None)
+    return min((now_ms + 1000 * limit for limit in limits if limit is not None), default=None)
+
+
+def deadline_runs(service: Service) -> bool:
+    """Tell whether it is the deadline for its first pair that ends a service next, and not its lifetime."""
+    demand = service.demand
+    if not isinstance(demand, PairDemand) or demand.deadline_s is None or service.ever_active:
+        return False
+    return demand.lifetime_s is None or demand.deadline_s < demand.lifetime_s
+
+
+def lifetime_ends_ms(service: Service) -> int | None:
+    """Return when the lifetime of a service ends, whatever deadline comes before; None means never."""
+    demand = service.demand
+    if service.expires_at_ms is None or not deadline_runs(service):
+        return service.expires_at_ms
+    assert isinstance(demand, PairDemand)
+    assert demand.deadline_s is not None
+    if demand.lifetime_s is None:
+        return None
+    return service.expires_at_ms + 1000 * (demand.lifetime_s - demand.deadline_s)
+
+
+def drained(service: S) -> S:
+    """Return the service with everything that it was leaving given up."""
     return replace(
-        relay,
+        service,
         phase=Phase.SETTLED,
         retiring=(),
-        releasing=releasing_with(relay, *relay.retiring),
+        releasing=releasing_with(service, *service.retiring),
         install_by_ms=None,
     )
 
 
-def advanced(relay: KeyRelay, confirmed: Confirmed, *, now_ms: int) -> KeyRelay:
-    """Return the relay as far on as the confirmations allow; the same value when nothing moves.
+def advanced(service: S, confirmed: Confirmed, *, now_ms: int) -> S:
+    """Return the service as far on as the confirmations allow; the same value when nothing moves.
 
     One confirmation of either end releases a link: whoever still has the old entry has nobody to use it with, and
     entries of one version are never those of another. `now_ms` is service time.
     """
-    releasing = tuple(held for held in relay.releasing if not any(confirmed(node) for node in held.nodes))
-    if releasing != relay.releasing:
-        relay = replace(relay, releasing=releasing)
-    if relay.backup is not None and not relay.backup_installed and all(map(confirmed, relay.backup.nodes())):
-        relay = replace(relay, backup_installed=True)
-    if relay.backup is not None:
+    releasing = tuple(held for held in service.releasing if not any(confirmed(node) for node in held.nodes))
+    if releasing != service.releasing:
+        service = replace(service, releasing=releasing)
+    if service.backup is not None and not service.backup_installed and all(map(confirmed, service.backup.nodes())):
+        service = replace(service, backup_installed=True)
+    if service.backup is not None:
         # 1+1: keys are made on both; of 1:1, and while what is wanted is not in use itself, the backup waits.
         doubled = (
-            relay.demand.protection is Protection.ONE_PLUS_ONE
-            and relay.backup_installed
-            and relay.phase in (Phase.SWITCHING, Phase.DRAINING, Phase.SETTLED)
+            service.demand.protection is Protection.ONE_PLUS_ONE
+            and service.backup_installed
+            and service.phase in (Phase.SWITCHING, Phase.DRAINING, Phase.SETTLED)
         )
-        if relay.backup.in_use != doubled:
-            relay = replace(relay, backup=replace(relay.backup, in_use=doubled))
-    head = relay.demand.source
-    if relay.phase in _UNUSED and all(map(confirmed, relay.nodes() - {head})):
+        if service.backup.in_use != doubled:
+            service = replace(service, backup=replace(service.backup, in_use=doubled))
+    head = service.demand.source
+    if service.phase in _UNUSED and all(map(confirmed, service.nodes() - {head})):
         # One update of the head end: the new routes are in use from it on, and no old ones are.
-        retiring = tuple(replace(routes, in_use=False) for routes in relay.retiring)
-        return replace(relay, phase=Phase.SWITCHING, retiring=retiring, install_by_ms=None)
-    if relay.phase is Phase.SWITCHING and confirmed(head):
-        if relay.retiring:
-            return replace(relay, phase=Phase.DRAINING, install_by_ms=now_ms + DRAIN_WITHIN_MS)
-        return replace(relay, phase=Phase.SETTLED, install_by_ms=None)
-    if relay.phase is Phase.DRAINING and relay.confirmed_by & relay.drained_at >= relay.origins:
-        return drained(relay)
-    return relay
+        retiring = tuple(replace(routes, in_use=False) for routes in service.retiring)
+        return replace(service, phase=Phase.SWITCHING, retiring=retiring, install_by_ms=None)
+    if service.phase is Phase.SWITCHING and confirmed(head):
+        if service.retiring:
+            return replace(service, phase=Phase.DRAINING, install_by_ms=now_ms + DRAIN_WITHIN_MS)
+        return replace(service, phase=Phase.SETTLED, install_by_ms=None)
+    if service.phase is Phase.DRAINING and service.confirmed_by & service.drained_at >= service.origins:
+        return drained(service)
+    return service
 
 
-def heard(relay: KeyRelay, report: RelayReport) -> KeyRelay:
-    """Return the relay with one end's word taken in; the same value when it says nothing of what is wanted.
+def heard(service: S, report: ServiceReport) -> S:
+    """Return the service with one end's word taken in; the same value when it says nothing of what is wanted.
 
     A word that knows of other versions in use than the document's says nothing of what is under way, nor of want.
     """
-    if relay.removed or not relay.routes or report.node not in (relay.demand.source, relay.demand.target):
-        return relay
+    if service.removed or not service.routes or report.node not in (service.demand.source, service.demand.target):
+        return service
     end = frozenset({report.node})
-    wanted = relay.route_version
+    wanted = service.route_version
     if wanted in report.confirmed_versions or (report.confirmed and report.route_version == wanted):
-        relay = replace(relay, confirmed_by=relay.confirmed_by | end)
-    if report.route_version != max(versions_in_use(relay), default=0):
-        return relay
-    left = {routes.version for routes in relay.retiring}
-    if relay.phase in (Phase.SWITCHING, Phase.DRAINING) and not report.undrained_versions & left:
-        relay = replace(relay, drained_at=relay.drained_at | end)
-    starved = relay.starved_at | end if report.starved else relay.starved_at - end
-    return replace(relay, starved_at=starved)
+        service = replace(service, confirmed_by=service.confirmed_by | end)
+    if report.route_version != max(versions_in_use(service), default=0):
+        return service
+    left = {routes.version for routes in service.retiring}
+    if service.phase in (Phase.SWITCHING, Phase.DRAINING) and not report.undrained_versions & left:
+        service = replace(service, drained_at=service.drained_at | end)
+    lacking = report.starved or bool(_poor(service, report))
+    starved = service.starved_at | end if lacking else service.starved_at - end
+    return replace(service, starved_at=starved)
 
 
-def returns(relay: KeyRelay) -> bool:
+def _poor(service: Service, report: ServiceReport) -> str:
+    """Return what an end measures of pairs that are worse than the least that is asked, for a person; else ""."""
+    demand, most = service.demand, report.fidelity_at_most
+    if not isinstance(demand, PairDemand) or most is None or most >= demand.minimum_fidelity:
+        return ""
+    return f"nodes/{report.node} measures a fidelity of at most {most:.2f}, below {demand.minimum_fidelity:g}"
+
+
+def returns(service: S) -> bool:
     """Tell whether its backup is the routes that it has to return to once they work."""
     return (
-        relay.demand.revertive
-        and relay.backup is not None
-        and relay.backup_installed
-        and relay.backup.version < relay.route_version
+        service.demand.revertive
+        and service.backup is not None
+        and service.backup_installed
+        and service.backup.version < service.route_version
     )
 
 
-def with_return(relay: KeyRelay, snapshot: Snapshot, *, now_ms: int) -> KeyRelay:
-    """Return the relay with the time of its return set while its former routes work, and unset while they do not.
+def with_return(service: S, snapshot: Snapshot, *, now_ms: int) -> S:
+    """Return the service with the time of its return set while its former routes work, and unset while they do not.
 
     `now_ms` is service time. A link that flaps counts as not working. While nothing moves by itself, no time runs.
     """
-    former = relay.backup
-    moves = snapshot.frozen is None and not relay.demand.manual
-    wanted = moves and returns(relay) and relay.phase is Phase.SETTLED and former is not None
+    former = service.backup
+    moves = snapshot.frozen is None and not service.demand.manual
+    wanted = moves and returns(service) and service.phase is Phase.SETTLED and former is not None
     if not wanted or former is None or not carries(former, snapshot) or _damped(former, snapshot):
-        return relay if relay.revert_at_ms is None else replace(relay, revert_at_ms=None)
-    if relay.revert_at_ms is not None:
-        return relay
-    return replace(relay, revert_at_ms=now_ms + relay.demand.wait_to_restore_ms)
+        return service if service.revert_at_ms is None else replace(service, revert_at_ms=None)
+    if service.revert_at_ms is not None:
+        return service
+    return replace(service, revert_at_ms=now_ms + service.demand.wait_to_restore_ms)
 
 
 def carries(routes: RouteSet, snapshot: Snapshot) -> bool:
@@ -327,65 +381,112 @@ def _damped(routes: RouteSet, snapshot: Snapshot) -> bool:
     return any(snapshot.condition(link).damped for link in routes.links())
 
 
-def unprotected_because(relay: KeyRelay, snapshot: Snapshot) -> str:
-    """Return why a relay that asks for a backup could not switch to it now; "" when it could, or asks for none."""
-    if not relay.demand.protected or not relay.routes:
+def unprotected_because(service: S, snapshot: Snapshot) -> str:
+    """Return why a service that asks for a backup could not switch to it now; "" when it could, or asks for none."""
+    if not service.demand.protected or not service.routes:
         return ""
-    if relay.backup is None:
+    if service.backup is None:
         return "no disjoint routes for a backup"
-    if not relay.backup_installed:
+    if not service.backup_installed:
         return "its backup is being installed"
-    if down := _down(relay.backup.links(), snapshot):
+    if down := _down(service.backup.links(), snapshot):
         return f"its backup has {_named(down)} down"
-    absent = sorted(relay.backup.nodes() - relay.nodes() - snapshot.connected)
+    absent = sorted(service.backup.nodes() - service.nodes() - snapshot.connected)
     if absent:
         return "its backup passes " + ", ".join(f"nodes/{node}" for node in absent) + ", without a session"
     return ""
 
 
-def with_state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: bool) -> KeyRelay:
-    """Return the relay with the state that its other fields and the network add up to.
+def with_state(
+    service: S,
+    snapshot: Snapshot,
+    *,
+    present: Set[str],
+    told: bool,
+    words: Collection[ServiceReport] = (),
+    shortfall: str = "",
+) -> S:
+    """Return the service with the state that its other fields and the network add up to.
 
-    `present` names the nodes whose agent is not known to be away; `told` says whether any node has confirmed
-    something of the relay since its last change of route.
+    Args:
+        service: As it is.
+        snapshot: The present.
+        present: Nodes whose agent is not known to be away.
+        told: Whether any node has confirmed something of the service since its last change of route.
+        words: What its ends said last, for the reason alone.
+        shortfall: Why its links now give less than it promises, as `shortfall` of routing has it; "" when they do not.
     """
-    if relay.riding and not _down(relay.links(), snapshot) and relay.nodes() <= present:
-        relay = replace(relay, riding=False, move_at_ms=None)
-    state, reason = _state(relay, snapshot, present=present, told=told)
-    if (state, reason) == (relay.state, relay.state_reason):
-        return relay
-    return replace(relay, state=state, state_reason=reason, ever_active=relay.ever_active or state is RelayState.ACTIVE)
+    if service.riding and not _down(service.links(), snapshot) and service.nodes() <= present:
+        service = replace(service, riding=False, move_at_ms=None)
+    state, reason = _state(service, snapshot, present=present, told=told, words=words, shortfall=shortfall)
+    if (state, reason) == (service.state, service.state_reason):
+        return service
+    active = service.ever_active or state is ServiceState.ACTIVE
+    return replace(
+        service,
+        state=state,
+        state_reason=reason,
+        ever_active=active,
+        # The first pair has come: no deadline ends it any more.
+        expires_at_ms=lifetime_ends_ms(service) if active else service.expires_at_ms,
+    )
 
 
-def _state(relay: KeyRelay, snapshot: Snapshot, *, present: Set[str], told: bool) -> tuple[RelayState, str]:
-    if relay.removed or not relay.routes:
-        return (RelayState.REMOVING if relay.removed else RelayState.BLOCKED), relay.state_reason
-    if relay.phase in _UNUSED or not relay.confirmed_by >= relay.origins:
-        if relay.ever_active:
-            # What it leaves is in use until the switch, and what then is under way there still becomes keys.
-            beside = (*relay.retiring, *(routes for routes in told_sets(relay) if routes is relay.backup))
-            if any(_works(routes, relay, snapshot, present) for routes in beside):
-                return (RelayState.DEGRADED if relay.starved_at else RelayState.ACTIVE), relay.state_reason
-            return RelayState.RESTORING, relay.state_reason
-        if relay.state is RelayState.PENDING and not told:
-            return RelayState.PENDING, relay.state_reason
-        return RelayState.INSTALLING, relay.state_reason
-    absent = sorted(relay.nodes() - present)
+def _state(
+    service: Service,
+    snapshot: Snapshot,
+    *,
+    present: Set[str],
+    told: bool,
+    words: Collection[ServiceReport],
+    shortfall: str,
+) -> tuple[ServiceState, str]:
+    if service.removed or not service.routes:
+        return (ServiceState.REMOVING if service.removed else ServiceState.BLOCKED), service.state_reason
+    if service.phase in _UNUSED or not service.confirmed_by >= service.origins:
+        if service.ever_active:
+            # What it leaves is in use until the switch, and what then is under way there still becomes keys or pairs.
+            beside = (*service.retiring, *(routes for routes in told_sets(service) if routes is service.backup))
+            if any(_works(routes, service, snapshot, present) for routes in beside):
+                return (ServiceState.DEGRADED if service.starved_at else ServiceState.ACTIVE), service.state_reason
+            return ServiceState.RESTORING, service.state_reason
+        if service.state is ServiceState.PENDING and not told:
+            return ServiceState.PENDING, service.state_reason
+        return ServiceState.INSTALLING, service.state_reason
+    down = _down(service.links(), snapshot)
+    if service.plan is not None and down:
+        # Nothing is stored of pairs that it could go on with.
+        known = any(f"links/{link}" in service.state_reason for link in down)
+        return ServiceState.RESTORING, service.state_reason if known else f"{_named(down)} down"
+    absent = sorted(service.nodes() - present)
     if absent:
-        why = relay.state_reason if relay.riding else ""
+        why = service.state_reason if service.riding else ""
         gone = "no session with " + ", ".join(f"nodes/{node}" for node in absent)
-        return RelayState.DEGRADED, why if gone in why else gone
-    if relay.starved_at:
-        where = ", ".join(f"nodes/{node}" for node in sorted(relay.starved_at))
-        return RelayState.DEGRADED, f"less key than promised at {where}" + _dry_links(relay, snapshot)
-    if relay.riding:
-        return RelayState.ACTIVE, f"rides on the stored key of {_named(_down(relay.links(), snapshot))}"
-    gap = unprotected_because(relay, snapshot)
-    return RelayState.ACTIVE, f"unprotected: {gap}" if gap else ""
+        return ServiceState.DEGRADED, why if gone in why else gone
+    if shortfall:
+        return ServiceState.DEGRADED, shortfall
+    if service.starved_at:
+        return ServiceState.DEGRADED, _want(service, snapshot, words)
+    if service.riding:
+        return ServiceState.ACTIVE, f"rides on the stored key of {_named(down)}"
+    gap = unprotected_because(service, snapshot)
+    return ServiceState.ACTIVE, f"unprotected: {gap}" if gap else ""
 
 
-def _works(routes: RouteSet, relay: KeyRelay, snapshot: Snapshot, present: Set[str]) -> bool:
-    if routes is relay.backup and not routes.in_use:
+def _want(service: Service, snapshot: Snapshot, words: Collection[ServiceReport]) -> str:
+    """Return what its ends lack, for a person."""
+    ends = sorted(service.starved_at)
+    poor = {word.node: what for word in words if (what := _poor(service, word))}
+    if service.plan is not None and not words and service.state is ServiceState.DEGRADED:
+        return service.state_reason  # nobody has said anything else since a start
+    rest = ", ".join(f"nodes/{node}" for node in ends if node not in poor)
+    what = "less key than promised at" if service.plan is None else "fewer pairs than promised at"
+    lacks = [f"{what} {rest}" + _dry_links(service, snapshot)] if rest else []
+    return "; ".join((*lacks, *(poor[node] for node in ends if node in poor)))
+
+
+def _works(routes: RouteSet, service: S, snapshot: Snapshot, present: Set[str]) -> bool:
+    if routes is service.backup and not routes.in_use:
         return False
     return routes.nodes() <= present and not _down(routes.links(), snapshot)
 
@@ -398,9 +499,9 @@ def _named(links: Collection[str]) -> str:
     return ", ".join(f"links/{link}" for link in links)
 
 
-def _dry_links(relay: KeyRelay, snapshot: Snapshot) -> str:
+def _dry_links(service: S, snapshot: Snapshot) -> str:
     """Return what links of its routes explain a lack of key, for its reason; "" where none does by itself."""
-    down = _down(relay.links(), snapshot)
+    down = _down(service.links(), snapshot)
     used_up = {link for link in down if snapshot.condition(link).exhausted}
     return "".join(
         f"; links/{link} is down" + (" and its stored key is used up" if link in used_up else "") for link in down

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from controller.domain.events import (
     DRAINING,
@@ -15,14 +15,14 @@ from controller.domain.events import (
     LinkWentDown,
     NodeUnreachable,
 )
-from controller.domain.key_relay import KeyRelay
 from controller.domain.reachability import generates, unreachable
+from controller.domain.service import Service, service_key
 from controller.domain.snapshot import (
     put,
 )
 from controller.service.agent_desk import (
     ELECTION_REMEDY,
-    RefusedRelay,
+    RefusedService,
     agent_connected,
     agent_lost,
     link_said,
@@ -46,6 +46,8 @@ from controller.service.maintenance_desk import frozen
 from controller.service.working import CONTROLLER, Now, Working
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Service)
 
 AWAIT_AGENTS_MS: Final = 30_000
 """How long after its start a controller lets agents come back before it calls them lost."""
@@ -142,21 +144,21 @@ class Listening(Working):
     def _attend_what_was_left(self) -> None:
         """Once, when all agents are back after our start: what was committed may have had consequences that were not.
 
-        A link that is down or lacks capacity may have relays on it whose move was still to be decided on.
+        A link that is down or lacks capacity may have services on it whose move was still to be decided on.
         """
         if self._left_attended:
             return
         self._left_attended = True
         for link in self._snapshot.links:
             if not generates(self._snapshot, link):
-                self._impaired.add(self._holdings.on_link(link), self._snapshot.relays)
+                self._impaired.add(self._holdings.on_link(link), self._snapshot)
         self._strained |= dict.fromkeys(sorted(self._holdings.reserved))
 
     def _heard(self, node: str, in_force: Mapping[str, bytes], version: int) -> None:
-        """Take in what is in force at a node, and look again at every relay about which that says something new."""
+        """Take in what is in force at a node, and look again at every service about which that says something new."""
         for collection, name in sorted(self.configuration.heard(node, in_force, version)):
-            if collection == "relays":
-                self._restless[name] = None
+            if collection in ("relays", "paths"):
+                self._restless[service_key(collection, name)] = None
 
         def settled(entry_id: str) -> bool:
             return self.configuration.settled(node, entry_id) if entry_id else self.configuration.in_step(node)
@@ -175,23 +177,23 @@ class Listening(Working):
         }
         self._write(self._storable(refused_alarms(self._snapshot, node, still, event.whole, wall_ms=now.wall_ms)))
         for name, what in refused_services(node, still).items():
-            relay = self._snapshot.relays.get(name)
-            if relay is not None and not relay.removed:
-                self._write(self._storable(put(self._refused_relay(relay, node, what, now))))
+            service = self._snapshot.service(name)
+            if service is not None and not service.removed:
+                self._write(self._storable(put(self._without_refused(service, node, what, now))))
 
-    def _refused_relay(self, relay: KeyRelay, node: str, what: RefusedRelay, now: Now) -> KeyRelay:
-        """Return the relay without what a node refused: on other routes, on those still in use, or on none."""
-        count = self._refusals[relay.name] = self._refusals.get(relay.name, 0) + 1
+    def _without_refused(self, service: S, node: str, what: RefusedService, now: Now) -> S:
+        """Return the service without what a node refused: on other routes, on those still in use, or on none."""
+        count = self._refusals[service.key] = self._refusals.get(service.key, 0) + 1
         retry_at_ms = now.service_ms + retry_after_ms(what.entry_id, count)
-        backup = relay.backup.version if relay.backup else None
-        wanted = relay.route_version in what.versions
+        backup = service.backup.version if service.backup else None
+        wanted = service.route_version in what.versions
         if not wanted and what.versions <= {backup}:
-            return replace(backed_up(relay, (), version=0), move_at_ms=retry_at_ms)
+            return replace(backed_up(service, (), version=0), move_at_ms=retry_at_ms)
         if wanted and backup not in what.versions:
-            version = next_version(relay, self._revision)
+            version = next_version(service, self._revision)
             around = led_around(
                 self._at(now),
-                relay,
+                service,
                 frozenset({node}),
                 version=version,
                 now_ms=now.service_ms,
@@ -199,10 +201,10 @@ class Listening(Working):
             )
             if around.route_version == version:
                 return around
-        back = fallen_back(relay, because=what.reason) if wanted else None
+        back = fallen_back(service, because=what.reason) if wanted else None
         if back is not None:
             return replace(back, move_at_ms=retry_at_ms)
-        return blocked(relay, what.reason, retry_at_ms=retry_at_ms)
+        return blocked(service, what.reason, retry_at_ms=retry_at_ms)
 
     def _application_asked(self, event: ApplicationAsked, now: Now) -> None:
         self._write(self._storable(learned(self._snapshot, event)))

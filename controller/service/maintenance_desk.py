@@ -3,27 +3,28 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from controller.domain.alarm import CONTROLLER, Alarm, Severity
-from controller.domain.capacity import relay_charges
-from controller.domain.key_relay import KeyRelay
+from controller.domain.capacity import service_charges
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import InvalidValue, NotFound, Refusal
 from controller.domain.route import Route
+from controller.domain.service import Service
 from controller.domain.snapshot import NO_CHANGES, Changes, Freeze, Snapshot, delete, put
-from controller.routing.feasible import find_spare
-from controller.routing.graph import Graph, graph_of
-from controller.service.deployment import Deployment, by_importance, deployed, fits, routed_relays
+from controller.routing.places import Ground, Grounds, find_backup_place, ground_of
+from controller.service.deployment import Deployment, by_importance, deployed, fits, routed_services
 from controller.service.lifecycle import backed_up, carries, next_version, switched
 from controller.service.requests import Drain, SetFreeze
 
+S = TypeVar("S", bound=Service)
+
 DRAINING: Final = "DRAINING"
-"""Alarm kind: relays are being moved off a node or link. It says what is left of a drain to any later controller."""
+"""Alarm kind: services are being moved off a node or link. It says what is left of a drain to any later controller."""
 FROZEN: Final = "FROZEN"
 """Alarm kind: automatic moves are stopped."""
 MAX_REASON: Final = 256
-_ASKED_BY: Final = "key relays are being moved off it, asked by "
+_ASKED_BY: Final = "services are being moved off it, asked by "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,9 @@ class Leaving:
             return Leaving(nodes=only, why=why, by=by)
         return Leaving(links=only, why=why, by=by)
 
-    def touched(self, relay: KeyRelay) -> bool:
-        """Tell whether a relay is to leave, if it can."""
-        return self.passed((*relay.routes, *(relay.backup.routes if relay.backup else ())))
+    def touched(self, service: Service) -> bool:
+        """Tell whether a service is to leave, if it can."""
+        return self.passed((*service.routes, *(service.backup.routes if service.backup else ())))
 
     def passed(self, routes: Iterable[Route]) -> bool:
         """Tell whether routes go over something of it."""
@@ -86,7 +87,7 @@ def drain(snapshot: Snapshot, request: Drain, *, wall_ms: int) -> Changes:
 
 def asked_by(alarm: Alarm) -> str:
     """Return who asked for the drain that an alarm tells of: whoever goes on with it after a crash knows no more."""
-    return alarm.message.removeprefix(_ASKED_BY)
+    return alarm.message.rpartition(", asked by ")[2]
 
 
 def drained(snapshot: Snapshot, resource: str) -> Changes:
@@ -95,74 +96,74 @@ def drained(snapshot: Snapshot, resource: str) -> Changes:
     return delete("alarms", key) if key in snapshot.alarms else NO_CHANGES
 
 
-def to_drain(snapshot: Snapshot, what: Leaving) -> list[KeyRelay]:
-    """Return the relays that are to leave, most important first."""
-    return by_importance(filter(what.touched, routed_relays(snapshot)))
+def to_drain(snapshot: Snapshot, what: Leaving) -> list[Service]:
+    """Return the services that are to leave, most important first."""
+    return by_importance(filter(what.touched, routed_services(snapshot)))
 
 
-def moved_off(snapshot: Snapshot, relay: KeyRelay, what: Leaving, *, version: int, now_ms: int) -> KeyRelay:
-    """Return a relay on its way elsewhere; the same value where it stays.
+def moved_off(snapshot: Snapshot, service: S, what: Leaving, *, version: int, now_ms: int) -> S:
+    """Return a service on its way elsewhere; the same value where it stays.
 
     What it is to leave carries nothing new any more in this snapshot. `version` is the revision that the decision will
     be committed as, `now_ms` is service time.
     """
-    if not what.touched(relay):
-        return relay
-    free = graph_of(snapshot, ignoring=[relay.name])
-    return _off(snapshot, free, relay, what, version=next_version(relay, version), now_ms=now_ms)[0]
+    if not what.touched(service):
+        return service
+    free = ground_of(snapshot, service)
+    return _off(snapshot, free, service, what, version=next_version(service, version), now_ms=now_ms)[0]
 
 
-def plan_drain(snapshot: Snapshot, what: Leaving, relays: Iterable[KeyRelay]) -> Iterator[PredictedMove]:
-    """Yield what becomes of relays, one after the other, each on what those before it leave.
+def plan_drain(snapshot: Snapshot, what: Leaving, services: Iterable[Service]) -> Iterator[PredictedMove]:
+    """Yield what becomes of services, one after the other, each on what those before it leave.
 
     `snapshot` is one in which nothing new goes where they are to leave.
     """
-    graph = graph_of(snapshot)
-    for relay in relays:
-        free = graph.freed(relay_charges(relay))
-        after, move = _off(snapshot, free, relay, what, version=next_version(relay, 0), now_ms=0)
-        graph = free.charged(relay_charges(after))
+    grounds = Grounds(snapshot)
+    for service in services:
+        free = grounds.free_for(service)
+        after, move = _off(snapshot, free, service, what, version=next_version(service, 0), now_ms=0)
+        grounds.given(service, service_charges(after))
         yield move
 
 
 def _off(
-    snapshot: Snapshot, free: Graph, relay: KeyRelay, what: Leaving, *, version: int, now_ms: int
-) -> tuple[KeyRelay, PredictedMove]:
-    """Return a relay as it is from now on, and what to tell of it.
+    snapshot: Snapshot, free: Ground, service: S, what: Leaving, *, version: int, now_ms: int
+) -> tuple[S, PredictedMove]:
+    """Return a service as it is from now on, and what to tell of it.
 
     Best it has new routes, with a backup if it asks for one; else it switches to the backup that it has; else it runs
     without one.
     """
 
-    def told(after: KeyRelay, outcome: Outcome, reason: str) -> tuple[KeyRelay, PredictedMove]:
-        return after, PredictedMove(relay=relay.name, outcome=outcome, routes=after.routes, reason=reason)
+    def told(after: S, outcome: Outcome, reason: str) -> tuple[S, PredictedMove]:
+        return after, PredictedMove(service=service.key, outcome=outcome, routes=after.routes, reason=reason)
 
-    ends = sorted(f"nodes/{end}" for end in what.nodes & {relay.demand.source, relay.demand.target})
+    ends = sorted(f"nodes/{end}" for end in what.nodes & {service.demand.source, service.demand.target})
     if ends:
-        return told(relay, Outcome.STAYS, f"ends at {' and '.join(ends)}")
-    if not what.passed(relay.routes):
+        return told(service, Outcome.STAYS, f"ends at {' and '.join(ends)}")
+    if not what.passed(service.routes):
         with suppress(Refusal):
-            backup = find_spare(free, relay, relay.routes)
+            backup = find_backup_place(free, service)
             because = f"{what.why}: its backup moves"
-            return told(backed_up(relay, backup, version=version, because=because), Outcome.MOVES, because)
-    place = fits(free, relay)
+            return told(backed_up(service, backup, version=version, because=because), Outcome.MOVES, because)
+    place = fits(free, service)
     if isinstance(place, Deployment) and not place.lacks:
-        moved = deployed(relay, place, version=version, now_ms=now_ms, because=what.why)
+        moved = deployed(service, place, version=version, now_ms=now_ms, because=what.why)
         return told(moved, Outcome.MOVES, what.why)
-    if not what.passed(relay.routes):
-        return told(relay, Outcome.STAYS, f"only its backup is there, and no other fits: {_why(place)}")
-    spare = relay.backup
-    if spare and relay.backup_installed and carries(spare, snapshot) and not what.passed(spare.routes):
+    if not what.passed(service.routes):
+        return told(service, Outcome.STAYS, f"only its backup is there, and no other fits: {_why(place)}")
+    spare = service.backup
+    if spare and service.backup_installed and carries(spare, snapshot) and not what.passed(spare.routes):
         because = f"{what.why}; without a backup: {_why(place)}"
-        switching = switched(relay, because=because)
-        # What it leaves would stand as the backup of a revertive relay, which would return to it.
+        switching = switched(service, because=because)
+        # What it leaves would stand as the backup of a revertive service, which would return to it.
         alone = backed_up(switching, (), version=version, because=because) if switching.backup else switching
         return told(alone, Outcome.SWITCHES, because)
     if isinstance(place, Deployment):
         because = f"{what.why}; without a backup: {place.lacks}"
-        moved = deployed(relay, place, version=version, now_ms=now_ms, because=because)
+        moved = deployed(service, place, version=version, now_ms=now_ms, because=because)
         return told(moved, Outcome.MOVES, because)
-    return told(relay, Outcome.STAYS, f"fits nowhere else: {place.message}")
+    return told(service, Outcome.STAYS, f"fits nowhere else: {place.message}")
 
 
 def _why(place: Deployment | Refusal) -> str:

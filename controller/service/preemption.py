@@ -7,7 +7,7 @@ the relay that they leave for waits BLOCKED until their room is released, and is
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from controller.domain.capacity import relay_charges, route_charges
+from controller.domain.capacity import route_charges, service_charges
 from controller.domain.key_relay import KeyRelay
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import Refusal
@@ -47,7 +47,7 @@ def preempted(snapshot: Snapshot, relay: KeyRelay, *, version: int, now_ms: int)
     graph = graph_of(snapshot)
     emptied = graph
     for other in below:
-        emptied = emptied.freed(relay_charges(other))
+        emptied = emptied.freed(service_charges(other))
     try:
         place = find_deployment(emptied, relay)
     except Refusal:
@@ -73,19 +73,19 @@ def _chosen(graph: Graph, need: Mapping[str, int], below: Iterable[KeyRelay]) ->
     missing = {link: amount - (graph.room(link) or 0) for link, amount in need.items()}
 
     def take(other: KeyRelay, links: Iterable[str], sign: int) -> None:
-        held = relay_charges(other)
+        held = service_charges(other)
         for link in missing.keys() & links:
             missing[link] -= sign * held[link]
 
     for other in ranked:
-        take(other, relay_charges(other).keys() - _used(other), 1)
+        take(other, service_charges(other).keys() - _used(other), 1)
     chosen: list[KeyRelay] = []
     for other in reversed(ranked):
         if any(missing.get(link, 0) > 0 for link in _used(other)):
             chosen.append(other)
             take(other, _used(other), 1)
     for other in reversed(chosen[:]):  # those that others after them made needless stay, most important first
-        held = relay_charges(other)
+        held = service_charges(other)
         if all(missing[link] + held[link] <= 0 for link in missing.keys() & _used(other)):
             chosen = [kept for kept in chosen if kept is not other]
             take(other, _used(other), -1)
@@ -119,7 +119,7 @@ class _Plan:
             return
         # A backup that is in the way is given up; another is sought when there is room again.
         backup = () if spare else None
-        free = self._graph.freed(relay_charges(other))
+        free = self._graph.freed(service_charges(other))
         try:
             routes = find_move(free, replace(other, backup=None) if spare else other)
             check_move(free, other, routes, backup=backup)
@@ -128,9 +128,9 @@ class _Plan:
             self._done(blocked(other, because), Outcome.BLOCKED, because)
             return
         moved = routed(other, routes, version=version, now_ms=self._now_ms, because=because, backup=backup)
-        self._graph = free.charged(relay_charges(moved))
+        self._graph = free.charged(service_charges(moved))
         self._done(moved, Outcome.MOVES, because)
 
     def _done(self, other: KeyRelay, outcome: Outcome, because: str) -> None:
         self.others.append(other)
-        self.moves.append(PredictedMove(relay=other.name, outcome=outcome, routes=other.routes, reason=because))
+        self.moves.append(PredictedMove(service=other.name, outcome=outcome, routes=other.routes, reason=because))

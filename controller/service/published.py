@@ -11,8 +11,8 @@ class Published:
     """One committed state of the world.
 
     Attributes:
-        unconfirmed: By relay id, its nodes that have not confirmed what they were last told.
-        reserved_millibit_per_s: By link id, what relays hold, releasing included.
+        unconfirmed: By key of a service, its nodes that have not confirmed what they were last told.
+        reserved: By resource, what services hold, releasing included: of a QKD link in millibit/s.
         confirmed_version: By node id, the highest revision whose configuration its agent confirmed.
         digests: By node id, the digest of the configuration that is wanted of it.
     """
@@ -20,7 +20,7 @@ class Published:
     snapshot: Snapshot
     election: ElectionId
     unconfirmed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    reserved_millibit_per_s: Mapping[str, int] = field(default_factory=dict)
+    reserved: Mapping[str, int] = field(default_factory=dict)
     confirmed_version: Mapping[str, int] = field(default_factory=dict)
     digests: Mapping[str, bytes] = field(default_factory=dict)
 

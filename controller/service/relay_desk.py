@@ -8,8 +8,9 @@ from controller.domain.application import Application
 from controller.domain.key_relay import Demand, KeyRelay, RelayState
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.snapshot import Snapshot
-from controller.routing.graph import graph_of
+from controller.routing.places import ground_of
 from controller.service.deployment import deployed, find_deployment
+from controller.service.key_link_desk import check_no_cycle
 from controller.service.lifecycle import blocked
 from controller.service.preemption import Placement, preempted
 
@@ -35,7 +36,8 @@ def create_relay(
     Raises:
         AlreadyExists: A relay of that name exists, or is still being removed.
         NotFound: A node, link or application that it names does not exist.
-        Precondition: NO_ROUTE, NO_CAPACITY or NO_DISJOINT_ROUTES, and `accept_blocked` is not set; APPLICATION_TAKEN.
+        Precondition: NO_ROUTE, NO_CAPACITY or NO_DISJOINT_ROUTES, and `accept_blocked` is not set; APPLICATION_TAKEN;
+            DEPENDENCY_CYCLE.
         TooHard: The search is out of steps.
     """
     known = snapshot.relays.get(wanted.name)
@@ -45,6 +47,7 @@ def create_relay(
             "ALREADY_EXISTS", f"keyRelays/{wanted.name} {more}", {"resource": f"keyRelays/{wanted.name}"}
         )
     check_names(snapshot, wanted.demand)
+    check_no_cycle(snapshot, wanted.name, wanted.demand.pass_links)
     for application in wanted.applications:
         check_application(snapshot, wanted, application, named=named)
     relay = KeyRelay(
@@ -61,7 +64,7 @@ def create_relay(
         return Placement(relay=blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}"))
     try:
         # One that would be kept waiting may as well run without its backup.
-        place = find_deployment(graph_of(snapshot), relay, unprotected=relay.accept_blocked)
+        place = find_deployment(ground_of(snapshot, relay), relay, unprotected=relay.accept_blocked)
     except Refusal as refusal:
         made = preempted(snapshot, relay, version=version, now_ms=now_ms) if relay.demand.may_preempt else None
         if made is not None:

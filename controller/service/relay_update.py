@@ -4,15 +4,17 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from controller.domain.capacity import relay_charges
+from controller.domain.capacity import service_charges
 from controller.domain.etag import etag
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.refusals import InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
 from controller.routing.feasible import charges_after_move, find_spare
-from controller.routing.graph import Graph, graph_of
+from controller.routing.graph import Graph
+from controller.routing.places import ground_of
 from controller.service.deployment import deployed, find_deployment, with_backup
+from controller.service.key_link_desk import check_no_cycle
 from controller.service.lifecycle import backed_up, blocked, next_version
 from controller.service.relay_desk import DISABLED, check_application, check_etag, check_names
 from controller.service.requests import RedeployRelay, UpdateRelay
@@ -31,8 +33,8 @@ def update_relay(snapshot: Snapshot, request: UpdateRelay, *, version: int, now_
     Raises:
         NotFound: There is no such relay, or something that the new values name does not exist.
         InvalidValue: A value is out of range.
-        Precondition: REMOVING, STALE_ETAG, APPLICATION_TAKEN; NO_ROUTE, NO_CAPACITY or NO_DISJOINT_ROUTES where the
-            network cannot carry it so.
+        Precondition: REMOVING, STALE_ETAG, APPLICATION_TAKEN, DEPENDENCY_CYCLE; NO_ROUTE, NO_CAPACITY or
+            NO_DISJOINT_ROUTES where the network cannot carry it so.
         TooHard: The search is out of steps.
     """
     relay = _present(snapshot, request.relay, request.etag)
@@ -44,6 +46,7 @@ def update_relay(snapshot: Snapshot, request: UpdateRelay, *, version: int, now_
         accept_blocked=relay.accept_blocked if request.accept_blocked is None else request.accept_blocked,
     )
     check_names(snapshot, demand, known=relay.demand)
+    check_no_cycle(snapshot, relay.name, demand.pass_links)
     for application in sorted(set(wanted.applications) - set(relay.applications)):
         check_application(snapshot, wanted, application)
     if "lifetime_s" in request.demand:
@@ -73,7 +76,7 @@ def redeploy_relay(snapshot: Snapshot, request: RedeployRelay, *, version: int, 
     if not relay.admin_enabled:
         resource = f"keyRelays/{relay.name}"
         raise Precondition("DISABLED", f"{resource} is disabled; enable it first", {"resource": resource})
-    best = find_deployment(graph_of(snapshot, ignoring=[relay.name]), relay, unprotected=True)
+    best = find_deployment(ground_of(snapshot, relay), relay, unprotected=True)
     because = f"redeployed by {request.caller.removeprefix('qinet://')}"
     if set(best.routes) == set(relay.routes):
         because += ": its routes are the best, and are told anew"
@@ -124,6 +127,7 @@ def suits(snapshot: Snapshot, demand: Demand, routes: Collection[Route], *, back
     domains = {snapshot.nodes[node].trust_domain for node in transit if node in snapshot.nodes}
     return (
         len(routes) == demand.shares
+        and not (demand.no_trusted_transit and transit)
         and all(len(route.links) <= (demand.max_hops or len(route.links)) for route in routes)
         and not nodes & demand.avoid_nodes
         and not links & demand.avoid_links
@@ -139,7 +143,8 @@ def _placed(
 
     `wanted` is the relay with its present demand, and else as it is to be.
     """
-    graph = graph_of(snapshot, ignoring=[wanted.name])
+    graph = ground_of(snapshot, wanted)
+    assert isinstance(graph, Graph)
     above = next_version(wanted, version)
     try:
         if _same_do(snapshot, graph, wanted, demand):
@@ -170,7 +175,7 @@ def _same_do(snapshot: Snapshot, graph: Graph, relay: KeyRelay, demand: Demand) 
     """Tell whether the routes that a relay has also carry another demand."""
     if not relay.routes or not suits(snapshot, demand, relay.routes):
         return False
-    before = relay_charges(relay)
+    before = service_charges(relay)
     after = charges_after_move(relay, relay.routes, demand=demand, backup=())
     # Holding no more than before promises nothing new, be the link down, or weaker than what is promised on it.
     return all(

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.domain.application import Application, Sae
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.etag import etag
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import Link
 from controller.domain.node import Node
 from controller.domain.prediction import PredictedMove
 from controller.domain.refusals import AlreadyExists, NotFound, Precondition
+from controller.domain.service import Service
 from controller.domain.snapshot import NO_CHANGES, Changes, RequestRecord, Snapshot, document_key, put
 from controller.service.application_desk import (
     add_sae,
@@ -19,8 +21,10 @@ from controller.service.application_desk import (
     delete_sae,
     update_application,
 )
+from controller.service.key_link_desk import check_not_needed, key_link_follows
 from controller.service.lifecycle import removed
 from controller.service.maintenance_desk import drain, drained, set_freeze
+from controller.service.path_desk import create_path, redeploy_path, update_path
 from controller.service.relay_desk import check_etag, create_relay
 from controller.service.relay_update import redeploy_relay, update_relay
 from controller.service.requests import (
@@ -28,12 +32,14 @@ from controller.service.requests import (
     Create,
     Delete,
     Drain,
+    RedeployPath,
     RedeployRelay,
     Request,
     Result,
     SetFreeze,
     UpdateAdministration,
     UpdateApplication,
+    UpdatePath,
     UpdateRelay,
 )
 from controller.service.topology_desk import (
@@ -45,8 +51,15 @@ from controller.service.topology_desk import (
     update_administration,
 )
 
-_COLLECTIONS = {Node: "nodes", Link: "links", Application: "applications", Sae: "saes", KeyRelay: "relays"}
-_SHOWN = {"relays": "keyRelays"}
+_COLLECTIONS = {
+    Node: "nodes",
+    Link: "links",
+    Application: "applications",
+    Sae: "saes",
+    KeyRelay: "relays",
+    EntanglementPath: "paths",
+}
+_SHOWN = {"relays": "keyRelays", "paths": "entanglementPaths"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,7 @@ def decide(snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, v
         case Create():
             return _create(snapshot, request, now_ms=now_ms, wall_ms=wall_ms, version=version)
         case Delete():
-            return _delete(snapshot, request)
+            return _delete(snapshot, request, wall_ms=wall_ms)
         case UpdateAdministration(collection=collection, key=key):
             _check_current_etag(snapshot, collection, key, request.etag)
             changes = update_administration(snapshot, request)
@@ -90,6 +103,12 @@ def decide(snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, v
         case RedeployRelay():
             relay = redeploy_relay(snapshot, request, version=version, now_ms=now_ms)
             return _answer(put(relay), relay)
+        case UpdatePath(path=name):
+            path = update_path(snapshot, request, version=version, now_ms=now_ms)
+            return _answer(NO_CHANGES if path == snapshot.paths[name] else put(path), path)
+        case RedeployPath():
+            path = redeploy_path(snapshot, request, version=version, now_ms=now_ms)
+            return _answer(put(path), path)
         case UpdateApplication(application=name):
             changes = update_application(snapshot, request)
             return _answer(changes, changes.folded.get(("applications", name), snapshot.applications.get(name)))
@@ -140,9 +159,14 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
             )
             changes = put(placement.relay, *placement.others)
             displaced = placement.moves
+        case EntanglementPath():
+            changes = create_path(
+                snapshot, document, version=version, caller=request.caller, now_ms=now_ms, wall_ms=wall_ms
+            )
     created = changes.folded[collection, document_key(document)]
     resource = resource_name(collection, document_key(document))
-    changes += _bygone(snapshot, [resource])
+    made = {resource_name(kind, key) for (kind, key), after in changes.folded.items() if after is not None}
+    changes += _bygone(snapshot, made | {resource})
     if request.request_id:
         changes += put(
             RequestRecord(
@@ -186,7 +210,7 @@ def _repeated(snapshot: Snapshot, request: Create, now_ms: int) -> Decision | No
             facts,
         )
     document = getattr(snapshot, collection).get(key)
-    if record.deleted or document is None or (isinstance(document, KeyRelay) and document.removed):
+    if record.deleted or document is None or (isinstance(document, Service) and document.removed):
         raise Precondition(
             "ALREADY_DELETED",
             f"{record.resource}, which request_id {request.request_id!r} created, was deleted; take a new request_id",
@@ -202,7 +226,7 @@ def _check_current_etag(snapshot: Snapshot, collection: str, key: str, given: st
     check_etag(resource_name(collection, key), given, etag(document))
 
 
-def _delete(snapshot: Snapshot, request: Delete) -> Decision:
+def _delete(snapshot: Snapshot, request: Delete, *, wall_ms: int) -> Decision:
     collection, key = request.collection, request.key
     _check_current_etag(snapshot, collection, key, request.etag)
     document = getattr(snapshot, collection)[key]
@@ -216,9 +240,12 @@ def _delete(snapshot: Snapshot, request: Delete) -> Decision:
         case "saes":
             changes = delete_sae(snapshot, key)
         case _:
-            relay: KeyRelay = document
-            document = (
-                relay if relay.removed else removed(relay, f"deleted by {request.caller.removeprefix('qinet://')}")
-            )
-            changes = NO_CHANGES if relay.removed else put(document)
+            service: Service = document
+            if service.removed:
+                return _answer(NO_CHANGES, service)
+            check_not_needed(snapshot, service)
+            document = removed(service, f"deleted by {request.caller.removeprefix('qinet://')}")
+            changes = put(document)
+            if isinstance(document, EntanglementPath) and document.demand.key_link:
+                changes += key_link_follows(snapshot, document, wall_ms=wall_ms)[0]
     return _answer(changes, document)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from controller.domain.alarm import CONTROLLER
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
-from controller.domain.key_relay import KeyRelay
+from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.link import Establishment, Link, LinkKind
-from controller.domain.node import Node
-from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition
+from controller.domain.node import Interface, Node, Technology
+from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition
+from controller.domain.service import Service
 from controller.domain.snapshot import Changes, Snapshot, delete, joined, put
 from controller.service.requests import ApplyTopology, UpdateAdministration
 
@@ -47,26 +47,42 @@ def create_link(snapshot: Snapshot, link: Link) -> Changes:
 def _check_links(nodes: Mapping[str, Node], links: Mapping[str, Link], *, only: Iterable[str]) -> None:
     taken: dict[tuple[str, int], list[str]] = {}
     for link in links.values():
-        if link.establishment is Establishment.ESTABLISHED:
+        if link.establishment is Establishment.ESTABLISHED and not link.path:  # pairs of a path use no interface
             for end in link.ends:
                 taken.setdefault((end.node, end.interface), []).append(link.name)
     for name in only:
         link = links[name]
-        if link.kind is not LinkKind.QKD:
-            raise NotServed("links of kind ENTANGLEMENT")
         for end in link.ends:
             node = nodes.get(end.node)
             if node is None:
                 raise InvalidValue(f"links/{name}", ("ends", f"nodes/{end.node} does not exist; create it first"))
-            if node.interface(end.interface) is None:
+            if link.path:
+                continue
+            interface = node.interface(end.interface)
+            if interface is None:
                 raise InvalidValue(
                     f"links/{name}",
                     ("ends", f"nodes/{end.node} has no interface {end.interface}; add it to the node first"),
                 )
+            if link.kind is LinkKind.ENTANGLEMENT:
+                _check_pairs(link, node, interface)
             others = [other for other in taken.get((end.node, end.interface), ()) if other != name]
             if others and link.establishment is Establishment.ESTABLISHED:
                 where = f"nodes/{end.node}/interfaces/{end.interface}"
                 raise InvalidValue(f"links/{name}", ("ends", f"{where} already serves links/{others[0]}"))
+
+
+def _check_pairs(link: Link, node: Node, interface: Interface) -> None:
+    if interface.technology is not Technology.ENTANGLEMENT:
+        where = f"nodes/{node.name}/interfaces/{interface.number}"
+        raise InvalidValue(
+            f"links/{link.name}",
+            ("ends", f"{where} is of technology {interface.technology.value}; pairs need one of ENTANGLEMENT"),
+        )
+    if node.pairs is None:
+        raise InvalidValue(
+            f"links/{link.name}", ("ends", f"nodes/{node.name} has nothing for entanglement; give the node its `pairs`")
+        )
 
 
 def delete_node(snapshot: Snapshot, name: str) -> Changes:
@@ -74,7 +90,7 @@ def delete_node(snapshot: Snapshot, name: str) -> Changes:
 
     Raises:
         NotFound: There is none.
-        Precondition: IN_USE by links, SAEs or key relays that end at it.
+        Precondition: IN_USE by links, SAEs, or services that end at it.
     """
     if name not in snapshot.nodes:
         raise NotFound(f"nodes/{name}")
@@ -86,9 +102,9 @@ def delete_node(snapshot: Snapshot, name: str) -> Changes:
 def _ending_at(snapshot: Snapshot, node: str) -> list[str]:
     ends = [f"saes/{sae.id}" for sae in snapshot.saes.values() if sae.node == node]
     return ends + [
-        f"keyRelays/{relay.name}"
-        for relay in snapshot.relays.values()
-        if node in (relay.demand.source, relay.demand.target) and not _beyond_reach(snapshot, relay, node)
+        service.resource
+        for service in snapshot.services()
+        if node in (service.demand.source, service.demand.target) and not _beyond_reach(snapshot, service, node)
     ]
 
 
@@ -109,29 +125,35 @@ def delete_link(snapshot: Snapshot, name: str) -> Changes:
 
     Raises:
         NotFound: There is none.
-        Precondition: IN_USE by key relays, releasing ones included.
+        Precondition: IN_USE by services, releasing ones included, or by the path whose pairs its key is made of.
     """
     if name not in snapshot.links:
         raise NotFound(f"links/{name}")
-    _refuse_use(f"links/{name}", _relays_on(snapshot, name))
+    if path := snapshot.links[name].path:
+        raise Precondition(
+            "IN_USE",
+            f"links/{name} is used by entanglementPaths/{path}: it is its key link, and goes with it; delete that path",
+            {"resource": f"links/{name}", "used_by": f"entanglementPaths/{path}"},
+        )
+    _refuse_use(f"links/{name}", _services_on(snapshot, name))
     return delete("links", name) + _without_condition(snapshot, name)
 
 
-def _relays_on(snapshot: Snapshot, link: str) -> list[str]:
+def _services_on(snapshot: Snapshot, link: str) -> list[str]:
     return [
-        f"keyRelays/{relay.name}"
-        for relay in snapshot.relays.values()
-        if link in relay.told_links()
-        or any(held.link == link and not _beyond_reach(snapshot, relay, *held.nodes) for held in relay.releasing)
+        service.resource
+        for service in snapshot.services()
+        if link in service.told_links()
+        or any(held.link == link and not _beyond_reach(snapshot, service, *held.nodes) for held in service.releasing)
     ]
 
 
-def _beyond_reach(snapshot: Snapshot, relay: KeyRelay, *nodes: str) -> bool:
-    """Tell whether a relay is being removed, and none of these nodes is there to confirm it.
+def _beyond_reach(snapshot: Snapshot, service: Service, *nodes: str) -> bool:
+    """Tell whether a service is being removed, and none of these nodes is there to confirm it.
 
     Then it is no reason to keep the node or link: they may be gone for good, and it would never be.
     """
-    return relay.removed and snapshot.connected.isdisjoint(nodes)
+    return service.removed and snapshot.connected.isdisjoint(nodes)
 
 
 def _refuse_use(resource: str, users: list[str]) -> None:
@@ -168,7 +190,8 @@ def _administered(document: _Administered, enabled: bool | None, maintenance: bo
 def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes, tuple[tuple[str, str], ...]]:
     """Return the changes that make nodes and links what is given, and a list of (resource name, action).
 
-    Administrative states are the operator's and stay.
+    Administrative states are the operator's and stay, and so do links that entanglement paths make: each is deleted
+    with its path.
 
     Raises:
         InvalidValue: A link's end does not exist.
@@ -176,7 +199,12 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
     """
     wanted_nodes = {name: _keeping_state(node, snapshot.nodes.get(name)) for name, node in request.nodes.items()}
     wanted_links = {name: _keeping_state(link, snapshot.links.get(name)) for name, link in request.links.items()}
-    _check_links(wanted_nodes, wanted_links, only=wanted_links)
+    made = {name: link for name, link in snapshot.links.items() if link.path}
+    if taken := sorted(made.keys() & wanted_links.keys()):
+        path = f"entanglementPaths/{made[taken[0]].path}"
+        raise InvalidValue(f"links/{taken[0]}", ("name", f"is that of the key link of {path}; take another"))
+    wanted_links |= made
+    _check_links(wanted_nodes, wanted_links, only=request.links)
     actions: list[tuple[str, str]] = []
     changes: list[Changes] = []
     for name in sorted(snapshot.links.keys() - wanted_links.keys()):
@@ -194,30 +222,30 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
         known = snapshot.links.get(name)
         if link != known:
             if known is not None and known.ends != link.ends:
-                _refuse_use(f"links/{name}", _relays_on(snapshot, name))
+                _refuse_use(f"links/{name}", _services_on(snapshot, name))
                 changes.append(_without_condition(snapshot, name))  # what was said of it, other ends said
             changes.append(put(link))
             actions.append((f"links/{name}", "update" if known else "create"))
-    _refuse_less(snapshot, wanted_links)
+    _refuse_less(snapshot, wanted_links, wanted_nodes)
     network = uuid.uuid5(NETWORKS, request.network_name) if request.network_name else None
     if network is not None and network != snapshot.network:
         changes.append(Changes(network=network))
     return joined(changes), tuple(sorted(actions))
 
 
-def _refuse_less(snapshot: Snapshot, wanted: Mapping[str, Link]) -> None:
-    """Refuse links that would lack more of what is promised on them than they do already."""
+def _refuse_less(snapshot: Snapshot, wanted: Mapping[str, Link], nodes: Mapping[str, Node]) -> None:
+    """Refuse links and nodes that would lack more of what is promised on them than they do already."""
     reserved = snapshot.reserved
     if reserved is None:
-        reserved = reserved_millibit_per_s(snapshot.relays.values())
-    before = over_reserved(snapshot.links, snapshot.conditions, reserved)
-    after = over_reserved(wanted, snapshot.conditions, reserved)
+        reserved = reserved_by(snapshot.services())
+    before = over_reserved(snapshot.links, snapshot.conditions, reserved, nodes=snapshot.nodes)
+    after = over_reserved(wanted, snapshot.conditions, reserved, nodes=nodes)
     worse = sorted(name for name, missing in after.items() if missing > before.get(name, 0))
     if worse:
-        shown = ", ".join(f"links/{name}" for name in worse)
+        shown = ", ".join(name if "/" in name else f"links/{name}" for name in worse)
         raise Precondition(
             "OVER_RESERVED",
-            f"{shown} would carry less than is promised on it; delete or move key relays first",
+            f"{shown} would carry less than is promised on it; delete or move services first",
             {"links": shown},
         )
 

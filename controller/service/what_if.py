@@ -1,18 +1,17 @@
-"""What would become of key relays if nodes or links failed: on the network as it is, and nothing is changed."""
+"""What would become of services if nodes or links failed: on the network as it is, and nothing is changed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from controller.domain.capacity import relay_charges
-from controller.domain.key_relay import KeyRelay, Protection
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import NotFound, Refusal
 from controller.domain.route import Route
+from controller.domain.service import Protection, Service
 from controller.domain.snapshot import Snapshot
-from controller.routing.feasible import charges_after_move, find_move
-from controller.routing.graph import Graph, graph_of
-from controller.service.deployment import by_importance, routed_relays
+from controller.routing.feasible import charges_after_move
+from controller.routing.places import Grounds, find_place
+from controller.service.deployment import by_importance, routed_services
 from controller.service.lifecycle import carries
 
 
@@ -23,14 +22,14 @@ class Failure:
     nodes: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
 
-    def hits(self, relay: KeyRelay) -> bool:
-        """Tell whether it takes something from the routes that a relay uses."""
-        return any(self.nodes & set(route.nodes) or self.links & set(route.links) for route in relay.routes)
+    def hits(self, service: Service) -> bool:
+        """Tell whether it takes something from the routes that a service uses."""
+        return any(self.nodes & set(route.nodes) or self.links & set(route.links) for route in service.routes)
 
-    def hits_backup(self, relay: KeyRelay) -> bool:
-        """Tell whether it takes something from a relay's backup."""
-        return relay.backup is not None and any(
-            self.nodes & set(route.nodes) or self.links & set(route.links) for route in relay.backup.routes
+    def hits_backup(self, service: Service) -> bool:
+        """Tell whether it takes something from a service's backup."""
+        return service.backup is not None and any(
+            self.nodes & set(route.nodes) or self.links & set(route.links) for route in service.backup.routes
         )
 
 
@@ -56,7 +55,7 @@ def after_failure(snapshot: Snapshot, failure: Failure) -> Snapshot:
 
 
 def what_if(snapshot: Snapshot, failure: Failure, spend: Callable[[], None]) -> Iterator[PredictedMove]:
-    """Yield what would become of each relay that a failure touches, in the order in which they would be moved.
+    """Yield what would become of each service that a failure touches, in the order in which they would be moved.
 
     Each is planned on what those before it leave. `spend` is called before each, and may raise.
 
@@ -64,81 +63,81 @@ def what_if(snapshot: Snapshot, failure: Failure, spend: Callable[[], None]) -> 
         NotFound: Something of the failure does not exist.
     """
     failed = after_failure(snapshot, failure)
-    hit = by_importance(relay for relay in routed_relays(snapshot) if failure.hits(relay) or failure.hits_backup(relay))
-    graph = graph_of(failed)
+    hit = by_importance(
+        service for service in routed_services(snapshot) if failure.hits(service) or failure.hits_backup(service)
+    )
+    grounds = Grounds(failed)
     # Those that ride out their hold-off move when the others have.
-    for relay in sorted(hit, key=lambda relay: relay.demand.hold_off_ms):
+    for service in sorted(hit, key=lambda service: service.demand.hold_off_ms):
         spend()
-        move, graph = _predicted(graph, relay, failed, failure)
-        yield move
+        yield _predicted(grounds, service, failed, failure)
 
 
-def _backup_stands(relay: KeyRelay, failed: Snapshot, failure: Failure) -> bool:
+def _backup_stands(service: Service, failed: Snapshot, failure: Failure) -> bool:
     return (
-        relay.demand.protected
-        and relay.backup is not None
-        and relay.backup_installed
-        and not failure.hits_backup(relay)
-        and carries(relay.backup, failed)
+        service.demand.protected
+        and service.backup is not None
+        and service.backup_installed
+        and not failure.hits_backup(service)
+        and carries(service.backup, failed)
     )
 
 
-def _ends(relay: KeyRelay, failure: Failure) -> list[str]:
-    return sorted(f"nodes/{end}" for end in failure.nodes & {relay.demand.source, relay.demand.target})
+def _ends(service: Service, failure: Failure) -> list[str]:
+    return sorted(f"nodes/{end}" for end in failure.nodes & {service.demand.source, service.demand.target})
 
 
-def _stopped(relay: KeyRelay, failed: Snapshot) -> str:
-    """Return why the controller would not move a relay by itself; "" where it would."""
-    if relay.demand.manual:
+def _stopped(service: Service, failed: Snapshot) -> str:
+    """Return why the controller would not move a service by itself; "" where it would."""
+    if service.demand.manual:
         return "restoration is MANUAL: an operator redeploys it"
     if failed.frozen is not None:
         return f"automatic moves are stopped by {failed.frozen.by}: {failed.frozen.reason}"
     return ""
 
 
-def _predicted(graph: Graph, relay: KeyRelay, failed: Snapshot, failure: Failure) -> tuple[PredictedMove, Graph]:
+def _predicted(grounds: Grounds, service: Service, failed: Snapshot, failure: Failure) -> PredictedMove:
     def told(outcome: Outcome, reason: str) -> PredictedMove:
-        routes = () if outcome is Outcome.BLOCKED else relay.routes
-        return PredictedMove(relay=relay.name, outcome=outcome, routes=routes, reason=reason)
+        routes = () if outcome is Outcome.BLOCKED else service.routes
+        return PredictedMove(service=service.key, outcome=outcome, routes=routes, reason=reason)
 
-    ends = _ends(relay, failure)
+    ends = _ends(service, failure)
     if ends:
-        return told(Outcome.BLOCKED, f"ends at {' and '.join(ends)}"), graph
-    if not failure.hits(relay):
-        return told(Outcome.STAYS, "only its backup fails: unprotected until another is found"), graph
-    if stopped := _stopped(relay, failed):
-        return told(Outcome.STAYS, stopped), graph
-    if relay.demand.protection is Protection.UNPROTECTED:
-        return told(Outcome.BLOCKED, "unprotected: it waits for its route to come back"), graph
-    if _backup_stands(relay, failed, failure):
-        assert relay.backup is not None
+        return told(Outcome.BLOCKED, f"ends at {' and '.join(ends)}")
+    if not failure.hits(service):
+        return told(Outcome.STAYS, "only its backup fails: unprotected until another is found")
+    if stopped := _stopped(service, failed):
+        return told(Outcome.STAYS, stopped)
+    if service.demand.protection is Protection.UNPROTECTED:
+        return told(Outcome.BLOCKED, "unprotected: it waits for its route to come back")
+    if _backup_stands(service, failed, failure):
+        assert service.backup is not None
         reason = "its backup stands ready"
-        return _after_hold_off(relay, failure, Outcome.SWITCHES, relay.backup.routes, reason), graph
-    free = graph.freed(relay_charges(relay))
+        return _after_hold_off(service, failure, Outcome.SWITCHES, service.backup.routes, reason)
     try:
-        routes = find_move(free, relay)
+        place = find_place(grounds.free_for(service), service)
     except Refusal as refusal:
-        return _after_hold_off(relay, failure, Outcome.BLOCKED, (), f"fits nowhere: {refusal.message}"), graph
-    # As restoration does: a relay that has lost its route gets another first, and a backup when there is time.
-    graph = free.charged(charges_after_move(relay, routes))
-    reason = "its route fails" + ("; another backup is sought then" if relay.demand.protected else "")
-    return _after_hold_off(relay, failure, Outcome.MOVES, routes, reason), graph
+        return _after_hold_off(service, failure, Outcome.BLOCKED, (), f"fits nowhere: {refusal.message}")
+    # As restoration does: a service that has lost its route gets another first, and a backup when there is time.
+    grounds.given(service, charges_after_move(service, place.routes, plan=place.plan))
+    reason = "its route fails" + ("; another backup is sought then" if service.demand.protected else "")
+    return _after_hold_off(service, failure, Outcome.MOVES, place.routes, reason)
 
 
 def _after_hold_off(
-    relay: KeyRelay, failure: Failure, outcome: Outcome, routes: tuple[Route, ...], reason: str
+    service: Service, failure: Failure, outcome: Outcome, routes: tuple[Route, ...], reason: str
 ) -> PredictedMove:
-    """Return what becomes of a relay: at once, or when it has held off; a node that is gone passes on no stored key."""
-    hold_off_ms = relay.demand.hold_off_ms
+    """Return what becomes of a service: at once, or when it has held off; only stored key bridges that time."""
+    hold_off_ms = service.demand.hold_off_ms
     if not hold_off_ms:
-        return PredictedMove(relay=relay.name, outcome=outcome, routes=routes, reason=reason)
+        return PredictedMove(service=service.key, outcome=outcome, routes=routes, reason=reason)
     wait = f"{hold_off_ms / 1000:g} s, its hold-off"
-    if any(failure.nodes & set(route.nodes) for route in relay.routes):
-        return PredictedMove(relay=relay.name, outcome=outcome, routes=routes, reason=f"{reason}; after {wait}")
+    if service.plan is not None or any(failure.nodes & set(route.nodes) for route in service.routes):
+        return PredictedMove(service=service.key, outcome=outcome, routes=routes, reason=f"{reason}; after {wait}")
     told = {Outcome.MOVES: "moves to", Outcome.SWITCHES: "switches to"}.get(outcome, "")
     then = f"{told} {over(routes)}" if told else reason
     because = f"rides on stored key for about {wait}; then {then}"
-    return PredictedMove(relay=relay.name, outcome=Outcome.STAYS, routes=relay.routes, reason=because)
+    return PredictedMove(service=service.key, outcome=Outcome.STAYS, routes=service.routes, reason=because)
 
 
 def over(routes: Iterable[Route]) -> str:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.domain.auto_relay import AutoRelay
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.events import (
     AppEvent,
     NetworkImproved,
-    RelayReport,
+    ServiceReport,
 )
 from controller.domain.history import with_change
-from controller.domain.key_relay import KeyRelay
+from controller.domain.link import LinkCondition
+from controller.domain.service import Service, service_key
 from controller.domain.snapshot import (
     NO_CHANGES,
     Changes,
@@ -20,7 +22,8 @@ from controller.domain.snapshot import (
     joined,
     put,
 )
-from controller.planning.compile import owners_touched
+from controller.planning.compile import owner_of_service, owners_touched
+from controller.routing.places import shortfall
 from controller.service.agent_desk import (
     GONE_KINDS,
 )
@@ -31,6 +34,7 @@ from controller.service.app_desk import App
 from controller.service.configuration import Configuration, Encode
 from controller.service.drains import Drains
 from controller.service.holdings import Holdings, waits_for_better
+from controller.service.lifecycle import lifetime_ends_ms
 from controller.service.losses import Losses
 from controller.service.worklist import Worklist
 
@@ -93,15 +97,16 @@ class Working:
         self._events: deque[AppEvent] = deque()
         self._app_failures: list[str] = []
         self._unconfirmed: dict[str, frozenset[str]] = {}
-        self._words: dict[str, dict[str, RelayReport]] = {}
+        self._words: dict[str, dict[str, ServiceReport]] = {}
         self._refusals: dict[str, int] = {}
+        self._shortfalls: dict[str, tuple[object, str]] = {}
         self._losses = Losses()
         self._unreachable = {
             key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] == NODE_UNREACHABLE
         }
         self._ahead: set[str] = set()
-        self._holdings = Holdings(self._snapshot.relays.values())
-        self._restless: dict[str, None] = dict.fromkeys(self._snapshot.relays)  # an ordered set
+        self._holdings = Holdings(self._snapshot.services())
+        self._restless: dict[str, None] = dict.fromkeys(self._keys())  # an ordered set
         self._strained: dict[str, None] = {}
         self._missing: dict[str, int] = {}
         self._damped = {link for link, condition in self._snapshot.conditions.items() if condition.damped}
@@ -171,12 +176,15 @@ class Working:
         self._snapshot = before.applying(changes)
         self._pending.append(changes)
         for collection, key in changes.folded:
-            if collection == "relays":
-                self._relay_written(key, before.relays.get(key), self._snapshot.relays.get(key))
+            if collection in ("relays", "paths"):
+                name = service_key(collection, key)
+                self._service_written(name, before.service(name), self._snapshot.service(name))
             elif collection == "conditions":
                 self._strained[key] = None
                 condition = self._snapshot.conditions.get(key)
                 (self._damped.add if condition and condition.damped else self._damped.discard)(key)
+                if _makes_worse_pairs(before.condition(key), self._snapshot.condition(key)):
+                    self._impaired.add(self._holdings.on_link(key), self._snapshot)
                 if condition is None or condition.generating:
                     self._losses.link_up(key)
             elif collection == "links":
@@ -184,10 +192,10 @@ class Working:
                 self._restless |= dict.fromkeys(self._holdings.on_link(key))
                 if key not in self._snapshot.links:
                     self._losses.link_up(key)
-                    leaving = (name for name, relay in self._snapshot.relays.items() if relay.releasing)
+                    leaving = (service.key for service in self._snapshot.services() if service.releasing)
                     self._restless |= dict.fromkeys(leaving)
                 elif not self._snapshot.links[key].admin_enabled:
-                    self._impaired.add(self._holdings.on_link(key), self._snapshot.relays)
+                    self._impaired.add(self._holdings.on_link(key), self._snapshot)
             elif collection == "nodes":
                 self._node_written(key, known=key in before.nodes)
             elif collection == "alarms":
@@ -195,46 +203,68 @@ class Working:
             elif collection == "freezes" and self._snapshot.frozen is None:
                 # What was held back is looked at again.
                 self._losses.forget()
-                self._restless |= dict.fromkeys(self._snapshot.relays)
-                self._impaired.add(self._snapshot.relays, self._snapshot.relays)
+                self._restless |= dict.fromkeys(self._keys())
+                self._impaired.add(self._keys(), self._snapshot)
                 self._improved()
             if collection in ("links", "nodes") and key in getattr(self._snapshot, collection):
                 self._improved()
         for owner in sorted(owners_touched(before, self._snapshot, changes)):
             self.configuration.recompile(self._snapshot, owner, revision=self._revision)
-            if owner[0] == "relays":
-                self._restless[owner[1]] = None
+            if owner[0] in ("relays", "paths"):
+                self._restless[service_key(*owner)] = None
 
-    def _relay_written(self, name: str, before: KeyRelay | None, after: KeyRelay | None) -> None:
+    def _keys(self) -> list[str]:
+        return [service.key for service in self._snapshot.services()]
+
+    def _service_written(self, name: str, before: Service | None, after: Service | None) -> None:
         self._restless[name] = None
         held = self._holdings.replaced(before, after)
         self._strained |= dict.fromkeys(sorted(held))
         if after is None:
             self._words.pop(name, None)
             self._refusals.pop(name, None)
+            self._shortfalls.pop(name, None)
             return
         if before is not None and before.demand != after.demand:
-            self._impaired.add([name], self._snapshot.relays)  # what kept it where it is may be over
+            self._impaired.add([name], self._snapshot)  # what kept it where it is may be over
         newly = waits_for_better(after) and not (before and waits_for_better(before))
-        if newly and after.routes and not after.riding:
-            self._waiting.add([name], self._snapshot.relays)  # it has lost its backup
+        if newly and after.routes and not after.riding and after.plan is None:
+            self._waiting.add([name], self._snapshot)  # it has lost its backup
 
     def _histories(self, before: Snapshot, changes: Changes) -> Changes:
-        """Return what the changes add to the histories of key relays: in the same commit, so that none is missing."""
+        """Return what the changes add to the histories of services: in the same commit, so that none is missing."""
         told = NO_CHANGES
-        for (collection, name), after in changes.folded.items():
-            if collection != "relays":
+        for (collection, key), after in changes.folded.items():
+            if collection not in ("relays", "paths"):
                 continue
+            name = service_key(collection, key)
             history = before.histories.get(name)
             if after is None:
                 if history is not None:
                     told += put(replace(history, gone_ms=before.service_time_ms))
                 continue
-            known = before.relays.get(name)
+            known = before.service(name)
             longer = with_change(history, known, after, revision=self._revision, at_ms=self._wall_ms, by=self._by)
             if longer is not None:
                 told += put(longer)
         return told
+
+    def _shortfall(self, service: Service) -> str:
+        """Return what a path's links give less than is asked of it; predicted anew where what it rests on changed."""
+        if not isinstance(service, EntanglementPath) or not service.routes:
+            return ""
+        snapshot, route = self._snapshot, service.routes[0]
+        rests_on = (
+            service.route_version,
+            service.demand,
+            [(snapshot.links.get(link), snapshot.conditions.get(link)) for link in route.links],
+            [snapshot.nodes.get(node) for node in route.nodes],
+            snapshot.connected.issuperset(route.nodes),
+        )
+        known = self._shortfalls.get(service.key)
+        if known is None or known[0] != rests_on:
+            known = self._shortfalls[service.key] = rests_on, shortfall(snapshot, service)
+        return known[1]
 
     def _node_written(self, node: str, *, known: bool) -> None:
         if node not in self._snapshot.nodes:
@@ -247,40 +277,58 @@ class Working:
             self._restless |= dict.fromkeys(self._holdings.at_node(node))  # what it held nobody can use any more
         elif not known:
             self.configuration.node_created(node)
+        else:
+            self._restless |= dict.fromkeys(self._holdings.at_node(node))  # its pairs may come otherwise
 
     def _improved(self) -> None:
         if not any(isinstance(event, NetworkImproved) for event in self._events):
             self._events.append(NetworkImproved())
 
     def _note_unconfirmed(self, name: str) -> None:
-        relay = self._snapshot.relays.get(name)
-        concerned: set[str] = set()
-        if relay is not None:
-            concerned.update(relay.told_nodes(), (node for held in relay.releasing for node in held.nodes))
-        missing = frozenset(node for node in concerned if not self.configuration.confirmed(("relays", name), node))
+        service = self._snapshot.service(name)
+        missing: frozenset[str] = frozenset()
+        if service is not None:
+            concerned = service.told_nodes().union(node for held in service.releasing for node in held.nodes)
+            owner = owner_of_service(service)
+            missing = frozenset(node for node in concerned if not self.configuration.confirmed(owner, node))
         if missing:
             self._unconfirmed[name] = missing
         else:
             self._unconfirmed.pop(name, None)
 
     def unconfirmed(self) -> Mapping[str, frozenset[str]]:
-        """Return, by relay, its nodes that have not confirmed what they were last told of it."""
+        """Return, by key of the service, its nodes that have not confirmed what they were last told of it."""
         return dict(self._unconfirmed)
 
     def reserved(self) -> Mapping[str, int]:
-        """Return what is reserved on each link, in millibit/s."""
+        """Return what is reserved of each resource; of a QKD link in millibit/s."""
         return dict(self._holdings.reserved)
 
     def remaining_s(self, now: Now) -> dict[str, int]:
-        """Return the seconds of life left, by entry id, of what belongs to key relays with a lifetime."""
+        """Return the seconds of life left, by entry id, of what belongs to services with a lifetime."""
         left: dict[str, int] = {}
         for name in self._holdings.mortal():
-            expires_at_ms = self._snapshot.relays[name].expires_at_ms
-            assert expires_at_ms is not None
-            seconds = max(0, -(-(expires_at_ms - now.service_ms) // 1000))
-            left |= dict.fromkeys(self.configuration.entry_ids(("relays", name)), seconds)
+            service = self._snapshot.service(name)
+            assert service is not None
+            ends_at_ms = lifetime_ends_ms(service)
+            if ends_at_ms is None:
+                continue
+            seconds = max(0, -(-(ends_at_ms - now.service_ms) // 1000))
+            left |= dict.fromkeys(self.configuration.entry_ids(owner_of_service(service)), seconds)
         return left
 
     def _given_before(self, name: str) -> int:
         history = self._snapshot.histories.get(name)
         return max((change.route_version for change in history.changes), default=0) if history else 0
+
+
+def _makes_worse_pairs(before: LinkCondition, after: LinkCondition) -> bool:
+    """Tell whether a link is taken to make fewer or worse pairs: what is promised over it may not come any more."""
+    if before == after:
+        return False
+
+    def figures(condition: LinkCondition) -> tuple[int, int]:
+        rate = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
+        return 1000 - rate, condition.pair_fidelity_loss_permille or 0
+
+    return any(new > old for old, new in zip(figures(before), figures(after), strict=True))

@@ -1,33 +1,34 @@
-"""Relays that something is to be done about, most important first; worked off over as many turns as it takes."""
+"""Services that something is to be done about, most important first; worked off over as many turns as it takes."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from controller.domain.key_relay import KeyRelay
+from controller.domain.snapshot import Snapshot
 
 
 class Worklist:
-    """A set of relays in the order of their importance: highest priority first, then by name."""
+    """A set of services, by their keys, in the order of their importance: highest priority first, then by key."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, str]] = []
-        self._names: set[str] = set()
+        self._keys: set[str] = set()
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return bool(self._keys)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._keys)
 
-    def add(self, names: Iterable[str], relays: Mapping[str, KeyRelay]) -> None:
-        """Put relays in; those that are in already, or do not exist, change nothing."""
-        for name in names:
-            if name not in self._names and name in relays:
-                self._names.add(name)
-                heapq.heappush(self._heap, (-relays[name].demand.priority, name))
+    def add(self, keys: Iterable[str], snapshot: Snapshot) -> None:
+        """Put services in; those that are in already, or do not exist, change nothing."""
+        for key in keys:
+            service = None if key in self._keys else snapshot.service(key)
+            if service is not None:
+                self._keys.add(key)
+                heapq.heappush(self._heap, (-service.demand.priority, key))
 
     def pop(self) -> str:
         """Take the most important one out."""
-        name = heapq.heappop(self._heap)[1]
-        self._names.discard(name)
-        return name
+        key = heapq.heappop(self._heap)[1]
+        self._keys.discard(key)
+        return key

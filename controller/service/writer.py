@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from controller.domain.auto_relay import AutoRelay
 from controller.domain.events import AgentEvent, ElectionAhead, TimePassed
-from controller.domain.key_relay import KeyRelay, RelayState
 from controller.domain.log import LogRecord
 from controller.domain.refusals import Refusal
+from controller.domain.service import Service, ServiceState, service_key
 from controller.domain.snapshot import Changes, ElectionId, Snapshot
 from controller.observability.metrics import Metrics
 from controller.ports.agents import AgentPort
@@ -25,7 +25,7 @@ from controller.service.core import Core, Enough, Now
 from controller.service.desk import Desk
 from controller.service.inbox import Inbox, Urgency
 from controller.service.published import Committed, Published
-from controller.service.requests import Create, RedeployRelay, Request, Result
+from controller.service.requests import Create, RedeployPath, RedeployRelay, Request, Result
 from controller.wire.documents import document_to_pb, key_to_pb
 
 log = logging.getLogger(__name__)
@@ -233,7 +233,9 @@ class Writer:
         took_s = time.perf_counter() - began
         refused = isinstance(result, Refusal)
         self._metrics.decision_seconds.labels(type(item).__name__, "refused" if refused else "decided").observe(took_s)
-        if isinstance(item, RedeployRelay) or (isinstance(item, Create) and isinstance(item.document, KeyRelay)):
+        if isinstance(item, RedeployRelay | RedeployPath) or (
+            isinstance(item, Create) and isinstance(item.document, Service)
+        ):
             self._metrics.route_seconds.labels("refused" if refused else "found").observe(took_s)
         turn.answers.append((answer, result))
 
@@ -276,15 +278,16 @@ class Writer:
 
     def _time_restorations(self, before: Snapshot, after: Snapshot, changes: Changes) -> None:
         for collection, key in changes.folded:
-            if collection != "relays":
+            if collection not in ("relays", "paths"):
                 continue
-            old, new = before.relays.get(key), after.relays.get(key)
+            service = service_key(collection, key)
+            old, new = before.service(service), after.service(service)
             if new is None or new.removed:
-                self._lost_at.pop(key, None)
-            elif new.state in (RelayState.RESTORING, RelayState.BLOCKED) and old and old.ever_active:
-                self._lost_at.setdefault(key, time.monotonic())
-            elif new.state is RelayState.ACTIVE and key in self._lost_at:
-                self._metrics.restoration_seconds.observe(time.monotonic() - self._lost_at.pop(key))
+                self._lost_at.pop(service, None)
+            elif new.state in (ServiceState.RESTORING, ServiceState.BLOCKED) and old and old.ever_active:
+                self._lost_at.setdefault(service, time.monotonic())
+            elif new.state is ServiceState.ACTIVE and service in self._lost_at:
+                self._metrics.restoration_seconds.observe(time.monotonic() - self._lost_at.pop(service))
 
     def _publication(self) -> Published:
         configuration = self._core.configuration
@@ -292,7 +295,7 @@ class Writer:
             snapshot=self._core.snapshot,
             election=self._election,
             unconfirmed=self._core.unconfirmed(),
-            reserved_millibit_per_s=self._core.reserved(),
+            reserved=self._core.reserved(),
             confirmed_version=configuration.confirmed_versions(),
             digests=configuration.digests(),
         )

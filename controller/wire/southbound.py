@@ -3,7 +3,7 @@
 import math
 import re
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 from google.rpc import code_pb2
 
@@ -14,6 +14,7 @@ from controller.domain.link import LinkStatus
 from controller.domain.names import sae_id
 from controller.domain.node import Capability, Interface, Role, Technology
 from controller.domain.refusals import InvalidValue
+from controller.domain.service import service_key
 from controller.domain.snapshot import AgentRecord, ElectionId
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
@@ -235,19 +236,46 @@ def link_event_from_pb(node: str, report: pb.LinkReport) -> events.LinkReport:
         exhausted=report.exhausted,
         promised_skr_millibit_per_s=promised,
         neighbour_unreachable=report.neighbour_unreachable,
+        pair_rate_permille=_permille(report.pairs, "success_factor") if report.HasField("pairs") else None,
+        pair_fidelity_loss_permille=_permille(report.pairs, "fidelity_loss") if report.HasField("pairs") else None,
     )
 
 
-def relay_event_from_pb(node: str, report: pb.RelayReport) -> events.RelayReport:
+def _permille(pairs: pb.PairLinkReport, field: Literal["success_factor", "fidelity_loss"]) -> int | None:
+    """Return a figure in thousandths, clipped to 0..1000; None where it is not told, or is no number."""
+    value: float = getattr(pairs, field)
+    return round(1000 * ratio(value)) if pairs.HasField(field) and not math.isnan(value) else None
+
+
+def relay_event_from_pb(node: str, report: pb.RelayReport) -> events.ServiceReport:
     """Return what of a relay's report decisions rest on."""
-    return events.RelayReport(
+    return events.ServiceReport(
         node=node,
-        relay=report.relay,
+        service=service_key("relays", report.relay),
         route_version=report.route_version,
         confirmed=report.confirmed,
         starved=report.starved,
         confirmed_versions=frozenset(report.confirmed_versions),
         undrained_versions=frozenset(report.undrained_versions),
+    )
+
+
+def path_event_from_pb(node: str, report: pb.PathReport) -> events.ServiceReport:
+    """Return what of a path's report decisions rest on: measured figures only, never what an emulation tracks.
+
+    The upper end of the fidelity's interval is rounded up to hundredths: it moves with every test pair.
+    """
+    high = report.fidelity.high
+    known = report.HasField("fidelity") and not math.isnan(high)
+    return events.ServiceReport(
+        node=node,
+        service=service_key("paths", report.path),
+        route_version=report.route_version,
+        confirmed=report.confirmed,
+        starved=report.starved,
+        confirmed_versions=frozenset(report.confirmed_versions),
+        undrained_versions=frozenset(report.undrained_versions),
+        fidelity_at_most=math.ceil(100 * ratio(high)) / 100 if known else None,
     )
 
 

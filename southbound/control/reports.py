@@ -10,8 +10,11 @@ from controller.domain.refusals import InvalidValue
 from controller.ports.observations import (
     MAX_BLOCKS,
     BlockObservation,
+    FidelityObservation,
     LinkObservation,
     Observations,
+    PairLinkObservation,
+    PathObservation,
     RelayObservation,
 )
 from controller.wire.southbound import (
@@ -19,11 +22,12 @@ from controller.wire.southbound import (
     application_asked_from_pb,
     link_event_from_pb,
     link_status_from_pb,
+    path_event_from_pb,
     ratio,
     relay_event_from_pb,
 )
 from qinet.southbound.v1 import agent_pb2 as pb
-from qinet.types.v1 import types_pb2
+from qinet.types.v1 import pairs_pb2, types_pb2
 
 _MEASURES: Final = {
     types_pb2.PERFORMANCE_KIND_QBER: "QBER",
@@ -40,6 +44,7 @@ class Reports:
         faults: What could not be understood of it, newest last; the caller takes them away.
         queue_fill: Its longest queue over its size; ratio in [0, 1].
         clock_offset_ms: None when unknown.
+        memories_in_use: Qubits that hold a half of a pair now; None on a node without memories.
         draining: It said that it is being shut down.
     """
 
@@ -47,11 +52,13 @@ class Reports:
         self._node = node
         self._observations = observations
         self._links: dict[str, events.LinkReport] = {}
-        self._relays: dict[str, events.RelayReport] = {}
+        self._relays: dict[str, events.ServiceReport] = {}
+        self._paths: dict[str, events.ServiceReport] = {}
         self._alarms: dict[tuple[str, str, str], Alarm] = {}
         self.faults: list[InvalidValue] = []
         self.queue_fill = 0.0
         self.clock_offset_ms: float | None = None
+        self.memories_in_use: int | None = None
         self.draining = False
 
     @property
@@ -72,13 +79,14 @@ class Reports:
             self._node,
             links=self._links,
             relays=[relay for relay, node in self._observations.relays() if node == self._node],
+            paths=[path for path, node in self._observations.paths() if node == self._node],
         )
         return news
 
     def repeat(self, entry_ids: Iterable[str]) -> None:
-        """Let the next report on the links and relays of these entries be news: what it meant before may have changed.
+        """Let the next report on the links and services of these entries be news: what it meant before may have changed.
 
-        A link or relay that was deleted and made anew under its name has not heard the old word.
+        A link or service that was deleted and made anew under its name has not heard the old word.
         """
         for entry_id in entry_ids:
             match entry_id.split("/"):
@@ -86,18 +94,26 @@ class Reports:
                     self._links.pop(link, None)
                 case ["keyRelays", relay, *_]:
                     self._relays.pop(relay, None)
+                case ["entanglementPaths", path, *_]:
+                    self._paths.pop(path, None)
 
     def report(self, report: pb.Report, now_ms: int) -> list[events.AgentEvent]:
         """Take a report, and return what is new in it."""
         news: list[events.AgentEvent] = [
             *self._about_links(report.links, now_ms),
             *self._about_relays(report.relays, now_ms),
+            *self._about_paths(report.paths, now_ms),
         ]
+        self.memories_in_use = report.memories_in_use if report.HasField("memories_in_use") else None
         self.queue_fill = ratio(report.queue_fill)
         if report.complete:
             self.clock_offset_ms = report.clock_offset_ms if report.HasField("clock_offset_ms") else None
             news += self._all_alarms(self._understood(report.alarms))
-            self._only({link.link for link in report.links}, {relay.relay for relay in report.relays})
+            self._only(
+                {link.link for link in report.links},
+                {relay.relay for relay in report.relays},
+                {path.path for path in report.paths},
+            )
         else:
             if report.HasField("clock_offset_ms"):
                 self.clock_offset_ms = report.clock_offset_ms
@@ -115,6 +131,8 @@ class Reports:
                 return list(self._about_links([getattr(notification, kind)], now_ms))
             case "relay_update":
                 return list(self._about_relays([notification.relay_update], now_ms))
+            case "path_update":
+                return list(self._about_paths([notification.path_update], now_ms))
             case "alarm":
                 told = self._understood([notification.alarm.alarm])
                 if notification.alarm.cleared:
@@ -151,10 +169,22 @@ class Reports:
                 self._relays[report.relay] = said
                 yield said
 
-    def _only(self, links: set[str], relays: set[str]) -> None:
+    def _about_paths(self, reports: Iterable[pb.PathReport], now_ms: int) -> Iterator[events.AgentEvent]:
+        for report in reports:
+            if not is_label(report.path):
+                self._fault("paths", report.path)
+                continue
+            said = path_event_from_pb(self._node, report)
+            self._observations.put(_path_observation(self._node, report, now_ms))
+            if self._paths.get(report.path) != said:
+                self._paths[report.path] = said
+                yield said
+
+    def _only(self, links: set[str], relays: set[str], paths: set[str]) -> None:
         self._links = {name: said for name, said in self._links.items() if name in links}
         self._relays = {name: said for name, said in self._relays.items() if name in relays}
-        self._observations.keep_only(self._node, links=self._links, relays=self._relays)
+        self._paths = {name: said for name, said in self._paths.items() if name in paths}
+        self._observations.keep_only(self._node, links=self._links, relays=self._relays, paths=self._paths)
 
     def _understood(self, alarms: Iterable[pb.Alarm]) -> dict[tuple[str, str, str], Alarm]:
         told = {}
@@ -219,6 +249,44 @@ def _link_observation(
         exhausted=said.exhausted,
         neighbour_unreachable=report.neighbour_unreachable,
         blocks=tuple(blocks[number] for number in sorted(blocks)[-MAX_BLOCKS:]),
+        pairs=_pair_observation(report.pairs) if report.HasField("pairs") else None,
+        heard_ms=now_ms,
+    )
+
+
+def _pair_observation(report: pb.PairLinkReport) -> PairLinkObservation:
+    return PairLinkObservation(
+        rate_millihertz=report.rate_millihertz,
+        pair_total=report.pair_total,
+        memory_pairs_in_use=report.memory_pairs_in_use,
+        fidelity=_fidelity(report.fidelity) if report.HasField("fidelity") else None,
+    )
+
+
+def _fidelity(estimate: pairs_pb2.FidelityEstimate) -> FidelityObservation:
+    return FidelityObservation(
+        fidelity=ratio(estimate.fidelity),
+        low=ratio(estimate.low),
+        high=ratio(estimate.high),
+        samples=estimate.samples,
+        age_ms=estimate.age_ms,
+    )
+
+
+def _path_observation(node: str, report: pb.PathReport, now_ms: int) -> PathObservation:
+    return PathObservation(
+        node=node,
+        path=report.path,
+        route_version=report.route_version,
+        confirmed=report.confirmed,
+        rate_millihertz=report.rate_millihertz,
+        delivered_total=report.delivered_total,
+        packet_total=report.packet_total,
+        dropped_total=report.dropped_total,
+        fidelity=_fidelity(report.fidelity) if report.HasField("fidelity") else None,
+        tracked_fidelity=ratio(report.tracked_fidelity) if report.HasField("tracked_fidelity") else None,
+        starved=report.starved,
+        sifted_bit=report.sifted_bit,
         heard_ms=now_ms,
     )
 

@@ -358,6 +358,7 @@ class AgentSession:
                 refused=self._refused.current(updates.wish),
                 queue_fill=self._reports.queue_fill,
                 clock_offset_ms=self._reports.clock_offset_ms,
+                memories_in_use=self._reports.memories_in_use,
                 outgoing=self.waiting,
                 ended_because="" if self.ending is None else self._why(self.ending),
             )

@@ -20,7 +20,7 @@ from controller.domain.events import (
     ConfigConfirmed,
     ConfigRefused,
     LinkReport,
-    RelayReport,
+    ServiceReport,
     TimePassed,
 )
 from controller.domain.key_relay import Demand, KeyRelay, Protection
@@ -99,7 +99,7 @@ class VirtualNetwork:
         self.enough: Enough = never
         self._confirmed: dict[tuple[str, str], set[int]] = {}
         self._under_way: dict[tuple[str, str], set[int]] = {}
-        self._reported: dict[tuple[str, str], RelayReport] = {}
+        self._reported: dict[tuple[str, str], ServiceReport] = {}
         self._doubled: set[str] = set()
         self.now_ms = 0
         self.commit()
@@ -276,9 +276,9 @@ class VirtualNetwork:
                 self._under_way[key] = under_way & in_use if drain else under_way
                 if not self.agents[end].connected:
                     continue
-                report = RelayReport(
+                report = ServiceReport(
                     node=end,
-                    relay=relay.name,
+                    service=relay.name,
                     route_version=max(in_use, default=0),
                     confirmed=max(in_use, default=0) in self._confirmed[key],
                     confirmed_versions=frozenset(self._confirmed[key]),

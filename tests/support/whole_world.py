@@ -20,7 +20,7 @@ from controller.domain.capacity import (
     capacity_millibit_per_s,
     link_charge_millibit_per_s,
     promised_skr_millibit_per_s,
-    reserved_millibit_per_s,
+    reserved_by,
 )
 from controller.domain.events import AgentEvent, TimePassed
 from controller.domain.key_relay import Demand, KeyRelay, Phase, RelayState
@@ -423,7 +423,7 @@ class WholeWorld:
     def check(self) -> None:
         """Assert what must hold at every moment."""
         snapshot, reserved = self.snapshot, self.controller.core.reserved()
-        assert reserved == reserved_millibit_per_s(snapshot.relays.values())
+        assert reserved == reserved_by(snapshot.relays.values())
         for link, amount in self.carried_millibit_per_s().items():
             assert amount <= reserved.get(link, 0), f"carried on {link}: {amount} > {reserved.get(link, 0)} reserved"
         for link, amount in reserved.items():

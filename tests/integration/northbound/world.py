@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
 from controller.domain.entries import entry_hash
-from controller.domain.events import AgentConnected, AgentEvent, AlarmRaised, ConfigConfirmed, LinkReport, RelayReport
+from controller.domain.events import AgentConnected, AgentEvent, AlarmRaised, ConfigConfirmed, LinkReport, ServiceReport
 from controller.domain.snapshot import AgentRecord, ElectionId, Snapshot
 from controller.identity.credentials import open_aio_channel
 from controller.identity.peers import Identity, Kind
@@ -115,7 +115,7 @@ class Controller:
         """Have both ends say that a first key was confirmed on the route in force, and the others are empty."""
         document = self.desk.published.snapshot.relays[relay]
         for node in (document.demand.source, document.demand.target):
-            await self.tell(RelayReport(node=node, relay=relay, route_version=document.route_version, confirmed=True))
+            await self.tell(ServiceReport(node=node, service=relay, route_version=document.route_version, confirmed=True))
 
     async def cut(self, link: str) -> None:
         node = self.desk.published.snapshot.links[link].nodes[0]

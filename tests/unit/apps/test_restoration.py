@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
-from controller.domain.commands import BlockRelay, Command, HoldOff, MoveRelay, RideOnStore
+from controller.domain.capacity import over_reserved, reserved_by
+from controller.domain.commands import BlockService, Command, HoldOff, MoveService, RideOnStore
 from controller.domain.events import AppEvent, HoldOffEnded, LinkExhausted, LinkWentDown, NetworkImproved
 from controller.domain.key_relay import KeyRelay, Phase, Protection, RelayState
 from controller.domain.link import Link, LinkCondition
@@ -57,7 +57,7 @@ def restore(event: AppEvent, snapshot: Snapshot) -> list[Command]:
 
 def test_a_cut_moves_a_relay_to_the_parallel_link() -> None:
     assert restore(CUT, parallel(relay("one", P1))) == [
-        MoveRelay(relay="one", routes=(P2,), because="links/p1 is down (fibre cut)")
+        MoveService(service="one", routes=(P2,), because="links/p1 is down (fibre cut)")
     ]
 
 
@@ -68,7 +68,7 @@ def test_what_does_not_use_the_link_or_is_being_removed_stays() -> None:
 
 def test_a_link_that_is_up_again_moves_nothing() -> None:
     snapshot = parallel(relay("one", P1), cut=LinkCondition())
-    for event in (CUT, LinkExhausted(link="p1"), HoldOffEnded(relay="one")):
+    for event in (CUT, LinkExhausted(link="p1"), HoldOffEnded(service="one")):
         assert restore(event, snapshot) == []
 
 
@@ -80,10 +80,10 @@ def test_the_most_important_relays_get_the_room_there_is_and_the_others_ride_on_
         spare=2 * CHARGE,
     )
     high, first, last = restore(CUT, snapshot)
-    assert high == MoveRelay(relay="c-high", routes=(P2,), because="links/p1 is down (fibre cut)")
-    assert first == MoveRelay(relay="a-low", routes=(P2,), because="links/p1 is down (fibre cut)")
+    assert high == MoveService(service="c-high", routes=(P2,), because="links/p1 is down (fibre cut)")
+    assert first == MoveService(service="a-low", routes=(P2,), because="links/p1 is down (fibre cut)")
     assert isinstance(last, RideOnStore)
-    assert last.relay == "b-low"
+    assert last.service == "b-low"
     assert "no detour" in last.because
     assert "links/p2" in last.because
 
@@ -94,37 +94,37 @@ def test_an_unprotected_relay_rides_until_the_stored_key_is_gone_and_is_blocked_
     exhausted = parallel(alone, cut=down("fibre cut", exhausted=True))
     for event in (LinkExhausted(link="p1"), CUT):
         (blocked,) = restore(event, exhausted)
-        assert blocked == BlockRelay(
-            relay="one", because="links/p1 is down and out of stored key (fibre cut); unprotected"
+        assert blocked == BlockService(
+            service="one", because="links/p1 is down and out of stored key (fibre cut); unprotected"
         )
 
 
 def test_without_a_detour_an_exhausted_link_blocks_and_names_what_separates_the_ends() -> None:
     snapshot = network(link("p1", "a", "b"), relays=(relay("one", P1),), conditions={"p1": down("cut", exhausted=True)})
     (blocked,) = restore(LinkExhausted(link="p1"), snapshot)
-    assert isinstance(blocked, BlockRelay)
+    assert isinstance(blocked, BlockService)
     assert "links/p1 (down: cut)" in blocked.because
 
 
 def test_an_exhausted_link_moves_what_can_move_even_during_its_hold_off() -> None:
     waiting = relay("one", P1, hold_off_ms=500, riding=True, move_at_ms=900)
     (moved,) = restore(LinkExhausted(link="p1"), parallel(waiting, cut=down(exhausted=True)))
-    assert isinstance(moved, MoveRelay)
+    assert isinstance(moved, MoveService)
 
 
 def test_a_hold_off_is_counted_in_service_time_and_a_second_cut_does_not_begin_it_anew() -> None:
     waiting = relay("one", P1, hold_off_ms=500)
     snapshot = parallel(waiting, service_time_ms=7000)
-    assert restore(CUT, snapshot) == [HoldOff(relay="one", until_ms=7500, because="links/p1 is down (fibre cut)")]
+    assert restore(CUT, snapshot) == [HoldOff(service="one", until_ms=7500, because="links/p1 is down (fibre cut)")]
     assert restore(CUT, parallel(replace(waiting, move_at_ms=7500), service_time_ms=7200)) == []
 
 
 def test_after_its_hold_off_a_relay_moves_or_rides_on() -> None:
     waiting = relay("one", P1, hold_off_ms=500, riding=True)
-    over = HoldOffEnded(relay="one")
-    assert [type(command) for command in restore(over, parallel(waiting))] == [MoveRelay]
+    over = HoldOffEnded(service="one")
+    assert [type(command) for command in restore(over, parallel(waiting))] == [MoveService]
     assert [type(command) for command in restore(over, parallel(waiting, spare=0))] == [RideOnStore]
-    assert restore(HoldOffEnded(relay="unknown"), parallel(waiting)) == []
+    assert restore(HoldOffEnded(service="unknown"), parallel(waiting)) == []
 
 
 def test_several_shares_move_to_disjoint_routes_and_a_share_that_can_stay_keeps_its_link() -> None:
@@ -135,7 +135,7 @@ def test_several_shares_move_to_disjoint_routes_and_a_share_that_can_stay_keeps_
         conditions={"p1": down()},
     )
     (moved,) = restore(CUT, snapshot)
-    assert isinstance(moved, MoveRelay)
+    assert isinstance(moved, MoveService)
     assert moved.routes == (p3, P2)
 
 
@@ -144,9 +144,9 @@ def test_blocked_relays_come_back_in_order_of_importance_as_far_as_there_is_room
         relay("low"), relay("high", priority=3), relay("off", priority=9, admin_enabled=False), spare=CHARGE
     )
     high, low = RetryBlocked().handle(NetworkImproved(), snapshot)
-    assert high == MoveRelay(relay="high", routes=(P2,), because="the network has room again")
-    assert isinstance(low, BlockRelay)  # why it still waits is said as it is now
-    assert (low.relay, "links/p2" in low.because) == ("low", True)
+    assert high == MoveService(service="high", routes=(P2,), because="the network has room again")
+    assert isinstance(low, BlockService)  # why it still waits is said as it is now
+    assert (low.service, "links/p2" in low.because) == ("low", True)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_a_blocked_relay_that_an_agent_refused_is_not_tried_before_its_time() ->
 def carry_out(snapshot: Snapshot, commands: Iterable[Command]) -> Snapshot:
     """Do what the writer does with commands, and check each as it does."""
     for command in commands:
-        old = snapshot.relays[command.relay]
+        old = snapshot.relays[command.service]
         match command:
-            case MoveRelay(routes=routes):
+            case MoveService(routes=routes):
                 check_move(graph_of(snapshot, ignoring=[old.name]), old, routes)
                 new = replace(
                     rerouted(old, routes, version=highest_version(old) + 1),
@@ -184,7 +184,7 @@ def carry_out(snapshot: Snapshot, commands: Iterable[Command]) -> Snapshot:
                     riding=False,
                     state=RelayState.RESTORING,
                 )
-            case BlockRelay():
+            case BlockService():
                 new = replace(
                     old,
                     routes=(),
@@ -233,4 +233,4 @@ def test_whatever_is_cut_and_repaired_no_link_is_promised_twice_and_every_comman
             commands = restore(event, snapshot)
             assert commands == restore(event, snapshot)
             snapshot = carry_out(snapshot, commands)
-        assert not over_reserved(snapshot.links, snapshot.conditions, reserved_millibit_per_s(snapshot.relays.values()))
+        assert not over_reserved(snapshot.links, snapshot.conditions, reserved_by(snapshot.relays.values()))

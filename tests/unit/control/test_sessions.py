@@ -302,7 +302,7 @@ def test_a_relays_state_is_news_when_it_changes(stage: Stage, change: dict[str, 
     stage.take()
     stage.hear(session, said(notification=pb.Notification(sequence=1, relay_update=pb.RelayReport(**before | change))))  # type: ignore[arg-type]
     (event,) = stage.take()
-    assert isinstance(event, events.RelayReport)
+    assert isinstance(event, events.ServiceReport)
 
 
 def test_the_word_on_a_link_that_was_made_anew_is_news_again(stage: Stage) -> None:
@@ -422,7 +422,7 @@ def test_that_a_neighbour_is_unheard_and_what_is_drained_is_news_when_it_changes
     for confirmed, undrained in (([1], []), ([1, 2], [1]), ([2, 1], [1]), ([1, 2], [])):
         relay = pb.RelayReport(relay="r", route_version=2, confirmed_versions=confirmed, undrained_versions=undrained)
         stage.hear(session, said(report=pb.Report(relays=[relay])))
-    told = [event for event in stage.take() if isinstance(event, events.RelayReport)]
+    told = [event for event in stage.take() if isinstance(event, events.ServiceReport)]
     assert [(set(event.confirmed_versions), set(event.undrained_versions)) for event in told] == [
         ({1}, set()),
         ({1, 2}, {1}),

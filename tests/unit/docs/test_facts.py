@@ -9,7 +9,7 @@ import pytest
 
 from controller.config.controller_file import load_controller_config
 from controller.config.mistakes import Mistakes
-from controller.domain.commands import BlockRelay
+from controller.domain.commands import BlockService
 from controller.domain.events import LinkWentDown
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.route import Route
@@ -104,7 +104,7 @@ def test_the_app_of_the_page_on_apps_does_what_the_page_says() -> None:
 
     commands = list(namespace["SpareStoredKey"]().handle(LinkWentDown(link="l01"), snapshot))
 
-    assert commands == [BlockRelay(relay="bulk", because="links/l01 is down; its stored key is spared")]
+    assert commands == [BlockService(service="bulk", because="links/l01 is down; its stored key is spared")]
 
 
 def test_the_page_on_dependencies_names_every_one_and_no_other() -> None:

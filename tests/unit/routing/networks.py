@@ -6,7 +6,7 @@ from itertools import combinations
 
 from hypothesis import strategies as st
 
-from controller.domain.capacity import capacity_millibit_per_s, link_charge_millibit_per_s, reserved_millibit_per_s
+from controller.domain.capacity import capacity_millibit_per_s, link_charge_millibit_per_s, reserved_by
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.link import Establishment, Link, LinkCondition, LinkEnd, LinkKind
 from controller.domain.node import Capability, Node
@@ -85,7 +85,7 @@ def usable(snapshot: Snapshot, one: Link) -> bool:
 
 def room(snapshot: Snapshot, route: Route) -> int:
     """Return what is free at the bottleneck of a route."""
-    held = reserved_millibit_per_s(snapshot.relays.values())
+    held = reserved_by(snapshot.relays.values())
     return min(
         capacity_millibit_per_s(snapshot.links[name], snapshot.condition(name)) - held.get(name, 0)
         for name in route.links

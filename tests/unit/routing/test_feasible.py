@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.domain.capacity import over_reserved, relay_charges, reserved_millibit_per_s
+from controller.domain.capacity import over_reserved, reserved_by, service_charges
 from controller.domain.key_relay import Demand, KeyRelay, Releasing
 from controller.domain.link import LinkCondition
 from controller.domain.node import Node
@@ -116,7 +116,7 @@ def test_what_one_share_takes_over_from_another_is_charged_for_both_until_it_is_
     relay = KeyRelay(name="one", demand=demand("a", "b", shares=2), routes=old, route_version=1)
     charges = charges_after_move(relay, old[::-1])
     assert charges == {"p1": 2 * CHARGE, "p2": 2 * CHARGE}
-    assert charges_after_move(relay, old) == relay_charges(relay)
+    assert charges_after_move(relay, old) == service_charges(relay)
     snapshot = network(link("p1", "a", "b", CHARGE), link("p2", "a", "b", CHARGE + 1), relays=(relay,))
     graph = graph_of(snapshot, ignoring=["one"])
     # the best order of the routes is p2, p1 (the roomier first), but only the old order of shares fits
@@ -155,5 +155,5 @@ def test_a_move_never_promises_more_than_there_is_on_the_links_it_takes(case: tu
         return
     check_move(graph, relay, routes)
     moved = rerouted(relay, routes, version=3)
-    excess = over_reserved(snapshot.links, snapshot.conditions, reserved_millibit_per_s([moved]))
+    excess = over_reserved(snapshot.links, snapshot.conditions, reserved_by([moved]))
     assert excess.keys().isdisjoint(moved.links())

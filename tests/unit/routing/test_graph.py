@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.domain.capacity import link_charge_millibit_per_s, relay_charges
+from controller.domain.capacity import link_charge_millibit_per_s, service_charges
 from controller.domain.key_relay import KeyRelay, RelayState, Releasing
 from controller.domain.link import Establishment, LinkCondition, LinkKind
 from controller.domain.node import Node
+from controller.domain.pair_link import PairModel, PairOption, Regime
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
 from controller.routing.graph import graph_of
@@ -16,6 +17,12 @@ from controller.routing.network_view import to_networkx
 
 from .networks import CHARGE, RATE, demand, down, link, network, networks, usable
 
+PAIRS = PairModel(
+    regime=Regime.MEMORY,
+    attempt_period_s=1e-3,
+    memory_pairs=1,
+    options=(PairOption(success_probability=0.1, fidelity=0.9),),
+)
 AB = Route(nodes=("a", "b"), links=("a-b",))
 
 
@@ -38,7 +45,7 @@ def test_just_the_links_that_may_carry_something_new_are_in_the_graph(snapshot: 
         ({"admin_enabled": False}, "disabled"),
         ({"maintenance": True}, "in maintenance"),
         ({"establishment": Establishment.POSSIBLE}, "not established"),
-        ({"kind": LinkKind.ENTANGLEMENT}, "makes no key"),
+        ({"kind": LinkKind.ENTANGLEMENT, "pairs": PAIRS}, "makes no key"),
     ],
 )
 def test_a_link_out_of_use_says_why(broken: dict[str, Any], why: str) -> None:
@@ -94,7 +101,7 @@ def test_a_reserving_copy_is_the_graph_of_the_snapshot_with_that_relay(snapshot:
     taken = KeyRelay(name="one", demand=demand(*one.nodes), routes=(Route(nodes=one.nodes, links=(one.name,)),))
     after = graph_of(replace(snapshot, relays={"one": taken}))
     assert graph_of(snapshot).reserving(taken.routes, RATE) == after
-    assert after.freed(relay_charges(taken)) == graph_of(snapshot)
+    assert after.freed(service_charges(taken)) == graph_of(snapshot)
     assert link_charge_millibit_per_s(RATE) == CHARGE
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.domain.capacity import reserved_millibit_per_s
+from controller.domain.capacity import reserved_by
 from controller.domain.entries import digest_of, entry_hash
 from controller.domain.key_relay import Demand, KeyRelay, Phase
 from controller.domain.route import Route
@@ -124,7 +124,7 @@ def test_the_indexes_are_what_a_recount_would_give(steps: list[KeyRelay | str]) 
             present[name] = after
         if before or after:
             holdings.replaced(before, after)
-    assert holdings.reserved == reserved_millibit_per_s(present.values())
+    assert holdings.reserved == reserved_by(present.values())
     for link in LINE:
         assert set(holdings.on_link(link)) == {r.name for r in present.values() if link in r.links()}
     for node in NODES:
@@ -143,7 +143,7 @@ def test_a_change_of_route_holds_both_until_the_old_one_is_off() -> None:
     moved = routed(settled, RELAY.routes, version=3, now_ms=10, because="again")
     assert moved.phase is Phase.INSTALLING
     assert [(left.version, left.in_use) for left in moved.retiring] == [(RELAY.route_version, True)]
-    assert reserved_millibit_per_s([moved]) == reserved_millibit_per_s([RELAY])  # the same share: the larger, not both
+    assert reserved_by([moved]) == reserved_by([RELAY])  # the same share: the larger, not both
     # what was only being installed was never in use, and is given up at once
     again = routed(moved, RELAY.routes, version=4, now_ms=20, because="")
     assert again.retiring == moved.retiring

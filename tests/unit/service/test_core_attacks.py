@@ -7,7 +7,7 @@ import pytest
 
 from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.application import Application, Sae
-from controller.domain.commands import BlockRelay, Command, HoldOff, MoveRelay, RideOnStore
+from controller.domain.commands import BlockService, Command, HoldOff, MoveService, RideOnStore
 from controller.domain.events import AlarmRaised, AppEvent, ConfigRefused, LinkReport, LinkWentDown
 from controller.domain.key_relay import Demand, KeyRelay, Phase, RelayState
 from controller.domain.refusals import AlreadyExists, Precondition
@@ -393,18 +393,18 @@ LOOP = Route(nodes=("n00", "n01"), links=("l00",))
         None,
         "block r",
         ZeroDivisionError,
-        MoveRelay(relay="r", routes=None, because="x"),  # type: ignore[arg-type]
-        MoveRelay(relay="r", routes=(None,), because="x"),  # type: ignore[arg-type]
-        MoveRelay(relay="r", routes=(LOOP,), because="x"),
-        MoveRelay(relay="r", routes=(), because="x"),
-        MoveRelay(relay="r", routes=(Route(nodes=("n00", "n02"), links=("?",)),), because="x"),
-        MoveRelay(relay=["r"], routes=(LOOP,), because="x"),  # type: ignore[arg-type]
-        BlockRelay(relay="unknown", because="x"),
-        BlockRelay(relay="r", because=7),  # type: ignore[arg-type]
-        BlockRelay(relay="r", because="\ud800"),
-        RideOnStore(relay="r", because=None),  # type: ignore[arg-type]
-        HoldOff(relay="r", until_ms="soon", because="x"),  # type: ignore[arg-type]
-        HoldOff(relay="r", until_ms=2**80, because="x"),
+        MoveService(service="r", routes=None, because="x"),  # type: ignore[arg-type]
+        MoveService(service="r", routes=(None,), because="x"),  # type: ignore[arg-type]
+        MoveService(service="r", routes=(LOOP,), because="x"),
+        MoveService(service="r", routes=(), because="x"),
+        MoveService(service="r", routes=(Route(nodes=("n00", "n02"), links=("?",)),), because="x"),
+        MoveService(service=["r"], routes=(LOOP,), because="x"),  # type: ignore[arg-type]
+        BlockService(service="unknown", because="x"),
+        BlockService(service="r", because=7),  # type: ignore[arg-type]
+        BlockService(service="r", because="\ud800"),
+        RideOnStore(service="r", because=None),  # type: ignore[arg-type]
+        HoldOff(service="r", until_ms="soon", because="x"),  # type: ignore[arg-type]
+        HoldOff(service="r", until_ms=2**80, because="x"),
     ],
     ids=repr,
 )
@@ -424,7 +424,7 @@ def test_an_app_without_end_is_cut_off() -> None:
 
         def handle(self, event: AppEvent, snapshot: Snapshot) -> Iterator[Command]:
             while True:
-                yield BlockRelay(relay="unknown", because="x")
+                yield BlockService(service="unknown", because="x")
 
     world = up(ring(4), apps=[Endless()])
     world.create("r", "n00", "n02")

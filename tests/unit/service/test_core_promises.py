@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.domain.capacity import relay_charges, reserved_millibit_per_s
+from controller.domain.capacity import reserved_by, service_charges
 from controller.domain.key_relay import Phase, Protection, RelayState
 from controller.domain.refusals import AlreadyExists, Precondition, Refusal
 from controller.domain.route_sets import disjoint, told_sets
@@ -231,7 +231,7 @@ class Promises(RuleBasedStateMachine):
         self.world.check_promises(self.weakened)
         self.world.check_heads()
         relays = self.world.snapshot.relays.values()
-        assert self.world.core.reserved() == reserved_millibit_per_s(relays)
+        assert self.world.core.reserved() == reserved_by(relays)
 
     @invariant()
     @precondition(lambda self: hasattr(self, "world"))
@@ -241,7 +241,7 @@ class Promises(RuleBasedStateMachine):
             if self.world.core.busy:
                 continue
             assert (relay.state in (RelayState.BLOCKED, RelayState.REMOVING)) == (not relay.routes), relay
-            assert not relay.removed or relay_charges(relay), relay
+            assert not relay.removed or service_charges(relay), relay
             sets = told_sets(relay)
             assert len({routes.version for routes in sets}) == len(sets), relay
             assert sum(routes.in_use for routes in relay.retiring) <= (relay.phase is Phase.INSTALLING), relay

@@ -48,7 +48,7 @@ def check(world: VirtualNetwork, told: list[PredictedMove]) -> None:
     while world.work():
         pass
     for move in told:
-        relay = world.snapshot.relays[move.relay]
+        relay = world.snapshot.relays[move.service]
         if move.outcome is Outcome.BLOCKED:
             assert relay.riding or not relay.routes, (move, relay)
         else:

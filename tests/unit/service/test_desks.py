@@ -8,9 +8,10 @@ from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.application import Application, Sae
 from controller.domain.etag import etag
 from controller.domain.key_relay import Demand, KeyRelay, RelayState
-from controller.domain.link import LinkCondition, LinkKind
-from controller.domain.node import Node
-from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, NotServed, Precondition, Refusal
+from controller.domain.link import Link, LinkCondition, LinkEnd, LinkKind
+from controller.domain.node import Interface, Node, Technology
+from controller.domain.pair_link import PairHardware, PairModel, PairOption, Regime
+from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.snapshot import Changes, RequestRecord, Snapshot, put, put_condition
 from controller.service.application_desk import add_sae, create_application, delete_application, delete_sae
 from controller.service.request_desk import Decision, decide
@@ -92,8 +93,42 @@ def test_a_link_needs_free_interfaces_of_nodes_that_exist() -> None:
         create_link(snapshot, replace(first, name="new", ends=(replace(first.ends[0], interface=9), first.ends[1])))
     with pytest.raises(InvalidValue, match="nodes/a00 does not exist"):
         create_link(snapshot, replace(first, name="new", ends=(replace(first.ends[0], node="a00"), first.ends[1])))
-    with pytest.raises(NotServed):
-        create_link(snapshot, replace(first, name="new", kind=LinkKind.ENTANGLEMENT))
+
+
+def test_a_link_of_pairs_needs_interfaces_for_them_and_nodes_that_have_something_for_entanglement() -> None:
+    model = PairModel(
+        regime=Regime.MEMORY,
+        attempt_period_s=0.001,
+        memory_pairs=4,
+        options=(PairOption(success_probability=0.1, fidelity=0.9),),
+    )
+    port = Interface(number=1, technology=Technology.ENTANGLEMENT)
+    able = Node(name="a", interfaces=(port,), pairs=PairHardware(memories=4))
+    ends = (LinkEnd(node="a", interface=1), LinkEnd(node="b", interface=1))
+    link = Link(name="l", kind=LinkKind.ENTANGLEMENT, ends=ends, model_skr_millibit_per_s=0, pairs=model)
+
+    def among(*nodes: Node) -> Snapshot:
+        return Snapshot().applying(put(*nodes))
+
+    snapshot = among(able, replace(able, name="b"))
+    assert snapshot.applying(create_link(snapshot, link)).links["l"] == link
+    with pytest.raises(InvalidValue, match="nodes/b has nothing for entanglement"):
+        create_link(among(able, replace(able, name="b", pairs=None)), link)
+    qkd = replace(port, technology=Technology.DV_QKD)
+    with pytest.raises(InvalidValue, match="nodes/b/interfaces/1 is of technology DV-QKD"):
+        create_link(among(able, replace(able, name="b", interfaces=(qkd,))), link)
+
+
+def test_a_topology_leaves_links_that_paths_make_to_their_paths() -> None:
+    before = line(2)
+    made = replace(
+        before.links["l00"], name="made", path="p", ends=(LinkEnd(node="n00", interface=0), before.links["l01"].ends[1])
+    )
+    before = before.applying(put(made))
+    wanted = line(2)
+    assert apply_topology(before, ApplyTopology(nodes=wanted.nodes, links=wanted.links))[1] == ()
+    with pytest.raises(Precondition, match="links/made is used by entanglementPaths/p"):
+        delete_link(before, "made")
 
 
 def test_a_deleted_link_takes_its_condition_and_alarms_with_it() -> None:

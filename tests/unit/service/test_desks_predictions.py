@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.alarm import CONTROLLER, Alarm
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState
 from controller.domain.link import LinkCondition
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import InvalidValue, NotFound, Refusal, TooHard
+from controller.domain.service import Service
 from controller.domain.snapshot import NO_CHANGES, Freeze, Snapshot, put, put_condition
 from controller.service.drains import Drains
 from controller.service.maintenance_desk import (
@@ -65,7 +66,7 @@ def failing(snapshot: Snapshot, *names: str) -> dict[str, PredictedMove]:
         nodes=frozenset(name[6:] for name in names if name.startswith("nodes/")),
         links=frozenset(name[6:] for name in names if name.startswith("links/")),
     )
-    return {move.relay: move for move in what_if(snapshot, failure, lambda: None)}
+    return {move.service: move for move in what_if(snapshot, failure, lambda: None)}
 
 
 # Drains
@@ -80,7 +81,7 @@ def test_the_most_important_goes_first_and_nobody_counts_on_room_that_it_took() 
     both = in_maintenance(snapshot, Leaving(nodes=frozenset({low_at, high_at})))
     what = Leaving(nodes=frozenset({low_at, high_at}), why="works")
     moves = list(plan_drain(both, what, to_drain(both, what)))
-    assert [(move.relay, move.outcome) for move in moves] == [("high", Outcome.MOVES), ("low", Outcome.STAYS)]
+    assert [(move.service, move.outcome) for move in moves] == [("high", Outcome.MOVES), ("low", Outcome.STAYS)]
     assert moves[0].routes[0].transit == ("d",)
     assert "fits nowhere else" in moves[1].reason
 
@@ -120,9 +121,9 @@ def test_a_drain_moves_manual_relays_and_takes_backups_along() -> None:
     snapshot = with_relay(snapshot, "p", "a", "z", protection=Protection.ONE_FOR_ONE)
     protected = snapshot.relays["p"]
     assert protected.backup is not None
-    moves = {move.relay: move for move in drained(snapshot, f"nodes/{protected.backup.routes[0].transit[0]}")}
+    moves = {move.service: move for move in drained(snapshot, f"nodes/{protected.backup.routes[0].transit[0]}")}
     assert moves["p"].outcome is Outcome.MOVES
-    moves = {move.relay: move for move in drained(snapshot, "nodes/b")}
+    moves = {move.service: move for move in drained(snapshot, "nodes/b")}
     assert moves["m"].outcome is Outcome.MOVES
 
 
@@ -147,13 +148,11 @@ def carried_through(snapshot: Snapshot) -> tuple[Snapshot, list[int]]:
     while drains.under_way:
         steps.append(0)
 
-        def move(relay: KeyRelay, what: Leaving) -> None:
+        def move(relay: Service, what: Leaving) -> None:
             nonlocal snapshot
             steps[-1] += 1
             snapshot = snapshot.applying(put(moved_off(snapshot, relay, what, version=9, now_ms=0)))
-            assert not over_reserved(
-                snapshot.links, snapshot.conditions, reserved_millibit_per_s(snapshot.relays.values())
-            )
+            assert not over_reserved(snapshot.links, snapshot.conditions, reserved_by(snapshot.relays.values()))
 
         over = drains.step(snapshot, move)
         snapshot = snapshot.applying(over)
@@ -198,7 +197,7 @@ def test_what_a_drain_predicts_is_what_it_does(relays: list[tuple[str, str, int,
                 )
             except Refusal:
                 continue
-    predicted = {move.relay: move for move in drained(snapshot, emptied)}
+    predicted = {move.service: move for move in drained(snapshot, emptied)}
     collection, _, key = emptied.partition("/")
     begun = snapshot.applying(drain(snapshot, Drain(collection=collection, key=key), wall_ms=0))
     after, _ = carried_through(begun)
@@ -307,7 +306,7 @@ def test_failures_are_planned_one_after_the_other_on_what_is_left() -> None:
     snapshot = with_relay(snapshot, "high", "a", "z", priority=2)
     at = {relay.routes[0].transit[0] for relay in snapshot.relays.values()}
     moves = list(what_if(snapshot, Failure(nodes=frozenset(at)), lambda: None))
-    assert [(move.relay, move.outcome) for move in moves] == [("high", Outcome.MOVES), ("low", Outcome.BLOCKED)]
+    assert [(move.service, move.outcome) for move in moves] == [("high", Outcome.MOVES), ("low", Outcome.BLOCKED)]
 
 
 def test_a_prediction_changes_nothing_names_what_is_unknown_and_can_be_stopped() -> None:

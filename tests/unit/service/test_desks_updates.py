@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.domain.application import Application, Sae
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.etag import etag
 from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, RelayState
 from controller.domain.link import LinkCondition
@@ -52,7 +52,7 @@ def updated(snapshot: Snapshot, **more: Any) -> KeyRelay:
 
 def over(snapshot: Snapshot, relay: KeyRelay) -> Mapping[str, int]:
     after = snapshot.applying(put(relay))
-    return over_reserved(after.links, after.conditions, reserved_millibit_per_s(after.relays.values()))
+    return over_reserved(after.links, after.conditions, reserved_by(after.relays.values()))
 
 
 # In place

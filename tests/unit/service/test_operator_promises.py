@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.etag import etag
 from controller.domain.key_relay import Phase, Protection, RelayState
 from controller.domain.refusals import AlreadyExists, NotFound, Precondition, TooHard
@@ -182,7 +182,7 @@ class OperatorPromises(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "world"))
     def nothing_is_over_promised(self) -> None:
         snapshot = self.world.snapshot
-        reserved = reserved_millibit_per_s(snapshot.relays.values())
+        reserved = reserved_by(snapshot.relays.values())
         assert over_reserved(snapshot.links, snapshot.conditions, reserved) == {}
         self.world.check_promises()
         self.world.check_heads()

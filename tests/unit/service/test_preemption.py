@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.domain.capacity import over_reserved, reserved_millibit_per_s
+from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.key_relay import Demand, KeyRelay, Protection, RelayState
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import Precondition
@@ -50,7 +50,7 @@ def settle(world: VirtualNetwork) -> None:
 
 
 def check(snapshot: Snapshot) -> None:
-    assert not over_reserved(snapshot.links, snapshot.conditions, reserved_millibit_per_s(snapshot.relays.values()))
+    assert not over_reserved(snapshot.links, snapshot.conditions, reserved_by(snapshot.relays.values()))
 
 
 def full(**more: Any) -> VirtualNetwork:
@@ -63,7 +63,7 @@ def full(**more: Any) -> VirtualNetwork:
 
 
 def outcomes(moves: tuple[PredictedMove, ...]) -> dict[str, Outcome]:
-    return {move.relay: move.outcome for move in moves}
+    return {move.service: move.outcome for move in moves}
 
 
 def test_the_least_important_makes_room_and_no_more_than_have_to() -> None:
@@ -130,7 +130,7 @@ def test_a_backup_in_the_way_is_given_up_before_anything_that_carries_keys() -> 
         settle(world)
     result = create(world, "urgent", 9)
     (move,) = result.displaced
-    assert move.relay == "p1"
+    assert move.service == "p1"
     settle(world)
     assert world.snapshot.relays["urgent"].state is RelayState.ACTIVE
     assert world.snapshot.relays["p1"].state is RelayState.ACTIVE
