@@ -1,26 +1,67 @@
 """Small networks to decide on."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from controller.domain.link import Link, LinkEnd
+from controller.domain.link import Link, LinkEnd, LinkKind
 from controller.domain.node import Interface, Node, Technology
+from controller.domain.pair_link import PairHardware, PairModel, PairOption, Regime
 from controller.domain.snapshot import Snapshot, joined, put
 
+PAIRS = PairModel(
+    regime=Regime.MEMORY,
+    attempt_period_s=1e-3,
+    memory_pairs=8,
+    options=(PairOption(success_probability=0.05, fidelity=0.98),),
+)
+"""What a link makes of pairs in tests: 50 a second for each of its memory pairs, or as many as are said."""
+HARDWARE = PairHardware(memories=64, swap_success=0.9, swap_duration_s=1e-4)
+"""What a node has for pairs in tests: memories that keep them well, and swaps that mostly succeed."""
 
-def network(links: Iterable[tuple[str, str, str, int]], *, locations: dict[str, str] | None = None) -> Snapshot:
-    """Return a snapshot of links (name, node, node, capacity in bit/s); every agent is there."""
-    rows = list(links)
+
+def network(
+    links: Iterable[tuple[str, str, str, int]],
+    *,
+    pairs: Iterable[tuple[str, str, str, int]] = (),
+    locations: dict[str, str] | None = None,
+) -> Snapshot:
+    """Return a snapshot of links (name, node, node, capacity in bit/s), and of pairs (the same, memory pairs).
+
+    Every agent is there, and where pairs are made every node has memories.
+    """
     interfaces: dict[str, list[Interface]] = {}
     made: list[Link] = []
-    for name, first, second, bit_per_s in rows:
+
+    def ends_of(first: str, second: str, technology: Technology) -> tuple[LinkEnd, LinkEnd]:
         ends = []
         for node in sorted((first, second)):
             own = interfaces.setdefault(node, [])
-            own.append(Interface(number=len(own) + 1, technology=Technology.DV_QKD))
+            own.append(Interface(number=len(own) + 1, technology=technology))
             ends.append(LinkEnd(node=node, interface=len(own)))
-        made.append(Link(name=name, ends=(ends[0], ends[1]), model_skr_millibit_per_s=bit_per_s * 1000))
+        return ends[0], ends[1]
+
+    for name, first, second, bit_per_s in links:
+        ends = ends_of(first, second, Technology.DV_QKD)
+        made.append(Link(name=name, ends=ends, model_skr_millibit_per_s=bit_per_s * 1000))
+    entangled = list(pairs)
+    for name, first, second, memory_pairs in entangled:
+        made.append(
+            Link(
+                name=name,
+                kind=LinkKind.ENTANGLEMENT,
+                ends=ends_of(first, second, Technology.ENTANGLEMENT),
+                model_skr_millibit_per_s=0,
+                length_km=10.0,
+                pairs=replace(PAIRS, memory_pairs=memory_pairs),
+            )
+        )
     nodes = [
-        Node(name=name, interfaces=tuple(own), location=(locations or {}).get(name, ""))
+        Node(
+            name=name,
+            interfaces=tuple(own),
+            location=(locations or {}).get(name, ""),
+            pairs=HARDWARE if entangled else None,
+        )
         for name, own in interfaces.items()
     ]
     snapshot = Snapshot(revision=1, connected=frozenset(interfaces))

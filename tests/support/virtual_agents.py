@@ -5,14 +5,15 @@ held back, a lost session may or may not have applied what was under way) withou
 sessions.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
-from controller.domain.capacity import capacity_millibit_per_s, link_charge_millibit_per_s
-from controller.domain.entries import Entry, HopRole, LinkEntry, RelayHopEntry, entry_hash
+from controller.domain.capacity import link_charge_millibit_per_s, resource_capacity
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
+from controller.domain.entries import Entry, HopRole, LinkEntry, PathEntry, RelayHopEntry, entry_hash
 from controller.domain.events import (
     AgentConnected,
     AgentEvent,
@@ -25,6 +26,10 @@ from controller.domain.events import (
 )
 from controller.domain.key_relay import Demand, KeyRelay, Protection
 from controller.domain.log import LogRecord
+from controller.domain.pair_capacity import memories_of, plan_charges
+from controller.domain.pair_link import PairModel
+from controller.domain.route import Route
+from controller.domain.service import Service
 from controller.domain.snapshot import COLLECTIONS, AgentRecord, Changes, ElectionId, Snapshot
 from controller.service.app_desk import App
 from controller.service.core import Core, Enough, Now, never
@@ -101,6 +106,10 @@ class VirtualNetwork:
         self._under_way: dict[tuple[str, str], set[int]] = {}
         self._reported: dict[tuple[str, str], ServiceReport] = {}
         self._doubled: set[str] = set()
+        self.starved: set[tuple[str, str]] = set()
+        """(Key of a service, end): where less comes than was promised."""
+        self.fidelity: dict[str, float] = {}
+        """By key of a path: the upper end of what its ends measure."""
         self.now_ms = 0
         self.commit()
 
@@ -182,8 +191,29 @@ class VirtualNetwork:
         assert isinstance(result.document, KeyRelay)
         return result.document
 
+    def create_path(
+        self,
+        name: str,
+        source: str,
+        target: str,
+        hertz: float = 5.0,
+        fidelity: float = 0.8,
+        *,
+        accept_blocked: bool = False,
+        **more: object,
+    ) -> EntanglementPath:
+        """Create an entanglement path of so many pairs a second."""
+        demand = PairDemand(source=source, target=target, minimum_fidelity=fidelity, rate_millihertz=int(1000 * hertz))
+        path = EntanglementPath(name=name, demand=replace(demand, **more), accept_blocked=accept_blocked)  # type: ignore[arg-type]
+        result = self.ask(Create(caller="qinet://user/test", document=path))
+        assert isinstance(result.document, EntanglementPath)
+        return result.document
+
     def delete(self, name: str) -> None:
         self.ask(Delete(caller="qinet://user/test", collection="relays", key=name))
+
+    def delete_path(self, name: str) -> None:
+        self.ask(Delete(caller="qinet://user/test", collection="paths", key=name))
 
     def connect(self, node: str) -> None:
         agent = self.agents[node]
@@ -254,23 +284,23 @@ class VirtualNetwork:
         )
 
     def confirm_keys(self, *, drain: bool = True) -> bool:
-        """Let the ends of every relay make keys and report on them; False when there is nothing new to report.
+        """Let the ends of every service make keys or pairs and report; False when there is nothing new to report.
 
-        A key is confirmed on a version that the head end has in use, all of whose hops are in force, over nodes that
+        One is confirmed on a version that the head end has in use, all of whose nodes have it in force, over nodes that
         run. What was under way on a version that is in use no more stays so until it may drain.
         """
         moved = False
-        for relay in list(self.snapshot.relays.values()):
-            ends = (relay.demand.source, relay.demand.target)
-            in_use = self.versions_in_use(relay)
+        for service in list(self.snapshot.services()):
+            ends = (service.demand.source, service.demand.target)
+            in_use = self.versions_in_use(service)
             for version in in_use:
-                if self._complete(relay, version):
+                if self._complete(service, version):
                     for end in ends:
-                        self._confirmed.setdefault((relay.name, end), set()).add(version)
-                        self._under_way.setdefault((relay.name, end), set()).add(version)
+                        self._confirmed.setdefault((service.key, end), set()).add(version)
+                        self._under_way.setdefault((service.key, end), set()).add(version)
             for end in ends:
-                key = relay.name, end
-                here = {version for version, _ in self.versions(end, relay.name)}
+                key = service.key, end
+                here = self._versions_at(end, service)
                 self._confirmed[key] = self._confirmed.get(key, set()) & here
                 under_way = self._under_way.get(key, set()) & here
                 self._under_way[key] = under_way & in_use if drain else under_way
@@ -278,11 +308,13 @@ class VirtualNetwork:
                     continue
                 report = ServiceReport(
                     node=end,
-                    service=relay.name,
+                    service=service.key,
                     route_version=max(in_use, default=0),
                     confirmed=max(in_use, default=0) in self._confirmed[key],
                     confirmed_versions=frozenset(self._confirmed[key]),
                     undrained_versions=frozenset(self._under_way[key] - in_use),
+                    starved=key in self.starved,
+                    fidelity_at_most=self.fidelity.get(service.key),
                 )
                 if self._reported.get(key) != report:
                     self._reported[key] = report
@@ -301,27 +333,57 @@ class VirtualNetwork:
                 found[entry.route_version, entry.share] = entry
         return found
 
-    def versions_in_use(self, relay: KeyRelay) -> set[int]:
+    def instructions(self, node: str, path: str) -> dict[int, PathEntry]:
+        """Return what a node has in force of a path, by version."""
+        found = {}
+        for entry_id, content in self.agents[node].in_force.items():
+            if entry_id.startswith(f"entanglementPaths/{path}/"):
+                entry = _decoded(entry_id, content)
+                assert isinstance(entry, PathEntry)
+                found[entry.route_version] = entry
+        return found
+
+    def _versions_at(self, node: str, service: Service) -> set[int]:
+        if isinstance(service, EntanglementPath):
+            return set(self.instructions(node, service.name))
+        return {version for version, _ in self.versions(node, service.name)}
+
+    def versions_in_use(self, service: Service) -> set[int]:
         """Return the versions on which the head end originates, by what is in force there."""
-        head = self.versions(relay.demand.source, relay.name)
+        if isinstance(service, EntanglementPath):
+            told = self.instructions(service.demand.source, service.name)
+            return {version for version, entry in told.items() if not entry.passive}
+        head = self.versions(service.demand.source, service.name)
         return {version for (version, _), entry in head.items() if not entry.passive and entry.role is HopRole.HEAD}
 
-    def _complete(self, relay: KeyRelay, version: int) -> bool:
-        head = self.versions(relay.demand.source, relay.name)
+    def _complete(self, service: Service, version: int) -> bool:
+        if isinstance(service, EntanglementPath):
+            return self._path_complete(service, version)
+        head = self.versions(service.demand.source, service.name)
         shares = [entry for (at, _), entry in head.items() if at == version]
         if not shares or len(shares) < shares[0].shares:
             return False
         for entry in shares:
-            node, hop = relay.demand.source, entry
+            node, hop = service.demand.source, entry
             while hop.next is not None:
                 node = hop.next.end
                 if not self.agents[node].connected and node not in self.orphans:
                     return False
-                following = self.versions(node, relay.name).get((version, entry.share))
+                following = self.versions(node, service.name).get((version, entry.share))
                 if following is None or following.previous != hop.next:
                     return False
                 hop = following
         return True
+
+    def _path_complete(self, path: EntanglementPath, version: int) -> bool:
+        head = self.instructions(path.demand.source, path.name)[version]
+        for node in head.nodes[1:]:
+            if not self.agents[node].connected and node not in self.orphans:
+                return False
+            there = self.instructions(node, path.name).get(version)
+            if there is None or replace(there, passive=False) != replace(head, passive=False):
+                return False
+        return not any((end, hop.link) in self.down for hop in head.hops for end in head.nodes)
 
     def cut(self, link: str, *, at: str | None = None) -> None:
         for node in (at,) if at else self.snapshot.links[link].nodes:
@@ -349,6 +411,20 @@ class VirtualNetwork:
         node = self.snapshot.links[link].nodes[0]
         why = "cut" if (node, link) in self.down else ""
         self.take(LinkReport(node=node, link=link, down_reason=why, promised_skr_millibit_per_s=bit_per_s * 1000))
+
+    def weaken_pairs(self, link: str, *, rate_permille: int | None = None, loss_permille: int | None = None) -> None:
+        """Let the end that draws the heralds measure fewer or worse pairs than its model has."""
+        node = self.snapshot.links[link].nodes[0]
+        why = "cut" if (node, link) in self.down else ""
+        self.take(
+            LinkReport(
+                node=node,
+                link=link,
+                down_reason=why,
+                pair_rate_permille=rate_permille,
+                pair_fidelity_loss_permille=loss_permille,
+            )
+        )
 
     def pass_time(self, ms: int) -> None:
         self.now_ms += ms
@@ -389,8 +465,8 @@ class VirtualNetwork:
         assert isinstance(entry, LinkEntry)
         return entry
 
-    def carried_millibit_per_s(self) -> dict[str, int]:
-        """Return what relays can really draw on each link, on the versions that their head ends have in use.
+    def carried(self) -> dict[str, int]:
+        """Return what services can really draw of each resource, on the versions that their head ends have in use.
 
         Both ends of a link hold the same hop over it. The head end alone decides which versions are in use.
         """
@@ -410,7 +486,41 @@ class VirtualNetwork:
                 if other and other.previous == entry.next:
                     charge = link_charge_millibit_per_s(entry.rate_millibit_per_s)
                     use[entry.next.link] = use.get(entry.next.link, 0) + charge
+        for resource, amount in self._pairs_carried():
+            use[resource] = use.get(resource, 0) + amount
         return use
+
+    def _pairs_carried(self) -> Iterator[tuple[str, int]]:
+        """Yield what paths can draw: a hop makes pairs when both its ends know of a version that the head end uses."""
+        for path in self.snapshot.paths:
+            told = {node: self.instructions(node, path) for node in self.agents}
+            heads = {node: entries for node, entries in told.items() if any(e.head == node for e in entries.values())}
+            for node, entries in heads.items():
+                for version, entry in entries.items():
+                    if entry.passive or entry.head != node:
+                        continue
+                    models = {hop.link: self._pair_model(hop.link) for hop in entry.hops}
+                    route = Route(nodes=entry.nodes, links=tuple(hop.link for hop in entry.hops))
+                    charges = plan_charges(
+                        entry.regime,
+                        route,
+                        entry.hops,
+                        entry.swaps,
+                        models=models,
+                        buffer_pairs=entry.buffer_pairs,
+                        swap_time_us_per_s={},
+                    )
+                    knowing = {at for at in entry.nodes if version in told[at]}
+                    for hop in route.hops():
+                        if {hop.start, hop.end} <= knowing:
+                            yield hop.link, charges[hop.link]
+                    for at in knowing:
+                        yield memories_of(at), charges.get(memories_of(at), 0)
+
+    def _pair_model(self, link: str) -> PairModel:
+        model = self.snapshot.links[link].pairs
+        assert model is not None
+        return model
 
     def check_heads(self) -> None:
         """Assert that every head end has all shares of a version or none, and all of them in use or none."""
@@ -422,6 +532,9 @@ class VirtualNetwork:
             for key, entries in by_version.items():
                 assert len(entries) == entries[0].shares, (node, key)
                 assert len({entry.passive for entry in entries}) == 1, (node, key)
+        for path in self.snapshot.paths.values():
+            if path.routes and self.agents[path.demand.source].connected:
+                assert len(self.versions_in_use(path)) <= 1, path
         for known in self.snapshot.relays.values():
             head = self.agents[known.demand.source]
             if known.demand.protection is Protection.ONE_PLUS_ONE:
@@ -434,11 +547,13 @@ class VirtualNetwork:
     def check_promises(self, weakened: Collection[str] = ()) -> None:
         """Assert what must hold at every moment; links that weakened below what was promised then are named."""
         reserved = self.core.reserved()
-        for link, amount in self.carried_millibit_per_s().items():
-            assert amount <= reserved.get(link, 0), f"carried on {link}: {amount} > {reserved.get(link, 0)} reserved"
-        for link, amount in reserved.items():
-            capacity = capacity_millibit_per_s(self.snapshot.links[link], self.snapshot.condition(link))
-            assert amount <= capacity or link in weakened, f"reserved on {link}: {amount} > {capacity}"
+        for resource, amount in self.carried().items():
+            held = reserved.get(resource, 0)
+            assert amount <= held, f"carried on {resource}: {amount} > {held} reserved"
+        now = self.snapshot
+        for resource, amount in reserved.items():
+            capacity = resource_capacity(now.nodes, now.links, now.conditions, resource)
+            assert amount <= capacity or resource in weakened, f"reserved on {resource}: {amount} > {capacity}"
 
     def check_quiet(self) -> None:
         """Assert what must hold once nothing is under way."""
