@@ -90,7 +90,8 @@ class Head:
         seed = host.random.getrandbits(63)
         part.generation = generation
         # Told before it is begun, so that the next node is ready for what comes of it.
-        self._tell(Activate(part.path, part.version, generation, bool(self._wanted), at_s, seed))
+        slot_s = part.longest_attempt_s()
+        self._tell(Activate(part.path, part.version, generation, bool(self._wanted), at_s, seed, slot_s))
         if self._wanted:
             part.start(generation, at_s, seed)
             self._look_again()

@@ -8,6 +8,8 @@ from zlib import crc32
 from controller.domain.entries import PathEntry
 from controller.domain.pair_link import PairHardware, PairModel, Regime
 from southbound.agent.pairs.activation import Head
+from southbound.agent.pairs.at_once import AtOnce
+from southbound.agent.pairs.buffers import Buffers
 from southbound.agent.pairs.effects import Delivered, Effect, PairId, Send
 from southbound.agent.pairs.figures import LinkFigures, PathFigures, link_figures, path_figures
 from southbound.agent.pairs.lanes import Lanes
@@ -32,6 +34,7 @@ from southbound.agent.pairs.part import Part
 from southbound.agent.pairs.path_end import PathEnd
 from southbound.agent.pairs.route import Route
 from southbound.agent.pairs.service import LinkLayerService
+from southbound.agent.pairs.slots import Slots
 from southbound.agent.pairs.states import Pair, swap_noise
 from southbound.agent.pairs.timers import Timers
 
@@ -226,7 +229,10 @@ class PairEngine:
 
     def link_figures(self) -> list[LinkFigures]:
         """Return what this node can tell of its links."""
-        return [link_figures(link, self._parts.values(), self.now_s) for link in self._links.values()]
+        return [
+            link_figures(link, self._parts.values(), self.now_s, draws=self.node < link.neighbour)
+            for link in self._links.values()
+        ]
 
     @property
     def memories_in_use(self) -> int:
@@ -346,6 +352,9 @@ class PairEngine:
             self._activate(part, message)
             return
         onward = route.right if neighbour == route.left else route.left
+        if isinstance(message, Activated) and message.generation == part.generation:
+            part.slot_s = message.slot_s
+            part.activated()
         if onward is not None:
             self.send(onward, message)
             return
@@ -367,14 +376,18 @@ class PairEngine:
         if message.generation < part.generation:
             self.send(route.left, Activated(part.path, part.version, part.generation))
             return
+        slot_s = max(message.slot_s, part.longest_attempt_s())
         # Passed on before it is followed, so that the next node is ready for what comes of it.
         if route.right is not None:
-            self.send(route.right, message)
+            self.send(route.right, message._replace(slot_s=slot_s))
         else:
-            self.send(route.left, Activated(part.path, part.version, message.generation))
+            self.send(route.left, Activated(part.path, part.version, message.generation, slot_s))
         if message.generation > part.generation:
             if message.active:
                 part.start(message.generation, message.at_s, message.seed)
+                if route.right is None:
+                    part.slot_s = slot_s
+                    part.activated()
             else:
                 part.stop(message.generation, message.at_s)
 
@@ -390,7 +403,10 @@ def _same_plan(wanted: PathEntry | None, known: PathEntry) -> bool:
 
 
 def _part(engine: PairEngine, entry: PathEntry, route: Route) -> Part:
-    kinds: dict[Regime, type[Part]] = {Regime.MEMORY: Lanes}
-    if entry.regime not in kinds:
-        raise ValueError(f"regime: {entry.regime.value} is not known here")
+    kinds: dict[Regime, type[Part]] = {
+        Regime.SLOT: Slots,
+        Regime.MEMORY: Lanes,
+        Regime.BUFFERED: Buffers,
+        Regime.AT_ONCE: AtOnce,
+    }
     return kinds[entry.regime](engine, entry, route)

@@ -89,11 +89,11 @@ def path_figures(
     )
 
 
-def link_figures(link: Link, parts: Iterable[Part], now_s: float) -> LinkFigures:
+def link_figures(link: Link, parts: Iterable[Part], now_s: float, *, draws: bool) -> LinkFigures:
     """Return what an end can tell of its link."""
     return LinkFigures(
         link=link.name,
-        draws=True,
+        draws=draws,
         rate_hz=link.meter.rate_hz(now_s),
         pair_total=link.meter.pair_total,
         memory_pairs_in_use=sum(part.pairs_on(link.name) for part in parts),

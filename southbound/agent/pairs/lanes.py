@@ -60,10 +60,11 @@ class Lanes(Part):
     def begin(self, at_s: float) -> None:
         """See `Part`: takes the memories of as many lanes as there is room for."""
         for number in range(self.entry.lanes):
-            if not self.host.take_memories(self._memories_per_lane, least=self._memories_per_lane):
-                self.refused_total += self.entry.lanes - number
-                break
-            self._taken += self._memories_per_lane
+            if not self.storeless:
+                if not self.host.take_memories(self._memories_per_lane, least=self._memories_per_lane):
+                    self.refused_total += self.entry.lanes - number
+                    break
+                self._taken += self._memories_per_lane
             lane = _Lane(number)
             lane.works = [HopWork(self, hop, number, self._announce) for hop in self.route.hops if hop.draws]
             self._lanes.append(lane)

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from random import Random
 from typing import Final
 
 from controller.domain.pair_link import PairModel
@@ -9,6 +10,7 @@ from southbound.agent.pairs.messages import LinkCondition
 
 _SLICES: Final = 16
 _LEAST_EXPECTED: Final = 100.0
+_NORMAL_VARIANCE: Final = 400.0
 WINDOW_S: Final = 30.0
 
 
@@ -91,6 +93,32 @@ class AttemptMeter:
         recent = [one for one in self._slices if one[0] > now_s - WINDOW_S]
         expected = sum(one[2] for one in recent)
         return sum(one[3] for one in recent) / expected if expected >= _LEAST_EXPECTED else None
+
+
+def binomial(random: Random, trials: int, success: float) -> int:
+    """Return how many of so many independent trials succeed; where very many are expected, to normal approximation."""
+    if trials <= 0 or success <= 0.0:
+        return 0
+    if success >= 1.0:
+        return trials
+    variance = trials * success * (1.0 - success)
+    if variance > _NORMAL_VARIANCE:
+        return min(trials, max(0, round(random.gauss(trials * success, math.sqrt(variance)))))
+    found = -1
+    spent = 0
+    while spent <= trials:
+        found += 1
+        spent += attempts_until_success(success, random.random())
+    return found
+
+
+def successes_if_any(random: Random, trials: int, success: float) -> int:
+    """Return how many of so many trials succeed, given that at least one does."""
+    if success >= 1.0:
+        return trials
+    some = -math.expm1(trials * math.log1p(-success))
+    first = int(math.log1p(-random.random() * some) / math.log1p(-success))
+    return 1 + binomial(random, trials - 1 - first, success)
 
 
 def attempts_until_success(success: float, uniform: float) -> int:

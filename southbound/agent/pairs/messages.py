@@ -47,6 +47,7 @@ class Activate(NamedTuple):
         active: Whether pairs are to be made.
         at_s: When.
         seed: From which both ends derive which pairs are test pairs, and what they measure.
+        slot_s: Longest attempt period of the links up to the receiver.
     """
 
     path: str
@@ -55,14 +56,20 @@ class Activate(NamedTuple):
     active: bool
     at_s: float
     seed: int
+    slot_s: float = 0.0
 
 
 class Activated(NamedTuple):
-    """From the far end to the head: it follows this generation; from any node that knows a newer one: that one."""
+    """From the far end to the head: it follows this generation; from any node that knows a newer one: that one.
+
+    Attributes:
+        slot_s: Longest attempt period of the route, from the far end; SLOT: that is a slot.
+    """
 
     path: str
     version: int
     generation: int
+    slot_s: float = 0.0
 
 
 class Resync(NamedTuple):

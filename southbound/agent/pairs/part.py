@@ -74,6 +74,9 @@ class Part(ABC):
         self.generation = 0
         self.seed = 0
         self.end_s = 0.0
+        self.slot_s = 0.0
+        """SLOT: common length of the slots, once the far end has answered; the longest attempt of the route."""
+        self.late_total = 0
         self.dropped_total = 0
         self.refused_total = 0
         """Pairs, or lanes, that there was no memory for."""
@@ -137,6 +140,19 @@ class Part(ABC):
         """Count attempts on a hop that are over."""
         if attempts > 0 and (link := self.host.link(hop.link)) is not None:
             link.meter.add(self.host.now_s, attempts, pairs, attempts * link.model_success(hop.option))
+
+    @property
+    def storeless(self) -> bool:
+        """Whether this is an end that holds nothing: without memories, it measures its halves as they come."""
+        return self.host.hardware.memories == 0 and self.route.place in (0, self.route.last)
+
+    def longest_attempt_s(self) -> float:
+        """Return the longest attempt period of this node's hops on the route."""
+        links = (self.host.link(hop.link) for hop in self.route.hops)
+        return max((link.model.attempt_period_s for link in links if link is not None), default=0.0)
+
+    def activated(self) -> None:  # noqa: B027  (only slots wait for it)
+        """Go on when the far end has answered: all nodes of the route take part."""
 
     @abstractmethod
     def begin(self, at_s: float) -> None:

@@ -67,12 +67,16 @@ def message_to_pb(message: Message, *, offset_ns: int = 0) -> pb.PairMessage:
                     active=message.active,
                     at_ns=times.out(message.at_s),
                     seed=message.seed,
+                    slot_s=message.slot_s,
                 )
             )
         case Activated():
             return pb.PairMessage(
                 activated=pb.PathActivated(
-                    path=message.path, route_version=message.version, generation=message.generation
+                    path=message.path,
+                    route_version=message.version,
+                    generation=message.generation,
+                    slot_s=message.slot_s,
                 )
             )
         case Resync():
@@ -263,9 +267,15 @@ _READERS: Final[dict[str, Callable[[Any, _Times], Message]]] = {
     ),
     "condition": _read_condition,
     "activate": lambda part, times: Activate(
-        part.path, part.route_version, part.generation, part.active, times.back(part.at_ns), part.seed
+        part.path,
+        part.route_version,
+        part.generation,
+        part.active,
+        times.back(part.at_ns),
+        part.seed,
+        _number(part.slot_s, 0.0),
     ),
-    "activated": lambda part, _: Activated(part.path, part.route_version, part.generation),
+    "activated": lambda part, _: Activated(part.path, part.route_version, part.generation, _number(part.slot_s, 0.0)),
     "resync": lambda part, _: Resync(part.path, part.route_version),
     "herald": _read_herald,
     "swapped": _read_swapped,

@@ -192,6 +192,7 @@ class PathActivate(_message.Message):
     ACTIVE_FIELD_NUMBER: _builtins.int
     AT_NS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    SLOT_S_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Id of the path."""
     route_version: _builtins.int
@@ -204,6 +205,8 @@ class PathActivate(_message.Message):
     """When; ns."""
     seed: _builtins.int
     """From which both ends derive which pairs are test pairs, and in which bases they measure."""
+    slot_s: _builtins.float
+    """Longest attempt period of the route's links up to the receiver; s. Each node puts its own in."""
     def __init__(
         self,
         *,
@@ -213,10 +216,11 @@ class PathActivate(_message.Message):
         active: _builtins.bool = ...,
         at_ns: _builtins.int = ...,
         seed: _builtins.int = ...,
+        slot_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "at_ns", b"at_ns", "generation", b"generation", "path", b"path", "route_version", b"route_version", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "at_ns", b"at_ns", "generation", b"generation", "path", b"path", "route_version", b"route_version", "seed", b"seed", "slot_s", b"slot_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -231,22 +235,26 @@ class PathActivated(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     ROUTE_VERSION_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
+    SLOT_S_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Id of the path."""
     route_version: _builtins.int
     """Version of its route."""
     generation: _builtins.int
     """The generation."""
+    slot_s: _builtins.float
+    """From the far end: longest attempt period of the route's links, which is the length of a SLOT; s."""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
         route_version: _builtins.int = ...,
         generation: _builtins.int = ...,
+        slot_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "path", b"path", "route_version", b"route_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "path", b"path", "route_version", b"route_version", "slot_s", b"slot_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
