@@ -15,6 +15,7 @@ from controller.config.mistakes import Mistake, Mistakes
 if TYPE_CHECKING:
     from controller.config.foreign.graph import ForeignGraph
     from controller.config.foreign.plan import Plan
+    from controller.config.pair_profiles import PairProfile
     from controller.config.profiles import Profile
 
 DEFAULT_PROFILE: Final = "decoy-bb84-sspd-1ghz"
@@ -34,7 +35,7 @@ def import_(
         typer.Option("--max-span-km", metavar="KM", min=0.1, max=100_000, help="Split longer links by relays."),
     ] = 80.0,
     profile: Annotated[
-        str, typer.Option("--profile", metavar="NAME", help="Modules of every link, out of the profiles file.")
+        str, typer.Option("--profile", metavar="NAME", help="Modules or repeater hardware, out of the profiles file.")
     ] = DEFAULT_PROFILE,
     profiles_file: Annotated[
         Path | None, typer.Option("--profiles", metavar="FILE", help="Profiles file; topologies/profiles.yaml.")
@@ -68,7 +69,8 @@ def import_(
     """Make a topology file of a network of topohub, of a GraphML file, or of networkx node-link JSON.
 
     Nodes keep their names, made DNS labels, and their positions; links get lengths from the data, or great-circle
-    distances; longer ones are split evenly by relays. Rates are derived from the profile.
+    distances; longer ones are split evenly by relays. Rates are derived from the profile: of QKD modules, or of
+    repeater hardware, and then links make pairs.
 
     Example: qinetctl topology import sndlib/germany50 -o germany50.yaml --demands germany50.sh
     """
@@ -78,6 +80,7 @@ def import_(
     from controller.config.foreign.labels import label_of
     from controller.config.foreign.plan import Building, plan
     from controller.config.foreign.text import topology_text
+    from controller.config.pair_profiles import PairProfile
 
     profiles_path = _profiles_path(profiles_file)
     building = Building(
@@ -91,6 +94,9 @@ def import_(
     network = label_of(name or stem, otherwise="network")
     if demands is not None and not graph.demands:
         raise Mistakes([Mistake(file=graph.source, line=0, field="", what="has no demands: leave out --demands")])
+    if demands is not None and isinstance(building.profile, PairProfile):
+        what = f"demands are for key, and {profile} makes pairs: leave out --demands"
+        raise Mistakes([Mistake(file=graph.source, line=0, field="", what=what)])
     planned = plan(graph, building)
     text = topology_text(
         planned,
@@ -141,13 +147,15 @@ def _profiles_path(given: Path | None) -> Path:
     raise Stop(Exit.FILE, "there is no topologies/profiles.yaml here: name the profiles file with --profiles FILE")
 
 
-def _profile(path: Path, name: str) -> "Profile":
-    from controller.config.profiles import profiles
+def _profile(path: Path, name: str) -> "Profile | PairProfile":
+    from controller.config.profiles import profiles_file
     from controller.config.section import load
 
-    known = load(path, profiles)
+    read = load(path, profiles_file)
+    known: dict[str, Profile | PairProfile] = dict(sorted(read.modules.items()))
+    known |= {other: kind for other, kind in sorted(read.hardware.items()) if other not in known}
     if name not in known:
-        what = f"there is no profile {name!r}; known: {', '.join(sorted(known))}"
+        what = f"there is no profile {name!r}; known: {', '.join(known)}"
         raise Mistakes([Mistake(file=str(path), line=0, field="profiles", what=what)])
     return known[name]
 

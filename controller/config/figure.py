@@ -61,8 +61,19 @@ def figure(
     above: float = -math.inf,
 ) -> Figure:
     """Read a required figure `{value, basis, source}`."""
-    inner = section.section(key, form=FORM)
+    return figure_here(section.section(key, form=FORM), known, low=low, high=high, above=above)
+
+
+def figure_here(
+    section: Section,
+    known: Mapping[str, str],
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> Figure:
+    """Read a section that is a figure itself, as an entry of a list."""
     return Figure(
-        value=inner.number("value", low=low, high=high, above=above),
-        provenance=provenance(inner, known),
+        value=section.number("value", low=low, high=high, above=above),
+        provenance=provenance(section, known),
     )

@@ -7,15 +7,18 @@ from types import MappingProxyType
 from typing import Final
 
 from controller.config.figure import FORM, Figure, figure, provenance, source
+from controller.config.link_pairs import read_link_pairs
+from controller.config.link_rate import Rate, read_rate
+from controller.config.pair_profiles import PairProfile
 from controller.config.profiles import Module, Profile, expected_block
 from controller.config.section import UINT32_MAX, Section
-from controller.domain.link import Basis, Establishment, Link, LinkEnd, Provenance
+from controller.domain.link import Basis, Establishment, Link, LinkEnd, LinkKind, Provenance
 from controller.physics.basics import fibre_loss_db, key_fraction
 
-_KINDS: Final = ("QKD", "ENTANGLEMENT")
+_KINDS: Final = {kind.value: kind for kind in LinkKind}
+_OF_KEY: Final = ("skr_bit_per_s", "qber", "settings", "simulation")
 _ESTABLISHMENTS: Final = {value.value: value for value in Establishment}
 _DEFAULT_PROVENANCE: Final = Provenance(basis=Basis.ASSUMED, source="the program's defaults")
-_RATE_FORM: Final = f"{FORM} or {{derive: MODEL, profile: NAME}}"
 _LOSS_FORM: Final = f"{FORM} or {{derive: fibre, attenuation_db_per_km: ..., source: ...}}"
 
 
@@ -96,35 +99,30 @@ class SimulationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDefaults:
-    """What links of a file share; `profiles` is None when their file has mistakes, which are told already."""
+    """What links of a file share.
+
+    `profiles` of QKD modules and `hardware` of repeaters are None when their file has mistakes, which are told already.
+    """
 
     sources: Mapping[str, str]
     profiles: Mapping[str, Profile] | None
+    hardware: Mapping[str, PairProfile] | None
     settings: LinkSettings
     simulation: SimulationSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLink:
-    """A link as far as it could be read; `name`, `link` and `simulation` are None when they are not usable."""
+    """A link as far as it could be read; `name`, `link` and `simulation` are None when they are not usable.
+
+    A link that makes pairs has no simulation: its model says all.
+    """
 
     section: Section
     name: str | None
     ends: tuple[Section, ...]
     link: Link | None
     simulation: LinkSimulation | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rate:
-    """What a link promises, with the blocks it comes in."""
-
-    skr_bit_per_s: float
-    qber: float | None
-    block_s: float | None
-    block_secret_bit: int | None
-    module: Module | None
-    provenance: Provenance
 
 
 def read_settings(section: Section, defaults: LinkSettings) -> LinkSettings:
@@ -163,34 +161,102 @@ def read_simulation(section: Section, defaults: SimulationSettings, known: Mappi
     return settings
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    """What links of either kind have; `ends` may not be two."""
+
+    section: Section
+    name: str
+    named: bool
+    ends_at: tuple[Section, ...]
+    ends: tuple[LinkEnd, ...]
+    establishment: Establishment
+    length: Figure | None
+    loss: Figure | None
+    admin_enabled: bool
+    maintenance: bool
+
+    def read(self, link: Link | None, simulation: LinkSimulation | None) -> ReadLink:
+        """Return the link as far as it could be read."""
+        name = self.name if self.named else None
+        return ReadLink(section=self.section, name=name, ends=self.ends_at, link=link, simulation=simulation)
+
+
 def read_link(section: Section, defaults: FileDefaults) -> ReadLink:
     """Read one entry of `links`. Whether its ends exist is the topology's question."""
     name = section.label("name")
     named = section.sound
-    if section.choice("kind", {kind: kind for kind in _KINDS}, default="QKD") == "ENTANGLEMENT":
-        section.mistake("kind", "ENTANGLEMENT is not served by this version")
+    kind = section.choice("kind", _KINDS, default=LinkKind.QKD)
     establishment = section.choice("establishment", _ESTABLISHMENTS, default=Establishment.ESTABLISHED)
     ends, ends_at = _ends(section)
     length = figure(section, "length_km", defaults.sources, low=0, high=100_000) if section.has("length_km") else None
-    loss = _loss(section, length, defaults.sources)
+    common = _Common(
+        section=section,
+        name=name,
+        named=named,
+        ends_at=ends_at,
+        ends=ends,
+        establishment=establishment,
+        length=length,
+        loss=_loss(section, length, defaults.sources),
+        admin_enabled=section.boolean("admin_enabled", default=True),
+        maintenance=section.boolean("maintenance", default=False),
+    )
+    return _read_pairs(common, defaults) if kind is LinkKind.ENTANGLEMENT else _read_key(common, defaults)
+
+
+def _read_pairs(common: _Common, defaults: FileDefaults) -> ReadLink:
+    section, length, loss = common.section, common.length, common.loss
+    for field in _OF_KEY:
+        if section.has(field):
+            section.mistake(field, "a link of kind ENTANGLEMENT makes no key: leave it out")
+    pairs = read_link_pairs(
+        section.section("entanglement"),
+        length=length,
+        loss=loss,
+        known=defaults.sources,
+        profiles=defaults.hardware,
+    )
+    if pairs is None:
+        return common.read(None, None)
+    link = section.build(
+        lambda: Link(
+            name=common.name,
+            kind=LinkKind.ENTANGLEMENT,
+            establishment=common.establishment,
+            ends=(min(common.ends), max(common.ends)),
+            length_km=length.value if length else None,
+            loss_db=loss.value if loss else None,
+            model_skr_millibit_per_s=0,
+            provenance=MappingProxyType({**_of_fibre(length, loss), **pairs.provenance}),
+            admin_enabled=common.admin_enabled,
+            maintenance=common.maintenance,
+            pairs=pairs.model,
+        )
+    )
+    return common.read(link, None)
+
+
+def _read_key(common: _Common, defaults: FileDefaults) -> ReadLink:
+    section, length, loss = common.section, common.length, common.loss
+    if section.has("entanglement"):
+        section.mistake("entanglement", "is for links of kind ENTANGLEMENT")
     settings = read_settings(section.section("settings", required=False), defaults.settings)
     own_simulation = section.section("simulation", required=False)
     simulation = read_simulation(own_simulation, defaults.simulation, defaults.sources)
-    rate = _rate(section, loss, defaults)
+    rate = read_rate(section, loss, defaults.sources, defaults.profiles)
     qber = figure(section, "qber", defaults.sources, low=0, high=0.5) if _gives_qber(section, rate) else None
-    admin_enabled = section.boolean("admin_enabled", default=True)
-    maintenance = section.boolean("maintenance", default=False)
     if rate is None:
-        return ReadLink(section=section, name=name if named else None, ends=ends_at, link=None, simulation=None)
+        return common.read(None, None)
     if rate.module is not None and own_simulation.has("block_s"):
         own_simulation.mistake("block_s", "follows from the profile where the rate is derived")
     mean = qber.value if qber else rate.qber
     _check_against_limit(section, mean, settings)
     link = section.build(
         lambda: Link(
-            name=name,
-            establishment=establishment,
-            ends=(min(ends), max(ends)),
+            name=common.name,
+            establishment=common.establishment,
+            ends=(min(common.ends), max(common.ends)),
             length_km=length.value if length else None,
             loss_db=loss.value if loss else None,
             model_skr_millibit_per_s=math.floor(round(rate.skr_bit_per_s * 1000, 6)),
@@ -200,30 +266,25 @@ def read_link(section: Section, defaults: FileDefaults) -> ReadLink:
             qber_limit=settings.qber_limit,
             key_ttl_s=settings.key_ttl_s,
             provenance=_provenance(length, loss, rate, qber),
-            admin_enabled=admin_enabled,
-            maintenance=maintenance,
+            admin_enabled=common.admin_enabled,
+            maintenance=common.maintenance,
         )
     )
     block_s = rate.block_s or simulation.block_s
-    return ReadLink(
-        section=section,
-        name=name if named else None,
-        ends=ends_at,
-        link=link,
-        simulation=LinkSimulation(
-            block_s=block_s,
-            block_secret_bit=rate.block_secret_bit or max(1, round(rate.skr_bit_per_s * block_s)),
-            qber_mean=mean or 0.0,
-            qber_drift=simulation.qber_drift,
-            drift_period_s=simulation.drift_period_s,
-            rate_spread=simulation.rate_spread,
-            recalibration_every_s=simulation.recalibration_every_s,
-            recalibration_s=simulation.recalibration_s,
-            loss_db=loss.value if loss else None,
-            module=rate.module,
-            provenance=simulation.provenance,
-        ),
+    simulated = LinkSimulation(
+        block_s=block_s,
+        block_secret_bit=rate.block_secret_bit or max(1, round(rate.skr_bit_per_s * block_s)),
+        qber_mean=mean or 0.0,
+        qber_drift=simulation.qber_drift,
+        drift_period_s=simulation.drift_period_s,
+        rate_spread=simulation.rate_spread,
+        recalibration_every_s=simulation.recalibration_every_s,
+        recalibration_s=simulation.recalibration_s,
+        loss_db=loss.value if loss else None,
+        module=rate.module,
+        provenance=simulation.provenance,
     )
+    return common.read(link, simulated)
 
 
 def _ends(section: Section) -> tuple[tuple[LinkEnd, ...], tuple[Section, ...]]:
@@ -258,49 +319,7 @@ def _loss(section: Section, length: Figure | None, known: Mapping[str, str]) -> 
     )
 
 
-def _rate(section: Section, loss: Figure | None, defaults: FileDefaults) -> _Rate | None:
-    inner = section.section("skr_bit_per_s", form=_RATE_FORM)
-    if not inner.has("derive"):
-        given = figure(section, "skr_bit_per_s", defaults.sources, above=0, high=UINT32_MAX)
-        return _Rate(
-            skr_bit_per_s=given.value,
-            qber=None,
-            block_s=None,
-            block_secret_bit=None,
-            module=None,
-            provenance=given.provenance,
-        )
-    model = inner.text("derive")
-    name = inner.label("profile")
-    if defaults.profiles is None:
-        return None
-    profile = defaults.profiles.get(name)
-    if profile is None:
-        if inner.has("profile"):
-            known = ", ".join(sorted(defaults.profiles)) or "none; the file names no profiles"
-            inner.mistake("profile", f"there is no profile {name!r}; known: {known}")
-        return None
-    if model != profile.model:
-        inner.mistake("derive", f"{model!r} is not the model of profile {name}, which is {profile.model}")
-    if loss is None:
-        if not section.has("loss_db"):
-            inner.mistake("derive", "a derived rate needs the link's loss_db")
-        return None
-    block = expected_block(profile.module, loss.value)
-    if block.secret_bit == 0:
-        inner.mistake("derive", f"over {loss.value:g} dB the modules of profile {name} make no key")
-        return None
-    return _Rate(
-        skr_bit_per_s=min(block.skr_bit_per_s, float(UINT32_MAX)),
-        qber=block.qber,
-        block_s=block.seconds,
-        block_secret_bit=block.secret_bit,
-        module=profile.module,
-        provenance=Provenance(basis=Basis.DERIVED, source=profile.method),
-    )
-
-
-def _gives_qber(section: Section, rate: _Rate | None) -> bool:
+def _gives_qber(section: Section, rate: Rate | None) -> bool:
     return section.has("qber") or (rate is not None and rate.qber is None)
 
 
@@ -310,15 +329,16 @@ def _check_against_limit(section: Section, qber: float | None, settings: LinkSet
 
 
 def _provenance(
-    length: Figure | None, loss: Figure | None, rate: _Rate, qber: Figure | None
+    length: Figure | None, loss: Figure | None, rate: Rate, qber: Figure | None
 ) -> Mapping[str, Provenance]:
-    found = {"model_skr_millibit_per_s": rate.provenance}
-    if length:
-        found["length_km"] = length.provenance
-    if loss:
-        found["loss_db"] = loss.provenance
+    found = {"model_skr_millibit_per_s": rate.provenance, **_of_fibre(length, loss)}
     if qber:
         found["expected_qber"] = qber.provenance
     elif rate.qber is not None:
         found["expected_qber"] = rate.provenance
     return MappingProxyType(found)
+
+
+def _of_fibre(length: Figure | None, loss: Figure | None) -> dict[str, Provenance]:
+    figures = {"length_km": length, "loss_db": loss}
+    return {name: found.provenance for name, found in figures.items() if found}

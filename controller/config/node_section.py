@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.config.figure import figure, provenance
+from controller.config.node_pairs import read_node_pairs
+from controller.config.pair_profiles import PairProfile
 from controller.config.section import UINT32_MAX, Section
 from controller.domain.link import Provenance
 from controller.domain.node import Capability, Interface, Node, Role, Technology
@@ -32,8 +34,14 @@ class ReadNode:
     provenance: Mapping[str, Provenance]
 
 
-def read_node(section: Section, known: Mapping[str, str]) -> ReadNode:
-    """Read one entry of `nodes`; `known` are the file's sources."""
+def read_node(section: Section, known: Mapping[str, str], hardware: Mapping[str, PairProfile] | None) -> ReadNode:
+    """Read one entry of `nodes`.
+
+    Args:
+        section: The entry.
+        known: The file's sources.
+        hardware: Kinds of repeater hardware; None when their file has mistakes, which are told already.
+    """
     name = section.label("name")
     named = section.sound
     origins: dict[str, Provenance] = {}
@@ -46,6 +54,14 @@ def read_node(section: Section, known: Mapping[str, str]) -> ReadNode:
     parts = section.sections("interfaces", required=False)
     interfaces = tuple(_interface(part, known, origins) for part in parts)
     _note_repeated_numbers(parts, interfaces)
+    pairs = None
+    if section.has("entanglement"):
+        pairs, of_pairs = read_node_pairs(section.section("entanglement"), known, hardware)
+        origins |= of_pairs
+    if Capability.ENTANGLEMENT in capabilities and pairs is None and section.sound:
+        section.mistake("capabilities", "of entanglement need a section `entanglement` that says what the node has")
+    if pairs is not None:
+        capabilities = (*capabilities, Capability.ENTANGLEMENT)
     node = section.build(
         lambda: Node(
             name=name,
@@ -57,6 +73,7 @@ def read_node(section: Section, known: Mapping[str, str]) -> ReadNode:
             latitude_deg=latitude,
             admin_enabled=admin_enabled,
             maintenance=maintenance,
+            pairs=pairs,
         )
     )
     return ReadNode(section=section, name=name if named else None, node=node, provenance=origins)

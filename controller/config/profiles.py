@@ -1,4 +1,4 @@
-"""profiles.yaml: what a QKD module of each kind can do, for rates that nobody published."""
+"""profiles.yaml: what modules of each kind can do, for rates that nobody published."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from controller.config.figure import figure, schema, sources
+from controller.config.pair_profiles import PairProfile, pair_profile
 from controller.config.section import Section
 from controller.domain.link import Provenance
 from controller.physics import bbm92, decoy_bb84
@@ -62,13 +63,37 @@ def expected_block(module: Module, loss_db: float, *, misalignment: float | None
     return bbm92.expected_block(module, loss_db, misalignment=misalignment)
 
 
-def profiles(root: Section) -> Mapping[str, Profile]:
-    """Read the whole file; by name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilesFile:
+    """A profiles file.
+
+    Attributes:
+        modules: Kinds of QKD modules, by name.
+        hardware: Kinds of repeater hardware, by name.
+    """
+
+    modules: Mapping[str, Profile]
+    hardware: Mapping[str, PairProfile]
+
+
+def profiles_file(root: Section) -> ProfilesFile:
+    """Read the whole file."""
     schema(root, "qinet-profiles", SCHEMA_VERSION)
     root.text("title", default="")
     known = sources(root)
-    found = {name: _profile(name, section, known) for name, section in root.named_sections("profiles").items()}
-    return MappingProxyType({name: profile for name, profile in found.items() if profile is not None})
+    modules = {name: _profile(name, each, known) for name, each in root.named_sections("profiles").items()}
+    hardware = {
+        name: pair_profile(name, each, known) for name, each in root.named_sections("hardware", required=False).items()
+    }
+    return ProfilesFile(
+        modules=MappingProxyType({name: profile for name, profile in modules.items() if profile is not None}),
+        hardware=MappingProxyType({name: profile for name, profile in hardware.items() if profile is not None}),
+    )
+
+
+def profiles(root: Section) -> Mapping[str, Profile]:
+    """Read the whole file; return the kinds of QKD modules, by name."""
+    return profiles_file(root).modules
 
 
 def _profile(name: str, section: Section, known: Mapping[str, str]) -> Profile | None:

@@ -18,10 +18,10 @@ from controller.config.link_section import (
     read_simulation,
 )
 from controller.config.node_section import ReadNode, read_node
-from controller.config.profiles import profiles
+from controller.config.profiles import ProfilesFile, profiles_file
 from controller.config.section import Section, load
-from controller.domain.link import Establishment, Link, LinkEnd, Provenance
-from controller.domain.node import Interface, Node, Role
+from controller.domain.link import Establishment, Link, LinkEnd, LinkKind, Provenance
+from controller.domain.node import Interface, Node, Role, Technology
 
 SCHEMA_VERSION: Final = 1
 
@@ -34,7 +34,7 @@ class TopologyFile:
         name: DNS label of the network.
         title: For people; may be empty.
         nodes, links: In the order of the file.
-        simulations: By link name, one for each link.
+        simulations: By link name, one for each link that makes key.
         provenance: By resource (`nodes/a`, `links/a-b`), then by field name.
         suggested_ends: Two nodes between which a demonstration is worth seeing; None when the file names none.
     """
@@ -63,13 +63,15 @@ def read_topology(root: Section) -> TopologyFile:
     name = root.label("name")
     title = root.text("title", default="")
     known = sources(root)
+    named = root.include("profiles", profiles_file) if root.has("profiles") else ProfilesFile(modules={}, hardware={})
     defaults = FileDefaults(
         sources=known,
-        profiles=root.include("profiles", profiles) if root.has("profiles") else {},
+        profiles=named.modules if named else None,
+        hardware=named.hardware if named else None,
         settings=read_settings(root.section("link_settings", required=False), LinkSettings()),
         simulation=read_simulation(root.section("simulation", required=False), SimulationSettings(), known),
     )
-    nodes = [read_node(section, known) for section in root.sections("nodes")]
+    nodes = [read_node(section, known, defaults.hardware) for section in root.sections("nodes")]
     links = [read_link(section, defaults) for section in root.sections("links")]
     if root.has("nodes") and root.sound and not nodes:
         root.mistake("nodes", "a network has at least one node")
@@ -108,6 +110,7 @@ def _note_repeated_names(found: Iterable[ReadNode | ReadLink]) -> None:
 
 def _note_wrong_ends(read: ReadLink, nodes: Mapping[str, Node | None]) -> None:
     interfaces: list[Interface] = []
+    pairs = read.link is not None and read.link.kind is LinkKind.ENTANGLEMENT
     for section in read.ends:
         if not section.sound:
             continue
@@ -120,6 +123,11 @@ def _note_wrong_ends(read: ReadLink, nodes: Mapping[str, Node | None]) -> None:
                 section.mistake("interface", f"{name} has no interface {number}; it has {has}")
             else:
                 interfaces.append(interface)
+                if pairs and interface.technology is not Technology.ENTANGLEMENT:
+                    what = f"is of technology {interface.technology.value}; pairs need one of ENTANGLEMENT"
+                    section.mistake("interface", what)
+                elif pairs and node.pairs is None:
+                    section.mistake("node", f"{name} has no section `entanglement` that says what it has for pairs")
     if len(interfaces) == 2:
         _note_incompatible(read, interfaces[0], interfaces[1])
 
@@ -155,10 +163,9 @@ def _provenance(nodes: Iterable[ReadNode], links: Iterable[ReadLink]) -> Mapping
         f"nodes/{node.name}": MappingProxyType(dict(node.provenance)) for node in nodes if node.name is not None
     }
     for read in links:
-        if read.link is not None and read.simulation is not None:
-            found[f"links/{read.link.name}"] = MappingProxyType(
-                {**read.link.provenance, "simulation": read.simulation.provenance}
-            )
+        if read.link is not None:
+            simulated = {"simulation": read.simulation.provenance} if read.simulation else {}
+            found[f"links/{read.link.name}"] = MappingProxyType({**read.link.provenance, **simulated})
     return MappingProxyType(found)
 
 

@@ -1,4 +1,4 @@
-"""A foreign network as it would be built of QKD links: long spans split by relays, every link with modules."""
+"""A foreign network as it would be built of our links: long spans split by relays, every link with modules."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from controller.config.foreign.graph import ForeignEdge, ForeignGraph, component
 from controller.config.foreign.labels import Names, label_of
 from controller.config.foreign.sphere import Position, between
 from controller.config.mistakes import Mistake, Mistakes
+from controller.config.pair_profiles import PairProfile
 from controller.config.profiles import Module, Profile, expected_block
 from controller.physics.basics import fibre_loss_db
 
@@ -29,12 +30,12 @@ class Building:
 
     Attributes:
         max_span_km: No link is longer; in (0, 100000].
-        profile: The modules at both ends of every link.
+        profile: The QKD modules at both ends of every link; or the hardware of every node, for links that make pairs.
         attenuation_db_per_km: Of every fibre; > 0.
     """
 
     max_span_km: float
-    profile: Profile
+    profile: Profile | PairProfile
     attenuation_db_per_km: float
 
 
@@ -138,6 +139,8 @@ def _check(graph: ForeignGraph, building: Building) -> None:
             f"would become about {len(graph.nodes) + relays} nodes, and {MOST_NODES} are the most: give a larger "
             "--max-span-km, and see that lengths are in km",
         )
+    if isinstance(building.profile, PairProfile):
+        return  # without dark counts a long span only makes few pairs
     longest = max(graph.edges, key=lambda edge: _span_km(edge, building), default=None)
     if longest is None:
         return

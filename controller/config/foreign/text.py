@@ -7,8 +7,12 @@ from typing import Final
 from controller.config.document import MAX_FILE_BYTES
 from controller.config.foreign.plan import AUTHENTICATION_BIT_PER_S, Building, Plan, PlannedLink, PlannedNode
 from controller.config.mistakes import Mistake, Mistakes
+from controller.config.pair_profiles import PairProfile
 
 _WHOLE, _SPLIT = "", "-spans"
+PAIRS_PER_LINK: Final = 16
+"""Memory pairs that every imported link works on, where it makes pairs."""
+BRIGHT_STATES: Final = (0.02, 0.05, 0.1)
 
 
 def topology_text(
@@ -66,27 +70,27 @@ def _lines(  # noqa: PLR0917
     if plan.suggested:
         yield f"suggested: {{source: {_quoted(plan.suggested[0])}, target: {_quoted(plan.suggested[1])}}}"
         yield ""
-    yield from (
-        "link_settings:",
-        f"  authentication_rate_bit_per_s: {_number(AUTHENTICATION_BIT_PER_S)}",
-        "  authentication_floor_bit: 65536",
-        "",
-        "simulation:",
-        "  qber_drift: 0.002",
-        "  drift_period_s: 1800",
-        "  rate_spread: 0.05",
-        "  basis: assumed",
-        "  source: round",
-        "",
-        "nodes:",
-    )
+    if not isinstance(building.profile, PairProfile):
+        yield from (
+            "link_settings:",
+            f"  authentication_rate_bit_per_s: {_number(AUTHENTICATION_BIT_PER_S)}",
+            "  authentication_floor_bit: 65536",
+            "",
+            "simulation:",
+            "  qber_drift: 0.002",
+            "  drift_period_s: 1800",
+            "  rate_spread: 0.05",
+            "  basis: assumed",
+            "  source: round",
+            "",
+        )
+    yield "nodes:"
     for node in plan.nodes:
-        yield from _node(node)
+        yield from _node(node, building)
     yield ""
     yield "links: []" if not plan.links else "links:"
-    rate = f"{{derive: {building.profile.model}, profile: {_quoted(building.profile.name)}}}"
     for link in plan.links:
-        yield from _link(link, building, rate)
+        yield from _link(link, building)
 
 
 def _sources(plan: Plan, building: Building, source: str) -> Mapping[str, str]:
@@ -117,11 +121,12 @@ def _length_words(link: PlannedLink, building: Building, source: str) -> str:
     return words if link.spans == 1 else words + split
 
 
-def _node(node: PlannedNode) -> Iterator[str]:
+def _node(node: PlannedNode, building: Building) -> Iterator[str]:
+    pairs = isinstance(building.profile, PairProfile)
     comment = f"  # {node.label}" if node.label and node.label.lower() != node.name else ""
     yield f"  - name: {_quoted(node.name)}{comment}"
     if not node.label:
-        yield "    capabilities: [key_relay]"
+        yield f"    capabilities: [{'entanglement' if pairs else 'key_relay'}]"
     if node.position:
         longitude, latitude = map(_number, node.position)
         origin = "basis: assumed, source: data" if node.label else "basis: derived, source: interpolated"
@@ -130,18 +135,39 @@ def _node(node: PlannedNode) -> Iterator[str]:
         yield "    interfaces:"
     for number, transmitter in enumerate(node.interfaces, 1):
         role = "TRANSMITTER" if transmitter else "RECEIVER"
-        yield f"      - {{number: {number}, technology: DV-QKD, role: {role}}}"
+        what = "technology: ENTANGLEMENT" if pairs else f"technology: DV-QKD, role: {role}"
+        yield f"      - {{number: {number}, {what}}}"
+    if pairs:
+        use = ", end_node: computer" if node.label else ""
+        memories = PAIRS_PER_LINK * max(1, len(node.interfaces))
+        yield f"    entanglement: {{profile: {_quoted(building.profile.name)}, memories: {memories}{use}}}"
 
 
-def _link(link: PlannedLink, building: Building, rate: str) -> Iterator[str]:
+def _link(link: PlannedLink, building: Building) -> Iterator[str]:
     ends = ", ".join(f"{{node: {_quoted(node)}, interface: {interface}}}" for node, interface in link.ends)
     basis = "assumed" if link.measure is None else "derived"
+    profile = building.profile
     yield f"  - name: {_quoted(link.name)}"
+    if isinstance(profile, PairProfile):
+        yield "    kind: ENTANGLEMENT"
     yield f"    ends: [{ends}]"
     yield f"    length_km: {{value: {_number(link.length_km)}, basis: {basis}, source: {_length_source(link)}}}"
     attenuation = _number(building.attenuation_db_per_km)
     yield f"    loss_db: {{derive: fibre, attenuation_db_per_km: {attenuation}, source: attenuation}}"
-    yield f"    skr_bit_per_s: {rate}"
+    if isinstance(profile, PairProfile):
+        yield from _pairs(profile)
+    else:
+        yield f"    skr_bit_per_s: {{derive: {profile.model}, profile: {_quoted(profile.name)}}}"
+
+
+def _pairs(profile: PairProfile) -> Iterator[str]:
+    how = f"derive: {profile.scheme}, profile: {_quoted(profile.name)}"
+    yield f"    entanglement: {{regime: memory, memory_pairs: {PAIRS_PER_LINK}, {how}" + (
+        "}" if profile.scheme == "double-click" else ","
+    )
+    if profile.scheme == "single-click":
+        states = ", ".join(f"{{value: {_number(each)}, basis: assumed, source: round}}" for each in BRIGHT_STATES)
+        yield f"      bright_states: [{states}]}}"
 
 
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz-")

@@ -225,6 +225,22 @@ def test_what_cannot_be_imported_is_told_with_the_remedy(run: Run, arguments: li
     assert not Path("d.sh").exists()
 
 
+def test_with_repeater_hardware_the_links_of_an_imported_network_make_pairs(run: Run) -> None:
+    options = ("--profile", "trapped-ion-cavity", "--profiles", PROFILES)
+    made = run("topology", "import", "topozoo/Surfnet", *options, "-o", "made.yaml")
+    assert made.code == 0, made.err
+    topology = load_topology("made.yaml")
+    shipped = load_topology(PROFILES.parent / "surfnet.yaml")
+    assert [link.pairs for link in topology.links] == [link.pairs for link in shipped.links]
+    assert all(link.pairs is not None for link in topology.links)
+    assert [node.pairs for node in topology.nodes] == [node.pairs for node in shipped.nodes]
+    dim = run("topology", "import", "sndlib/polska", "--profile", "nv-centre-cavity", *options[2:], "-o", "dim.yaml")
+    assert dim.code == 0, dim.err
+    assert {len(link.pairs.options) for link in load_topology("dim.yaml").links if link.pairs} == {3}
+    refused = run("topology", "import", "sndlib/polska", *options, "--demands", "p.sh")
+    assert "demands are for key, and trapped-ion-cavity makes pairs" in refused.err
+
+
 @pytest.mark.parametrize(("package", "source"), [("topohub", "sndlib/polska"), ("networkx", "g.graphml")])
 def test_without_the_controller_extra_the_pip_command_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch, package: str, source: str

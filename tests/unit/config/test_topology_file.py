@@ -77,14 +77,23 @@ def test_every_figure_of_a_shipped_network_says_what_it_rests_on_and_where_it_co
     topology = shipped(name)
     assert topology.name == name
     for link in topology.links:
-        given = {"model_skr_millibit_per_s", "expected_qber", "length_km", "loss_db", "simulation"}
+        given = {"length_km", "loss_db"}
+        if link.pairs is None:
+            given |= {"model_skr_millibit_per_s", "expected_qber", "simulation"}
+        else:
+            given |= {"pairs.attempt_period_s"}
+            for index in range(len(link.pairs.options)):
+                given |= {f"pairs.options[{index}].success_probability", f"pairs.options[{index}].fidelity"}
         origins = topology.provenance[f"links/{link.name}"]
         assert set(origins) == given
-        assert all(len(origin.source) > 8 and " " in origin.source for origin in origins.values())
+        assert all(8 < len(origin.source) <= 1024 and " " in origin.source for origin in origins.values())
         assert dict(link.provenance) == {field: origins[field] for field in given - {"simulation"}}
-        assert link.name in topology.simulations
+        assert (link.name in topology.simulations) is (link.pairs is None)
     for node in topology.nodes:
-        assert {"longitude_deg", "latitude_deg"} <= set(topology.provenance[f"nodes/{node.name}"])
+        of_node = topology.provenance[f"nodes/{node.name}"]
+        assert {"longitude_deg", "latitude_deg"} <= set(of_node)
+        if node.pairs is not None:
+            assert {f"pairs.{name}" for name in ("coherence_s", "swap_success", "readout_quality")} <= set(of_node)
     assert topology.suggested_ends is not None
     source, target = topology.suggested_ends
     assert not graph(topology).has_edge(source, target)
@@ -95,6 +104,8 @@ def test_every_figure_of_a_shipped_network_says_what_it_rests_on_and_where_it_co
 def test_the_modules_of_a_shipped_network_give_a_block_within_half_a_minute_at_the_promised_rate(name: str) -> None:
     topology = shipped(name)
     for link in topology.links:
+        if link.pairs is not None:
+            continue
         simulation = topology.simulations[link.name]
         assert 1 <= simulation.block_s <= 30
         assert simulation.block_secret_bit / simulation.block_s * 1000 == pytest.approx(
@@ -257,8 +268,8 @@ suggested: {source: a, target: z}
 """
     figure = "{value: ..., basis: measured|derived|assumed, source: ...}"
     known = (
-        "admin_enabled, ends, establishment, kind, length_km, loss_db, maintenance, name, qber, settings, simulation, "
-        "skr_bit_per_s"
+        "admin_enabled, ends, entanglement, establishment, kind, length_km, loss_db, maintenance, name, qber, "
+        "settings, simulation, skr_bit_per_s"
     )
     assert told(text) == [
         "t.yaml:13: nodes[2].name: 'a' is given twice, first in line 5",
@@ -280,9 +291,7 @@ suggested: {source: a, target: z}
         "t.yaml:32: links[3].skr_bit_per_s.value: 4294967296 is not in (0, 4294967295]",
         "t.yaml:36: links[4].ends: both ends are a TRANSMITTER; their roles must be opposite",
         "t.yaml:37: links[4].skr_bit_per_s.profile: there is no profile 'any'; known: none; the file names no profiles",
-        "t.yaml:38: links[5].skr_bit_per_s: is missing",
-        "t.yaml:38: links[5].qber: is missing",
-        "t.yaml:39: links[5].kind: ENTANGLEMENT is not served by this version",
+        "t.yaml:38: links[5].entanglement: is missing",
         "t.yaml:40: links[5].ends: a link has two ends, not 1",
         "t.yaml:41: suggested.target: there is no node 'z'",
     ]
@@ -396,7 +405,7 @@ def test_whatever_one_value_is_replaced_by_the_file_is_read_or_refused_with_a_li
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     with contextlib.suppress(Mistakes):
         topology = loads(text, read_topology)
-        assert set(topology.simulations) == {link.name for link in topology.links}
+        assert set(topology.simulations) == {link.name for link in topology.links if link.pairs is None}
 
 
 def test_the_example_of_the_documentation_is_a_file_that_holds() -> None:
@@ -409,8 +418,11 @@ def test_the_documentation_names_every_field() -> None:
     page = (TOPOLOGIES.parent / "docs" / "topologies.md").read_text()
     empty_node, empty_link = (
         "nodes: [{x: 1, interfaces: [{x: 1}]}]",
-        "links: [{x: 1, settings: {x: 1}, simulation: {x: 1}}]",
+        "links: [{x: 1, settings: {x: 1}, simulation: {x: 1}}, "
+        "{kind: ENTANGLEMENT, entanglement: {x: 1, options: [{x: 1}]}}, "
+        "{kind: ENTANGLEMENT, entanglement: {x: 1, derive: single-click, arm_efficiencies: []}}]",
     )
+    empty_node = empty_node.replace("[{x: 1}]}]", "[{x: 1}], entanglement: {x: 1}}]")
     mistakes = told(f"x: 1\n{empty_node}\n{empty_link}\n")
     fields = {
         field for line in mistakes if "known here: " in line for field in line.split("known here: ")[1].split(", ")
