@@ -1,5 +1,6 @@
 """Plans of buffered routes: how much each hop has to make for a promised rate, and what storage costs."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -10,9 +11,10 @@ from controller.domain.path_plan import HopPlan
 from controller.physics.buffered_regime import needed_hop_rates
 from controller.physics.finite_buffers import promised_efficiency, tree_buffering
 from controller.physics.swap_tree import SwapTree, splits, swap_nodes_above
+from controller.routing.entanglement.at_once import storage_factor_at_once
 from controller.routing.entanglement.candidate import Candidate
 from controller.routing.entanglement.draft import Draft
-from controller.routing.entanglement.ground import Ground
+from controller.routing.entanglement.ground import SAME, Ground
 
 DEPTH_PAIRS: Final = 32
 """Pairs that one buffer holds where there is room."""
@@ -44,31 +46,36 @@ def depths(ground: Ground, candidate: Candidate) -> list[int]:
     return found
 
 
-def draft_buffered(ground: Ground, candidate: Candidate, gross_hz: float, depth: int) -> Draft | None:
-    """Return what a route makes for a rate with buffers of one depth, or None where it cannot."""
+def efficiency_of(ground: Ground, candidate: Candidate, depth: int) -> float:
+    """Return the share of the rate of buffers without end that a depth leaves; in (0, 1]."""
+    stations = ground.network.wiring.stations
+    successes = [stations[node].swap_success for node in ground.nodes_on(candidate.links)[1:-1]]
+    return promised_efficiency(candidate.tree, buffer_successes(ground.regime, successes), depth)
+
+
+def draft_buffered(ground: Ground, candidate: Candidate, gross_hz: float, depth: int) -> Draft:
+    """Return what a route makes and takes for a rate with buffers of one depth, whether it has the room or not."""
     network = ground.network
     nodes = ground.nodes_on(candidate.links)
     stations = network.wiring.stations
     successes = [stations[node].swap_success for node in nodes[1:-1]]
     costs = [choice.cost for choice in candidate.choices]
-    efficiency = promised_efficiency(candidate.tree, buffer_successes(ground.regime, successes), depth)
-    needed = (
-        made_at_once(gross_hz, successes, costs, efficiency)
-        if ground.regime is Regime.AT_ONCE
-        else (needed_hop_rates(gross_hz, candidate.tree, successes, costs, efficiency))
-    )
-    most = [choice.rate_hz * choice.cost for choice in candidate.choices]
-    if any(need > room * (1 + 1e-9) for need, room in zip(needed, most, strict=True)):
-        return None
-    made = tuple(
-        min(math.ceil(need * 1000 * (1 - 1e-12)), max(1, int(room * 1000 * (1 + 1e-9))))
-        for need, room in zip(needed, most, strict=True)
-    )
+    efficiency = efficiency_of(ground, candidate, depth)
+    if ground.regime is Regime.AT_ONCE:
+        needed = made_at_once(gross_hz, successes, costs, efficiency)
+    else:
+        needed = needed_hop_rates(gross_hz, candidate.tree, successes, costs, efficiency)
+    made = []
+    for choice, need in zip(candidate.choices, needed, strict=True):
+        room = choice.rate_hz * choice.cost * 1000
+        rate = math.ceil(need * 1000 * (1 - 1e-12))
+        # What is possible but for rounding is not refused for it.
+        made.append(max(1, int(room * (1 + SAME))) if need * 1000 <= room * (1 + SAME) < rate else rate)
     werner = candidate.werner * storage_factor(ground, candidate, made, depth)
-    swap_time = {}
-    for node, attempts in swaps_per_s(ground.regime, candidate.tree, successes, gross_hz).items():
-        duration_s = _duration_s(ground, nodes[node])
-        swap_time[nodes[node]] = swap_time_charge(attempts, duration_s)
+    swap_time = {
+        nodes[node]: swap_time_charge(attempts_per_s, _duration_s(ground, nodes[node]))
+        for node, attempts_per_s in swaps_per_s(ground.regime, candidate.tree, successes, gross_hz).items()
+    }
     return Draft(
         ground=ground,
         candidate=candidate,
@@ -106,14 +113,33 @@ def storage_factor(ground: Ground, candidate: Candidate, made: Sequence[int], de
     """Return the factor on w by the storage of all pairs; in (0, 1]. `made` in mHz of elementary pairs."""
     nodes = ground.nodes_on(candidate.links)
     stations = ground.network.wiring.stations
-    successes = [stations[node].swap_success for node in nodes[1:-1]]
-    return tree_buffering(
+    return storage_factor_of(
+        ground.regime,
         candidate.tree,
         [rate / 1000 / choice.cost for rate, choice in zip(made, candidate.choices, strict=True)],
-        buffer_successes(ground.regime, successes),
-        depth,
-        [0.0 if node in ground.storeless else stations[node].decay_per_s for node in nodes],
-    ).waiting_factor
+        [stations[node].swap_success for node in nodes[1:-1]],
+        depth=depth,
+        decays_per_s=[0.0 if node in ground.storeless else stations[node].decay_per_s for node in nodes],
+    )[1]
+
+
+def storage_factor_of(
+    regime: Regime,
+    tree: SwapTree,
+    rates_hz: Sequence[float],
+    successes: Sequence[float],
+    *,
+    depth: int,
+    decays_per_s: Sequence[float],
+) -> tuple[float, float]:
+    """Return (delivered pairs per second, factor on w by storage) of hops that make so many purified pairs."""
+    buffering = tree_buffering(tree, rates_hz, buffer_successes(regime, successes), depth, decays_per_s)
+    if regime is not Regime.AT_ONCE:
+        return buffering.rate_hz, buffering.waiting_factor
+    factor = storage_factor_at_once(
+        min(rates_hz), buffering.efficiency, depth, [a + b for a, b in itertools.pairwise(decays_per_s)]
+    )
+    return buffering.rate_hz * math.prod(successes), factor
 
 
 def swaps_per_s(regime: Regime, tree: SwapTree, successes: Sequence[float], rate_hz: float) -> dict[int, float]:

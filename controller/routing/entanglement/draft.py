@@ -38,15 +38,11 @@ class Draft:
         """Return F = <Phi+|rho|Phi+> of delivered pairs."""
         return (1 + 3 * self.werner) / 4
 
-    def plan(
-        self, *, rate_millihertz: int, test_share: float, certificate: Certificate, held: Mapping[str, int]
-    ) -> PathPlan:
-        """Return the plan, its hops from source to target; `held` is taken beside what its hops take, by resource."""
+    def _swaps(self) -> tuple[SwapStep, ...]:
         ground, candidate = self.ground, self.candidate
-        wiring = ground.network.wiring
-        nodes = [wiring.nodes[node] for node in ground.nodes_on(candidate.links)]
+        nodes = [ground.network.wiring.nodes[node] for node in ground.nodes_on(candidate.links)]
         cutoff_ns = None if candidate.cutoff_s is None else round(candidate.cutoff_s * NANOSECONDS)
-        swaps = tuple(
+        return tuple(
             SwapStep(
                 node=nodes[node],
                 left=nodes[right if ground.flipped else left],
@@ -55,23 +51,36 @@ class Draft:
             )
             for left, node, right in splits(candidate.tree)
         )
-        hops = self.hops[::-1] if ground.flipped else self.hops
-        charges = plan_charges(
+
+    def _hops(self) -> tuple[HopPlan, ...]:
+        return self.hops[::-1] if self.ground.flipped else self.hops
+
+    def charges(self) -> dict[str, int]:
+        """Return what its hops and swaps take, by resource."""
+        ground, candidate = self.ground, self.candidate
+        wiring = ground.network.wiring
+        return plan_charges(
             ground.regime,
             ground.route(candidate.links),
-            hops,
-            swaps,
+            self._hops(),
+            self._swaps(),
             models={wiring.edges[link].name: wiring.edges[link].model for link in candidate.links},
             buffer_pairs=self.buffer_pairs,
             swap_time_us_per_s={wiring.nodes[node]: amount for node, amount in self.swap_time.items()},
             storeless=frozenset(wiring.nodes[node] for node in ground.storeless),
         )
+
+    def plan(
+        self, *, rate_millihertz: int, test_share: float, certificate: Certificate, held: Mapping[str, int]
+    ) -> PathPlan:
+        """Return the plan, its hops from source to target; `held` is taken beside what its hops take, by resource."""
+        charges = self.charges()
         for resource, amount in held.items():
             charges[resource] = charges.get(resource, 0) + amount
         return PathPlan(
-            regime=ground.regime,
-            hops=hops,
-            swaps=swaps,
+            regime=self.ground.regime,
+            hops=self._hops(),
+            swaps=self._swaps(),
             lanes=self.lanes,
             buffer_pairs=self.buffer_pairs,
             test_share=test_share,

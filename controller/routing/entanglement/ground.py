@@ -2,8 +2,8 @@
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -153,6 +153,10 @@ class Ground:
     def joined(self) -> bool:
         """Tell whether some route joins the ends."""
         return self.hops_to_goal[self.start] <= self.most
+
+    def closing(self, nodes: Collection[int]) -> "Ground":
+        """Return the ground whose routes do not pass these nodes."""
+        return replace(self, passable=tuple(free and node not in nodes for node, free in enumerate(self.passable)))
 
     def route(self, links: Iterable[int]) -> Route:
         """Return the route over these links, source to target."""

@@ -1,13 +1,14 @@
-"""What is still possible from each node on to the goal: bounds of one figure alone, exact by Dijkstra's method."""
+"""What is still possible from each node on to the goal, of one figure alone: exact by Dijkstra's method."""
 
 import heapq
 import math
+from collections.abc import Callable
 
 from controller.routing.entanglement.ground import Ground
 
 
-def widest_to_goal(ground: Ground) -> tuple[float, ...]:
-    """Return the largest rate_hz that all hops of some rest from each node have; infinite at the goal."""
+def widest_to_goal(ground: Ground, of_link: Callable[[int], float]) -> tuple[float, ...]:
+    """Return the largest figure that all hops of some rest from each node have; infinite at the goal."""
     widest = [-math.inf] * len(ground.passable)
     widest[ground.goal] = math.inf
     queue = [(-math.inf, ground.goal)]
@@ -16,8 +17,13 @@ def widest_to_goal(ground: Ground) -> tuple[float, ...]:
         if -negative < widest[node] or node == ground.start:
             continue
         for link, far in ground.back_ways(node):
-            through = min(-negative, max(choice.rate_hz for choice in ground.choices[link]))
+            through = min(-negative, of_link(link))
             if through > widest[far]:
                 widest[far] = through
                 heapq.heappush(queue, (-through, far))
     return tuple(widest)
+
+
+def fastest_rate_hz(ground: Ground, link: int) -> float:
+    """Return the largest rate_hz of a link's choices."""
+    return max(choice.rate_hz for choice in ground.choices[link])

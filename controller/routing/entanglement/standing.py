@@ -9,12 +9,12 @@ from controller.domain.pair_link import Regime
 from controller.domain.path_plan import PathPlan
 from controller.domain.refusals import Precondition
 from controller.domain.route import Route
-from controller.physics.finite_buffers import tree_buffering
 from controller.physics.lane import Lane, LaneHop, LaneNode
 from controller.physics.memory_regime import predict_lane
 from controller.physics.purification import nested_rounds
 from controller.physics.slot_regime import slot_rate_hz
 from controller.physics.swap_tree import SwapTree
+from controller.routing.entanglement.buffered_plan import storage_factor_of
 from controller.routing.entanglement.network import PairEdge, PairNetwork, PairStation
 
 NOTHING = (0, 0.25)
@@ -128,16 +128,15 @@ def _buffered(hops: list[_Hop], stations: list[PairStation], plan: PathPlan, nod
         most_hz = hop.option.success_probability / hop.edge.model.attempt_period_s
         made.append(min(hop.made_hz, most_hz) / cost)
         werner *= purified
-    at_once = plan.regime is Regime.AT_ONCE
-    buffering = tree_buffering(
+    rate_hz, factor = storage_factor_of(
+        plan.regime,
         tree_of(plan, nodes),
         made,
-        [1.0] * len(successes) if at_once else successes,
-        max(1, plan.buffer_pairs),
-        _decays(stations),
+        successes,
+        depth=max(1, plan.buffer_pairs),
+        decays_per_s=_decays(stations),
     )
-    rate_hz = buffering.rate_hz * (math.prod(successes) if at_once else 1.0)
-    return rate_hz, werner * buffering.waiting_factor
+    return rate_hz, werner * factor
 
 
 def tree_of(plan: PathPlan, nodes: list[str]) -> SwapTree:

@@ -8,11 +8,12 @@ rest behind a node of the best success, bounds every route that begins so.
 import heapq
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from controller.physics.buffered_regime import best_tree
 from controller.routing.entanglement.candidate import Candidate, Links, better
 from controller.routing.entanglement.ground import SAME, Choice, Ground
-from controller.routing.entanglement.reach import widest_to_goal
+from controller.routing.entanglement.reach import fastest_rate_hz, widest_to_goal
 
 Point = tuple[float, float, tuple[Choice, ...]]
 """(rate, -ln w, choices) of a segment."""
@@ -65,7 +66,7 @@ class _Search:
     def __init__(self, ground: Ground, most_loss: float) -> None:
         self._ground = ground
         self._allowed = most_loss + 1e-12 * (1.0 + most_loss)
-        self._widest = widest_to_goal(ground)
+        self._widest = widest_to_goal(ground, partial(fastest_rate_hz, ground))
         stations = ground.network.wiring.stations
         self._best_success = max(
             (
