@@ -12,6 +12,7 @@ from controller.domain.entries import (
     ApplicationEntry,
     Entry,
     LinkEntry,
+    PathEntry,
     RelayHopEntry,
     digest_moved,
     entry_hash,
@@ -19,6 +20,7 @@ from controller.domain.entries import (
 from controller.domain.refusals import InvalidValue, NotServed, Refusal
 from controller.wire.entries import entry_from_bytes
 from southbound.agent.keyplane import settings as plane
+from southbound.agent.pair_entries import PairMeans, path_problem
 
 MAX_UPDATE_BYTES: Final = 64 << 20
 """Largest update in all its parts: an agent holds it in memory until the last."""
@@ -29,6 +31,7 @@ class Code(IntEnum):
 
     INVALID_ARGUMENT = 3
     RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
     ABORTED = 10
     UNIMPLEMENTED = 12
 
@@ -155,7 +158,9 @@ class Assembly:
         return None
 
 
-def decide(current: Configuration, update: Update, node: str, now_s: float) -> Accepted | Refused:
+def decide(
+    current: Configuration, update: Update, node: str, now_s: float, pairs: PairMeans | None = None
+) -> Accepted | Refused:
     """Decide a whole update: all of it, or nothing.
 
     Args:
@@ -163,15 +168,18 @@ def decide(current: Configuration, update: Update, node: str, now_s: float) -> A
         update: In one piece.
         node: Whose configuration it is.
         now_s: Service time, from which remaining times are counted.
+        pairs: What the node has for entanglement; None for nothing.
     """
     if update.base_digest != current.digest:
         return _whole(Code.ABORTED, "the update is for another configuration than the one in force: ask for its hashes")
     named = [one.entry_id for one in update.upserts]
     if len(set(named)) != len(named) or not set(named).isdisjoint(update.deletes):
         return _whole(Code.INVALID_ARGUMENT, "the update names an entry twice")
-    upserts, problems = _read(update.upserts, node, now_s)
+    upserts, problems = _read(update.upserts, node, now_s, served=pairs is not None)
     entries = {name: held for name, held in current.entries.items() if name not in set(update.deletes)} | upserts
     problems |= _dangling(upserts, entries)
+    if pairs is not None:
+        problems |= _unable(upserts, entries, node, pairs)
     if problems:
         return Refused(entries=MappingProxyType(problems))
     digest = current.digest
@@ -225,9 +233,10 @@ def ended(current: Configuration, now_s: float) -> Accepted | None:
 def settings(configuration: Configuration) -> plane.Settings:
     """Return what the key plane is told: a hop over a link that is not set is left out until it is."""
     entries = [held.entry for held in configuration.entries.values()]
-    links = {entry.link for entry in entries if isinstance(entry, LinkEntry)}
+    key_links = [entry for entry in entries if isinstance(entry, LinkEntry) and not entry.entanglement]
+    links = {entry.link for entry in key_links}
     return plane.Settings(
-        links=tuple(link_setting(entry) for entry in entries if isinstance(entry, LinkEntry)),
+        links=tuple(link_setting(entry) for entry in key_links),
         relays=tuple(
             relay_hop(entry)
             for entry in entries
@@ -249,6 +258,8 @@ def peer_addresses(configuration: Configuration) -> dict[str, str]:
             case ApplicationEntry(remotes=remotes):
                 found |= {remote.node: remote.address for remote in remotes if remote.address}
                 continue
+            case PathEntry():
+                continue  # all that is said of a path goes from neighbour to neighbour
             case RelayHopEntry(head=head, far=far, far_address=address) as entry:
                 node = far if entry.previous is None else head
         if address:
@@ -258,8 +269,13 @@ def peer_addresses(configuration: Configuration) -> dict[str, str]:
 
 def link_entries(configuration: Configuration) -> dict[str, LinkEntry]:
     """Return the link settings in force, by link."""
+    return _link_entries(configuration.entries)
+
+
+def path_entries(configuration: Configuration) -> list[PathEntry]:
+    """Return the instructions of entanglement paths in force, every version of each."""
     entries = (held.entry for held in configuration.entries.values())
-    return {entry.link: entry for entry in entries if isinstance(entry, LinkEntry)}
+    return [entry for entry in entries if isinstance(entry, PathEntry)]
 
 
 def end_hops(configuration: Configuration) -> dict[str, dict[int, RelayHopEntry]]:
@@ -327,7 +343,9 @@ def _whole(code: Code, message: str) -> Refused:
     return Refused(status=Status(code=code, message=message))
 
 
-def _read(upserts: Iterable[Upsert], node: str, now_s: float) -> tuple[dict[str, Held], dict[str, Status]]:
+def _read(
+    upserts: Iterable[Upsert], node: str, now_s: float, *, served: bool
+) -> tuple[dict[str, Held], dict[str, Status]]:
     held: dict[str, Held] = {}
     problems: dict[str, Status] = {}
     for one in upserts:
@@ -338,6 +356,9 @@ def _read(upserts: Iterable[Upsert], node: str, now_s: float) -> tuple[dict[str,
         except Refusal as refusal:
             problems[one.entry_id] = Status(code=Code.INVALID_ARGUMENT, message=refusal.message)
         else:
+            if not served and _about_pairs(entry):
+                message = f"{one.entry_id}: {node} has nothing for entangled pairs: lead paths around it"
+                problems[one.entry_id] = Status(code=Code.UNIMPLEMENTED, message=message)
             held[one.entry_id] = Held(
                 content=one.content,
                 entry=entry,
@@ -347,12 +368,17 @@ def _read(upserts: Iterable[Upsert], node: str, now_s: float) -> tuple[dict[str,
     return held, problems
 
 
+def _about_pairs(entry: Entry) -> bool:
+    return isinstance(entry, PathEntry) or (isinstance(entry, LinkEntry) and (entry.entanglement or bool(entry.path)))
+
+
 def _checked(name: str, content: bytes, node: str) -> Entry:
     """Read an entry, and see that the key plane would take it and that it is this node's."""
     entry = entry_from_bytes(name, content)
     match entry:
         case LinkEntry():
-            link_setting(entry)
+            if not entry.entanglement:
+                link_setting(entry)
             if entry.neighbour == node:
                 raise InvalidValue(name, ("neighbour", f"is the node itself, {node}"))
         case RelayHopEntry():
@@ -362,20 +388,38 @@ def _checked(name: str, content: bytes, node: str) -> Entry:
                 raise InvalidValue(name, ("next", f"the hop is of node {here}, and this is {node}"))
         case ApplicationEntry():
             associations(entry)
+        case PathEntry():
+            if node not in entry.nodes:
+                raise InvalidValue(name, ("nodes", f"{', '.join(entry.nodes)} do not lead over {node}"))
+            if entry.passive and entry.head != node:
+                raise InvalidValue(name, ("passive", f"is for the head only, {entry.head}"))
     return entry
 
 
 def _dangling(upserts: Mapping[str, Held], entries: Mapping[str, Held]) -> dict[str, Status]:
-    links = {held.entry.link: held.entry for held in entries.values() if isinstance(held.entry, LinkEntry)}
+    links = _link_entries(entries)
     problems: dict[str, Status] = {}
     for name, held in upserts.items():
         if isinstance(held.entry, RelayHopEntry):
             for hop in _hops(held.entry):
                 link = links.get(hop.link)
-                if link is None or link.neighbour not in {hop.start, hop.end}:
+                if link is None or link.entanglement or link.neighbour not in {hop.start, hop.end}:
                     message = f"{name}: takes link {hop.link} to another node, and no such link is set here"
                     problems[name] = Status(code=Code.INVALID_ARGUMENT, message=message)
     return problems
+
+
+def _unable(upserts: Mapping[str, Held], entries: Mapping[str, Held], node: str, pairs: PairMeans) -> dict[str, Status]:
+    links = _link_entries(entries)
+    problems: dict[str, Status] = {}
+    for name, held in upserts.items():
+        if isinstance(held.entry, PathEntry) and (problem := path_problem(held.entry, node, pairs, links)):
+            problems[name] = Status(code=Code.FAILED_PRECONDITION, message=f"{name}: {problem}")
+    return problems
+
+
+def _link_entries(entries: Mapping[str, Held]) -> dict[str, LinkEntry]:
+    return {held.entry.link: held.entry for held in entries.values() if isinstance(held.entry, LinkEntry)}
 
 
 def _hops(entry: RelayHopEntry) -> tuple[route.Hop, ...]:

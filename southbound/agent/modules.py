@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from controller.domain.entries import LinkEntry
 from southbound.agent.alarms import LINK_DOWN, Alarms
 from southbound.agent.clock import Clock
+from southbound.agent.drivers.distilled import DistilledModule
 from southbound.agent.drivers.module import (
     ChannelDown,
     ChannelUp,
@@ -25,7 +26,7 @@ from southbound.agent.drivers.module import (
 from southbound.agent.far_end import FarModule
 from southbound.agent.key_room import KeyRoom, RoomClosed
 from southbound.agent.keyplane.events import BlockFinished, Event, PeerDown, PeerUp, Received
-from southbound.agent.keyplane.messages import ModuleKeys
+from southbound.agent.keyplane.messages import Message, ModuleKeys, SiftBatch, SiftKept
 from southbound.agent.reports import LinkState
 from southbound.agent.storage import PutValue
 
@@ -37,6 +38,7 @@ _BLOCKS_AT_LEAST: Final = 4
 """So many blocks are kept however large they are: each direction of a link needs some of its own to speak at all."""
 
 MODULE_MISSING: Final = "MODULE_MISSING"
+BLOCK_WITHOUT_KEY: Final = "BLOCK_WITHOUT_KEY"
 _COUNTER: Final = "block/"
 
 
@@ -67,8 +69,9 @@ class Modules:
         clock: Clock,
         values: Mapping[str, str],
         on_change: Callable[[str], None],
-        tell: Callable[[str, ModuleKeys], None],
+        tell: Callable[[str, Message], None],
         spawn: "Callable[[Awaitable[None], str], asyncio.Task[None]]",
+        find_distilled: Callable[[str, str], DistilledModule | None] = lambda _link, _path: None,
     ) -> None:
         """Prepare.
 
@@ -82,6 +85,8 @@ class Modules:
             on_change: Called with a link that stopped or began to make key.
             tell: Sends a word to the modules of a neighbour.
             spawn: Runs a task whose failure is the agent's.
+            find_distilled: Gives the module of a link whose key is made of the pairs of a path, given both names; None
+                where the node has nothing for pairs.
         """
         self._node = node
         self._room = room
@@ -96,6 +101,7 @@ class Modules:
         self._missing: set[str] = set()
         self._own: dict[str, _Own] = {}
         self._find_module = find_module
+        self._find_distilled = find_distilled
         self._values = values
 
     @property
@@ -115,7 +121,7 @@ class Modules:
         for link, entry in entries.items():
             if link in self._running:
                 self._running[link].entry = entry
-            elif entry.enabled and self._has_module(link):
+            elif entry.enabled and self._has_module(link, entry.path):
                 far = FarModule(
                     self._node,
                     entry.neighbour,
@@ -134,6 +140,12 @@ class Modules:
                 if running is not None and running.entry.neighbour == node:
                     running.far.hear(word)
                 return True
+            case Received(node=node, message=(SiftBatch() | SiftKept()) as word):
+                running = self._running.get(word.link)
+                module = self._own[word.link].module if running is not None else None
+                if running is not None and running.entry.neighbour == node and isinstance(module, DistilledModule):
+                    module.hear(word)
+                return True
             case PeerUp(node=node):
                 self._streams_ever += 1
                 self._streams[node] = self._streams_ever
@@ -146,12 +158,16 @@ class Modules:
                 running.far.streams(self._streams.get(node, 0))
         return False
 
-    def _has_module(self, link: str) -> bool:
+    def _has_module(self, link: str, path: str) -> bool:
         if link not in self._own:
-            module = self._find_module(link)
+            module = self._find_distilled(link, path) if path else self._find_module(link)
             if module is None:
                 self._missing.add(link)
                 problem = "this node has no module for the link: is it in the agent's topology file?"
+                if path:
+                    problem = (
+                        f"the link's key is made of pairs of entanglementPaths/{path}, and this node has no memories"
+                    )
                 self._alarms.raised(f"links/{link}", MODULE_MISSING, problem, self._clock.wall_ms())
                 return False
             kept = self._values.get(_COUNTER + link)
@@ -167,7 +183,9 @@ class Modules:
         own = self._own[link]
         driver = type(own.module).__name__
         log.info("module starts node=%s link=%s driver=%s after_block=%s", self._node, link, driver, own.after_block)
-        if isinstance(own.module, PairedModule):
+        if isinstance(own.module, DistilledModule):
+            own.module.meet(self._node, far.neighbour, self._tell)
+        elif isinstance(own.module, PairedModule):
             own.module.meet(far)
         if own.state.channel_down:
             # Disabled while it was down: it says anew how it is.
@@ -213,7 +231,12 @@ class Modules:
 
     async def _take(self, link: str, own: _Own, block: ModuleBlock) -> None:
         own.state.take(block, self._running[link].entry.qber_limit)
-        key, paired = block.key, isinstance(own.module, PairedModule)
+        if block.refused:
+            self._alarms.raised(f"links/{link}", BLOCK_WITHOUT_KEY, block.refused, self._clock.wall_ms())
+            log.warning("block without key node=%s link=%s why=%s", self._node, link, block.refused)
+        elif block.key:
+            self._alarms.cleared(f"links/{link}", BLOCK_WITHOUT_KEY)
+        key, paired = block.key, isinstance(own.module, PairedModule | DistilledModule)
         if (paired or not block.history) and not has_room(self._stored_bit(link), 8 * len(key)):
             key = b""
         event = BlockFinished(now_s=0.0, link=link, block=block.block, key=key, measured=block.qber)

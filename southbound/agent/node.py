@@ -4,14 +4,16 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from controller.domain.link import Link
+from controller.domain.entries import LinkEntry
+from controller.domain.link import Link, LinkKind
 from controller.domain.node import Node
+from controller.domain.pair_link import PairHardware, PairModel
 from controller.domain.snapshot import ElectionId
 from controller.identity.credentials import AnyTls, https_server_context
 from controller.wire.southbound import capability_to_pb, election_to_pb, interface_to_pb
@@ -22,6 +24,7 @@ from southbound.agent.clock import CarriedWall, Clock, ServiceTime, SystemClock
 from southbound.agent.configuration import Accepted, Configuration, Update
 from southbound.agent.delivery.server import DeliveryServer
 from southbound.agent.desk import NodeDesk
+from southbound.agent.drivers.distilled import DistilledModule
 from southbound.agent.drivers.module import Module
 from southbound.agent.key_room import KeyRoom, Notice
 from southbound.agent.keyplane.events import (
@@ -40,6 +43,12 @@ from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.listening import ListenRefused, require_free, why_not
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
+from southbound.agent.pair_entries import PairMeans
+from southbound.agent.pair_faults import PairFaults
+from southbound.agent.pair_reports import PairTotals, inventory_to_pb, pair_link_report, path_report
+from southbound.agent.pair_room import PairRoom
+from southbound.agent.pairs.distillation import Measured
+from southbound.agent.pairs.effects import Measured as MeasuredPair
 from southbound.agent.peers import Peers, PeerStream
 from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_report, relay_reports
 from southbound.agent.storage import LEDGER_RETENTION_S, DropEntry, PutEntry, PutValue, Storage, Write, refused
@@ -63,6 +72,8 @@ class AgentPlan:
         node: As the topology has it: name, location, capabilities, interfaces.
         links: The node's own, as its inventory.
         find_module: Gives the module of a link; None where the node has none for it.
+        pair_hardware: What the node truly has for entanglement; None for nothing.
+        find_pair_model: Gives what a link truly does for entanglement; None where the node knows of none.
         tls: The node's certificate.
         controllers: At least one; tried in turn.
         state_dir: Of this agent alone.
@@ -70,6 +81,8 @@ class AgentPlan:
         advertised_host: Where others reach this node; "" for the host that is listened on.
         ledger_retention_s: How long lines of the ledger are kept.
         hooks: What a laboratory may do to the agent; None outside of one.
+        pair_faults: Those in force on its links of pairs.
+        simulation_seed: Of the key that is made of pairs; both ends of a path have the same.
     """
 
     node: Node
@@ -84,6 +97,10 @@ class AgentPlan:
     clock: Clock = field(default_factory=SystemClock)
     ledger_retention_s: float = LEDGER_RETENTION_S
     hooks: LabHooks | None = None
+    pair_hardware: PairHardware | None = None
+    find_pair_model: Callable[[str], PairModel | None] = lambda _link: None
+    pair_faults: PairFaults = field(default_factory=PairFaults)
+    simulation_seed: str = ""
 
 
 class Agent:
@@ -106,6 +123,7 @@ class Agent:
         self._starvation = StarvationWatch()
         self._told: dict[str, bytes] = {}
         self._starved: dict[str, bool] = {}
+        self._pair_totals = PairTotals(stored.values.get("pair_totals"))
         self._end_hops = rules.end_hops(configuration)
         self._ended = False
         self.failed = asyncio.Event()
@@ -121,7 +139,26 @@ class Agent:
         )
         self.desk = NodeDesk(self._room, self._notices, self._tell)
         self._delivery: DeliveryServer | None = None
-        self._peers = Peers(node=self._name, tls=plan.tls, post=self._from_peer, on_change=self._on_peers)
+        self.pairs: PairRoom | None = None
+        self._pair_means: PairMeans | None = None
+        if plan.pair_hardware is not None:
+            self.pairs = PairRoom(
+                self._name,
+                plan.pair_hardware,
+                plan.find_pair_model,
+                plan.pair_faults,
+                clock=plan.clock,
+                service_s=self._service_time.now_s,
+                alarms=self._alarms,
+                on_link=self._on_link,
+                on_path=self._on_path,
+                on_measured=self._on_measured,
+            )
+            self._pair_means = PairMeans(plan.pair_hardware, plan.find_pair_model)
+        self._distilled: dict[str, DistilledModule] = {}
+        self._peers = Peers(
+            node=self._name, tls=plan.tls, post=self._from_peer, on_change=self._on_peers, pairs=self.pairs
+        )
         self._modules = Modules(
             self._name,
             plan.find_module,
@@ -132,6 +169,7 @@ class Agent:
             on_change=self._on_link,
             tell=self._peers.send,
             spawn=self._spawn,
+            find_distilled=self._find_distilled,
         )
         self._uplink = Uplink(
             node=self._name,
@@ -232,6 +270,11 @@ class Agent:
         return self._peers.connected()
 
     @property
+    def pair_means(self) -> PairMeans | None:
+        """Return what the node has for entanglement; None for nothing."""
+        return self._pair_means
+
+    @property
     def storage_id(self) -> str:
         """Return the id of this agent's store."""
         return self._storage.stored.store_id
@@ -253,6 +296,7 @@ class Agent:
                 interfaces=[interface_to_pb(one) for one in node.interfaces],
                 links=self._inventory_links(),
                 location_id=node.location,
+                entanglement=None if self.pairs is None else inventory_to_pb(self.pairs.hardware),
             ),
             alarms=self._alarms.active(),
             base_digest=self._configuration.digest,
@@ -267,16 +311,23 @@ class Agent:
         links, relays = self._link_reports(blocks=True), self._relay_reports()
         told = {f"links/{one.link}": one.SerializeToString() for one in links}
         told |= {f"keyRelays/{one.relay}": one.SerializeToString() for one in relays}
+        paths = self._path_reports()
+        told |= {f"entanglementPaths/{one.path}": one.SerializeToString() for one in paths}
         changed = {name for name, content in told.items() if self._told.get(name) != content}
         self._told = told
         for relay in relays:
             if self._starved.get(relay.relay, False) is not relay.starved:
                 self._notices.add(("relay", relay.relay), pb.Notification(relay_update=relay))
+        for path in paths:
+            if self._starved.get(f"entanglementPaths/{path.path}", False) is not path.starved:
+                self._notices.add(("path", path.path), pb.Notification(path_update=path))
         self._starved = {relay.relay: relay.starved for relay in relays}
+        self._starved |= {f"entanglementPaths/{path.path}": path.starved for path in paths}
         if not complete:
             links = [one for one in links if f"links/{one.link}" in changed]
             relays = [one for one in relays if f"keyRelays/{one.relay}" in changed]
-            if not links and not relays:
+            paths = [one for one in paths if f"entanglementPaths/{one.path}" in changed]
+            if not links and not relays and not paths:
                 return None
         else:
             self._keep_totals()
@@ -284,6 +335,8 @@ class Agent:
             complete=complete,
             links=links,
             relays=relays,
+            paths=paths,
+            memories_in_use=None if self.pairs is None else self.pairs.memories_in_use,
             alarms=self._alarms.active() if complete else (),
             queue_fill=max(self._room.fill(), self._peers.fill, self._notices.fill),
         )
@@ -346,10 +399,12 @@ class Agent:
             _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._room.close()
+        if self.pairs is not None:
+            self.pairs.close()
         await self._peers.stop()
         if keep_totals:
             with suppress(Exception):  # counters are for people; a disk that fails now has nothing else to lose
-                await self._write([PutValue("totals", self._totals.kept(self._room.figures()))])
+                await self._write(self._kept_totals())
         await self._storage.close()
 
     async def _apply(self, accepted: Accepted, base_digest: bytes) -> None:
@@ -374,8 +429,27 @@ class Agent:
 
     def _put_in_force(self) -> None:
         self._end_hops = rules.end_hops(self._configuration)
-        self._peers.want(self._room.peers(), rules.peer_addresses(self._configuration))
-        self._modules.configure(rules.link_entries(self._configuration))
+        entries = rules.link_entries(self._configuration)
+        peers = self._room.peers()
+        if self.pairs is not None:
+            links = [entry for entry in entries.values() if entry.entanglement]
+            peers |= {entry.neighbour for entry in links}
+            self.pairs.configure(links, rules.path_entries(self._configuration))
+        self._peers.want(peers, rules.peer_addresses(self._configuration))
+        self._modules.configure({name: entry for name, entry in entries.items() if not entry.entanglement})
+        self._configure_distilled()
+
+    def _configure_distilled(self) -> None:
+        """Tell the modules whose key is made of pairs how much of them makes a block: as the newest version has it."""
+        paths = sorted(rules.path_entries(self._configuration), key=lambda entry: entry.route_version)
+        newest = {entry.path: entry for entry in paths}
+        for link, module in self._distilled.items():
+            entry = newest.get(module.path)
+            fits = entry is not None and entry.key_link == link
+            module.configure(
+                block_bit=entry.distillation_block_bit if entry is not None and fits else 0,
+                rate_hz=entry.rate_millihertz / 1000 if entry is not None and fits else 0.0,
+            )
 
     async def _end_orphans(self) -> None:
         """End what has a lifetime when no controller is there to end it."""
@@ -397,7 +471,14 @@ class Agent:
         now_s = self.service_s()
         if now_s >= self._keep_totals_at_s:
             self._keep_totals_at_s = now_s + _KEEP_TOTALS_S
-            self._spawn(self._write([PutValue("totals", self._totals.kept(self._room.figures()))]), "totals")
+            self._spawn(self._write(self._kept_totals()), "totals")
+
+    def _kept_totals(self) -> list[Write]:
+        kept: list[Write] = [PutValue("totals", self._totals.kept(self._room.figures()))]
+        if self.pairs is not None:
+            told = self._pair_totals.kept(self.pairs.link_figures().values(), self.pairs.path_figures())
+            kept.append(PutValue("pair_totals", told))
+        return kept
 
     async def _write(self, writes: Sequence[Write]) -> None:
         await self._storage.commit(writes, self._service_time.stamp())
@@ -411,7 +492,7 @@ class Agent:
         }
         # Links that were added since this agent was started.
         for name, entry in rules.link_entries(self._configuration).items():
-            if name not in found and name in self._modules.states:
+            if name not in found and (name in self._modules.states or (entry.entanglement and self.pairs)):
                 found[name] = pb.InventoryLink(
                     link=name, local_interface=entry.local_interface, neighbour=entry.neighbour
                 )
@@ -424,7 +505,10 @@ class Agent:
         # Modules' clocks do not jump: how old a block is, is counted on one that does not, either.
         now_ms = self._wall.now_ms()
         names = dict.fromkeys([*(link.name for link in self._plan.links), *entries])
-        return [
+        of_pairs = {link.name for link in self._plan.links if link.kind is LinkKind.ENTANGLEMENT}
+        of_pairs = of_pairs - entries.keys() | {name for name, entry in entries.items() if entry.entanglement}
+        found = self._pair_link_reports(of_pairs, entries)
+        return found + [
             link_report(
                 name,
                 state=states.get(name) or LinkState(),
@@ -436,6 +520,30 @@ class Agent:
                 blocks=blocks,
             )
             for name in names
+            if name not in of_pairs
+        ]
+
+    def _pair_link_reports(self, names: Iterable[str], entries: Mapping[str, LinkEntry]) -> list[pb.LinkReport]:
+        figures = {} if self.pairs is None else self.pairs.link_figures()
+        return [
+            pair_link_report(
+                name,
+                entry=entries.get(name),
+                figures=figures.get(name),
+                down_reason="" if self.pairs is None else self.pairs.down_reason(name),
+                totals=self._pair_totals,
+                unreachable=name in entries and self._peers.unheard(entries[name].neighbour),
+            )
+            for name in sorted(names)
+        ]
+
+    def _path_reports(self) -> list[pb.PathReport]:
+        if self.pairs is None:
+            return []
+        sifted = {module.path: module.sifted_bit for module in self._distilled.values()}
+        return [
+            path_report(figures, totals=self._pair_totals, sifted_bit=sifted.get(figures.path, 0))
+            for figures in self.pairs.path_figures()
         ]
 
     def _relay_reports(self) -> list[pb.RelayReport]:
@@ -473,6 +581,28 @@ class Agent:
                 notice = pb.Notification(link_down=report) if down else pb.Notification(link_up=report)
                 self._notices.add(("link", link), notice)
         self._tell()
+
+    def _on_path(self, path: str) -> None:
+        for report in self._path_reports():
+            if report.path == path:
+                self._notices.add(("path", path), pb.Notification(path_update=report))
+        self._tell()
+
+    def _on_measured(self, link: str, outcomes: list[MeasuredPair]) -> None:
+        module = self._distilled.get(link)
+        if module is not None:
+            module.measured(
+                Measured(one.version, one.sequence, one.basis == "X", one.bit)
+                for one in outcomes
+                if one.path == module.path
+            )
+
+    def _find_distilled(self, link: str, path: str) -> DistilledModule | None:
+        if self.pairs is None:
+            return None
+        seed = self._plan.simulation_seed
+        self._distilled[link] = DistilledModule(link, path, seed, self._plan.clock)
+        return self._distilled[link]
 
     async def _from_peer(self, event: Event, *, stream: PeerStream | None = None) -> None:
         if not self._modules.from_peer(event):

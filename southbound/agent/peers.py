@@ -15,8 +15,8 @@ from controller.domain.names import is_label
 from controller.identity.credentials import AnyTls, grpc_server_credentials, open_aio_channel
 from controller.identity.interceptor import IdentityInterceptor
 from controller.identity.peers import Identity, Kind, peer_identity
+from qinet.peer.v1 import pairs_pb2, peer_pb2_grpc
 from qinet.peer.v1 import peer_pb2 as pb
-from qinet.peer.v1 import peer_pb2_grpc
 from southbound.agent.keyplane.events import Event, PeerDown, PeerUp, Received
 from southbound.agent.keyplane.messages import Message
 from southbound.agent.listening import ListenRefused
@@ -47,6 +47,19 @@ class Post(Protocol):
         """Take an event."""
 
 
+class PairSide(Protocol):
+    """The node's pair engine, see `PairRoom`."""
+
+    def peer_up(self, node: str, stream: "PeerStream") -> None:
+        """Send to a node on this stream from now on."""
+
+    def peer_down(self, node: str) -> None:
+        """The stream to a node has ended."""
+
+    def received(self, node: str, travelling: pairs_pb2.PairMessage) -> None:
+        """Take a message of a node's engine."""
+
+
 class PeerStream:
     """One stream that stands, or stood: what is sent on it is kept in order, and no more than OUTBOX_SIZE waits."""
 
@@ -57,10 +70,17 @@ class PeerStream:
 
     def send(self, message: Message) -> None:
         """Send a message. When too many wait the stream ends, for none may be left out of the middle."""
-        if self.ended.is_set():
-            return
+        if not self.ended.is_set():
+            self._put(message_to_pb(message))
+
+    def send_pair(self, message: pairs_pb2.PairMessage) -> None:
+        """Send a message of the pair engine, as `send` does."""
+        if not self.ended.is_set():
+            self._put(pb.PeerMessage(pair=message))
+
+    def _put(self, message: pb.PeerMessage) -> None:
         try:
-            self._outbox.put_nowait(message_to_pb(message))
+            self._outbox.put_nowait(message)
         except asyncio.QueueFull:
             log.warning("peer does not read, stream ended peer=%s waiting=%d", self.node, OUTBOX_SIZE)
             self.ended.set()
@@ -106,12 +126,15 @@ class Peers:
     counts; the older has ended for the key plane before the newer one begins.
     """
 
-    def __init__(self, *, node: str, tls: AnyTls, post: Post, on_change: Callable[[], None]) -> None:
-        """Prepare; `on_change` is called when a stream begins or ends."""
+    def __init__(
+        self, *, node: str, tls: AnyTls, post: Post, on_change: Callable[[], None], pairs: PairSide | None = None
+    ) -> None:
+        """Prepare; `on_change` is called when a stream begins or ends, `pairs` takes what pair engines say."""
         self._node = node
         self._tls = tls
         self._post = post
         self._on_change = on_change
+        self._pairs = pairs
         self._addresses: Mapping[str, str] = {}
         self._wanted: frozenset[str] = frozenset()
         self._streams: dict[str, PeerStream] = {}
@@ -277,6 +300,8 @@ class Peers:
             parts: list[asyncio.Task[object]] = []
             try:
                 await self._post(PeerUp(now_s=0.0, node=node), stream=stream)
+                if self._pairs is not None:
+                    self._pairs.peer_up(node, stream)
                 self._on_change()
                 parts = [asyncio.create_task(self._read(stream, read)), asyncio.create_task(stream.ended.wait())]
                 await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -287,6 +312,8 @@ class Peers:
                 for part in parts:
                     part.cancel()
                 await asyncio.gather(*parts, return_exceptions=True)
+                if self._pairs is not None:
+                    self._pairs.peer_down(node)
                 if not self._stopping:
                     await self._post(PeerDown(now_s=0.0, node=node))
                 self._on_change()
@@ -300,7 +327,10 @@ class Peers:
                 return
             if travelling is None:
                 return
-            if (message := message_from_pb(travelling)) is not None:
+            if travelling.HasField("pair"):
+                if self._pairs is not None:
+                    self._pairs.received(stream.node, travelling.pair)
+            elif (message := message_from_pb(travelling)) is not None:
                 await self._post(Received(now_s=0.0, node=stream.node, message=message))
 
 

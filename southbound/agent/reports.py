@@ -50,12 +50,13 @@ class LinkState:
         """Take a finished block; one that is history was not measured by this agent."""
         if block.history:
             return
-        refused = block.qber is not None and block.qber > qber_limit
+        high = block.qber is not None and block.qber > qber_limit
+        refused = high or bool(block.refused)
         secret_bit = 0 if refused else 8 * len(block.key)
         self.meter.add(
             end_time_ms=block.end_time_ms, duration_ms=block.duration_ms, secret_bit=secret_bit, refused=refused
         )
-        self.qber_high = f"QBER {block.qber:.4f} is above the limit {qber_limit:g}" if refused else ""
+        self.qber_high = f"QBER {block.qber:.4f} is above the limit {qber_limit:g}" if high else block.refused
         self.blocks.append(
             pb.BlockReport(
                 block=block.block,

@@ -10,6 +10,7 @@ from controller.wire.southbound import election_from_pb, election_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent.configuration import Accepted, Assembly, Configuration, Refused, Status, Update, Upsert, decide
 from southbound.agent.notices import Notices
+from southbound.agent.pair_entries import PairMeans
 
 MISSED_HEARTBEATS: Final = 3
 _WELCOME_TIMEOUT_S: Final = 10.0
@@ -60,8 +61,17 @@ Effect = Remember | Apply | Say | Welcomed | End
 class Session:
     """One stream. Times are seconds on any clock that does not go back, but `service_s`, the agent's service time."""
 
-    def __init__(self, *, node: str, highest: ElectionId | None, notices: Notices, now_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        highest: ElectionId | None,
+        notices: Notices,
+        now_s: float,
+        pairs: PairMeans | None = None,
+    ) -> None:
         self._node = node
+        self._pairs = pairs
         self._highest = highest
         self._notices = notices
         self._assembly = Assembly()
@@ -184,12 +194,12 @@ class Session:
         taken = self._assembly.take(part)
         if taken is None:
             return []
-        decided = taken if isinstance(taken, Refused) else decide(configuration, taken, self._node, service_s)
-        if isinstance(decided, Accepted) and not isinstance(taken, Refused):
+        if isinstance(taken, Refused):
+            return [self._refuse(part, taken, configuration)]
+        decided = decide(configuration, taken, self._node, service_s, self._pairs)
+        if isinstance(decided, Accepted):
             return [Apply(taken, decided)]
-        if isinstance(decided, Refused):
-            return [self._refuse(part, decided, configuration)]
-        return []
+        return [self._refuse(part, decided, configuration)]
 
     def _refuse(self, update: Update, refused: Refused, configuration: Configuration) -> Say:
         entries = (pb.EntryStatus(id=name, status=_status(status)) for name, status in refused.entries.items())

@@ -21,6 +21,7 @@ from qinet.southbound.v1 import agent_pb2_grpc
 from southbound.agent.configuration import Accepted, Configuration, Update
 from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.notices import Notices
+from southbound.agent.pair_entries import PairMeans
 from southbound.agent.session import Apply, Effect, End, Remember, Say, Session, Welcomed
 from southbound.repeats import Repeats
 
@@ -75,6 +76,10 @@ class Host(Protocol):
     @property
     def highest_election(self) -> ElectionId | None:
         """Return the highest election id ever seen."""
+
+    @property
+    def pair_means(self) -> PairMeans | None:
+        """Return what the node has for entanglement; None for nothing."""
 
     def service_s(self) -> float:
         """Return the service time."""
@@ -171,6 +176,7 @@ class Uplink:
                 highest=self._host.highest_election,
                 notices=self._notices,
                 now_s=time.monotonic(),
+                pairs=self._host.pair_means,
             )
             outbox.put_nowait(pb.SessionRequest(hello=self._host.hello()))
             parts = [

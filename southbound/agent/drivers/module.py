@@ -19,6 +19,7 @@ class ModuleBlock:
         end_time_ms: When it finished; wall clock.
         duration_ms: How long it took.
         history: It counts as stored key, not as a measurement: how long it took is not known.
+        refused: Why it yielded no key, where the module itself refused it; for a person.
     """
 
     block: int
@@ -27,6 +28,7 @@ class ModuleBlock:
     end_time_ms: int
     duration_ms: int
     history: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

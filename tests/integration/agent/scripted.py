@@ -199,6 +199,11 @@ def digest(entries: Mapping[str, bytes]) -> bytes:
     return digest_of({name: entry_hash(name, content) for name, content in entries.items()})
 
 
+def certificate(directory: Path, who: str) -> Tls:
+    """Return a new certificate of the CA that a test keeps in its directory."""
+    return load_tls(lab_ca.issue(directory / "pki", parse_identity(who), now=datetime.now(UTC), renew=True))
+
+
 @dataclass
 class Line:
     """Three nodes in a line, their certificates and channels, for one test."""
@@ -215,9 +220,7 @@ class Line:
             self.channels[link] = SimulatedChannel(simulated(link, self.block_s, self.block_secret_bit))
 
     def tls(self, who: str) -> Tls:
-        identity = parse_identity(who)
-        pki = self.directory / "pki"
-        return load_tls(lab_ca.issue(pki, identity, now=datetime.now(UTC), renew=True))
+        return certificate(self.directory, who)
 
     def plan(self, node: str, *controllers: ControllerAddress, **changed: tuple[str, int]) -> AgentPlan:
         clock = SystemClock()

@@ -1,0 +1,262 @@
+"""Drives the pair engine of a node in real time, on its event loop: settings, messages and timers in; messages out."""
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Final, Protocol
+
+from controller.domain.entries import LinkEntry, PathEntry
+from controller.domain.pair_link import PairHardware, PairModel
+from qinet.peer.v1 import pairs_pb2 as pb
+from southbound.agent.alarms import LINK_DOWN, Alarms
+from southbound.agent.clock import Clock
+from southbound.agent.modules import MODULE_MISSING
+from southbound.agent.pair_faults import PairFaults
+from southbound.agent.pairs.effects import Delivered, Measured, PathChanged, Send
+from southbound.agent.pairs.engine import PairEngine
+from southbound.agent.pairs.figures import LinkFigures, PathFigures
+from southbound.agent.pairs.messages import LinkCondition, PairHello
+from southbound.agent.pairs.wire import message_from_pb, message_to_pb
+
+log = logging.getLogger(__name__)
+
+RECENT_PAIRS: Final = 1024
+PATH_REFUSED: Final = "PATH_REFUSED"
+_TURN_S: Final = 0.25
+"""Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
+_LONGEST_WAIT_S: Final = 3600.0
+
+
+class PairStream(Protocol):
+    """A stream to a peer that stands, or stood."""
+
+    def send_pair(self, message: pb.PairMessage) -> None:
+        """Send the message without waiting; drop it if the stream has ended."""
+
+
+class PairRoom:
+    """The pair engine of one node.
+
+    All of its state is volatile: after a restart the head of each path begins anew once the streams stand again. It
+    runs on service time, which goes on over restarts, so that no number of a pair is given twice; on the wire that is
+    the wall clock as it was at the start, carried on evenly.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        hardware: PairHardware,
+        find_model: Callable[[str], PairModel | None],
+        faults: PairFaults,
+        *,
+        clock: Clock,
+        service_s: Callable[[], float],
+        alarms: Alarms,
+        on_link: Callable[[str], None],
+        on_path: Callable[[str], None],
+        on_measured: Callable[[str, list[Measured]], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            node: Whose it is.
+            hardware: What it truly has.
+            find_model: Gives what a link of this node truly does; None where it has no such link.
+            faults: Those in force on its links.
+            clock: For the times of alarms.
+            service_s: Gives the service time.
+            alarms: Where faults go.
+            on_link: Called with a link that ceased or began to make pairs.
+            on_path: Called with a path of which something is to be told at once.
+            on_measured: Called with a key link and what was measured for it.
+        """
+        self._node = node
+        self._find_model = find_model
+        self._faults = faults
+        self._clock = clock
+        self._service_s = service_s
+        self._offset_ns = clock.wall_ms() * 1_000_000 - round(service_s() * 1e9)
+        self._alarms = alarms
+        self._on_link = on_link
+        self._on_path = on_path
+        self._on_measured = on_measured
+        self._engine = PairEngine(
+            node,
+            hardware,
+            Random(secrets.randbits(128)),  # noqa: S311 (nature's dice, no secret)
+            now_s=service_s(),
+        )
+        self._streams: dict[str, PairStream] = {}
+        self._links: dict[str, LinkEntry] = {}
+        self._down: dict[str, str] = {}
+        self._refused: set[str] = set()
+        self._wake: asyncio.TimerHandle | None = None
+        self._open = True
+        faults.watch(self._on_fault)
+        self.recent: deque[Delivered] = deque(maxlen=RECENT_PAIRS)
+        """The last pairs delivered here, test pairs included."""
+
+    @property
+    def hardware(self) -> PairHardware:
+        """Return what the node truly has."""
+        return self._engine.hardware
+
+    @property
+    def memories_in_use(self) -> int:
+        """Return how many qubits hold a half of a pair, or are set aside for one."""
+        return self._engine.memories_in_use
+
+    @property
+    def late_s(self) -> float:
+        """Return how far the engine is behind: above 0 where it has more to do than there is time for."""
+        return max(0.0, self._service_s() - max(self._engine.next_due(), self._engine.now_s))
+
+    def neighbours(self) -> frozenset[str]:
+        """Return the nodes that a stream is needed to."""
+        return frozenset(entry.neighbour for entry in self._links.values())
+
+    def down_reason(self, link: str) -> str:
+        """Return why no pairs are made on a link; "" while they could be."""
+        return self._down.get(link, "")
+
+    def path_figures(self) -> list[PathFigures]:
+        """Return what the node can tell of the paths that end here."""
+        return self._engine.path_figures()
+
+    def link_figures(self) -> dict[str, LinkFigures]:
+        """Return what the node can tell of its links, by name."""
+        return {one.link: one for one in self._engine.link_figures()}
+
+    def configure(self, links: Iterable[LinkEntry], paths: Iterable[PathEntry]) -> None:
+        """Follow these settings of links that make pairs, and these paths, and no others."""
+        now_s, engine = self._now_s(), self._engine
+        wanted = {entry.link: entry for entry in links}
+        for link in self._links.keys() - wanted.keys():
+            self._drop_link(link, now_s)
+        for link, entry in wanted.items():
+            self._links[link] = entry
+            model = self._find_model(link)
+            if model is None:
+                problem = "this node has no hardware for the link: is it in the agent's topology file?"
+                self._alarms.raised(f"links/{link}", MODULE_MISSING, problem, self._clock.wall_ms())
+                continue
+            self._alarms.cleared(f"links/{link}", MODULE_MISSING)
+            engine.set_link(link, entry.neighbour, model, now_s, enabled=entry.enabled)
+            self._apply_faults(link, now_s)
+        problems = dict(str(problem).split(": ", 1) for problem in engine.set_paths(paths, now_s))
+        for place in self._refused - problems.keys():
+            self._alarms.cleared(place, PATH_REFUSED)
+        for place, problem in problems.items():
+            self._alarms.raised(place, PATH_REFUSED, problem, self._clock.wall_ms())
+        self._refused = set(problems)
+        self._carry_out()
+
+    def peer_up(self, node: str, stream: PairStream) -> None:
+        """Send to a node on this stream from now on."""
+        self._streams[node] = stream
+        self._engine.peer_up(node, self._now_s())
+        self._carry_out()
+
+    def peer_down(self, node: str) -> None:
+        """The stream to a node has ended."""
+        if self._streams.pop(node, None) is not None and self._open:
+            self._engine.peer_down(node, self._now_s())
+            self._carry_out()
+
+    def received(self, node: str, travelling: pb.PairMessage) -> None:
+        """Take a message of a node's engine."""
+        message = message_from_pb(travelling, offset_ns=self._offset_ns)
+        if message is None or not self._open:
+            return
+        self._engine.handle(node, message, self._now_s())
+        if isinstance(message, LinkCondition | PairHello):
+            for link, entry in self._links.items():
+                if entry.neighbour == node:
+                    self._look_at(link)
+        self._carry_out()
+
+    def close(self) -> None:
+        """Do nothing any more."""
+        self._open = False
+        if self._wake is not None:
+            self._wake.cancel()
+        self._faults.unwatch(self._on_fault)
+
+    def _drop_link(self, link: str, now_s: float) -> None:
+        del self._links[link]
+        self._down.pop(link, None)
+        self._engine.remove_link(link, now_s)
+        for kind in (LINK_DOWN, MODULE_MISSING):
+            self._alarms.cleared(f"links/{link}", kind)
+
+    def _on_fault(self, link: str) -> None:
+        if link in self._links:
+            self._apply_faults(link, self._now_s())
+            self._carry_out()
+
+    def _apply_faults(self, link: str, now_s: float) -> None:
+        condition = self._faults.of(link)
+        self._engine.fault(
+            link, now_s, success_factor=condition.factor, werner_factor=condition.werner_factor, cut=condition.cut
+        )
+        self._look_at(link)
+
+    def _look_at(self, link: str) -> None:
+        known = self._engine.link(link)
+        dark = known is not None and (known.own.cut or known.far.cut)
+        reason = "no light: the fibre is cut (simulated)" if dark else ""
+        if reason == self._down.get(link, ""):
+            return
+        self._down[link] = reason
+        if reason:
+            self._alarms.raised(f"links/{link}", LINK_DOWN, reason, self._clock.wall_ms())
+            log.warning("link down node=%s link=%s reason=%s", self._node, link, reason)
+        else:
+            self._alarms.cleared(f"links/{link}", LINK_DOWN)
+            log.info("link up node=%s link=%s", self._node, link)
+        self._on_link(link)
+
+    def _now_s(self) -> float:
+        """Return the time to which the engine goes on: not all the way at once where it is behind."""
+        due_s = max(self._engine.now_s, self._engine.next_due())
+        return min(self._service_s(), due_s + _TURN_S)
+
+    def _tick(self) -> None:
+        self._wake = None
+        if self._open:
+            self._engine.tick(self._now_s())
+            self._carry_out()
+
+    def _carry_out(self) -> None:
+        changed: dict[str, None] = {}
+        measured: dict[str, list[Measured]] = {}
+        while effects := self._engine.drain():
+            for effect in effects:
+                match effect:
+                    case Send(neighbour=node, message=message):
+                        if (stream := self._streams.get(node)) is not None:
+                            stream.send_pair(message_to_pb(message, offset_ns=self._offset_ns))
+                    case Delivered():
+                        self.recent.append(effect)
+                    case Measured(key_link=link):
+                        if link:
+                            measured.setdefault(link, []).append(effect)
+                    case PathChanged(path=path):
+                        changed[path] = None
+        for link, outcomes in measured.items():
+            self._on_measured(link, outcomes)
+        for path in changed:
+            self._on_path(path)
+        self._rearm()
+
+    def _rearm(self) -> None:
+        if not self._open:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        wait_s = min(_LONGEST_WAIT_S, self._engine.next_due() - self._service_s())
+        # At least a millisecond: what falls due in between is done together, and the loop has others to serve.
+        self._wake = asyncio.get_running_loop().call_later(max(0.001, wait_s), self._tick)
