@@ -100,11 +100,23 @@ def find_place(ground: Ground, service: Service, demand: ServiceDemand | None = 
     asked = service.demand if demand is None else demand
     if isinstance(service, KeyRelay) and isinstance(ground, Graph):
         assert isinstance(asked, Demand)
-        return Place(routes=find_move(ground, service, asked))
+        try:
+            return Place(routes=find_move(ground, service, asked))
+        except Precondition as refusal:
+            raise _untrusting(refusal, asked) if asked.no_trusted_transit else refusal from None
     assert isinstance(ground, PairNetwork)
     assert isinstance(asked, PairDemand)
     found = find_path(ground, asked)
     return Place(routes=(found.route,), plan=found.plan)
+
+
+def _untrusting(refusal: Precondition, demand: Demand) -> Precondition:
+    return Precondition(
+        refusal.reason,
+        f"{refusal.message}; no_trusted_transit takes only links directly between nodes/{demand.source} and"
+        f" nodes/{demand.target}: an entanglement path between them, of kind measure and with a key_link, makes one",
+        refusal.facts(),
+    )
 
 
 def find_backup_place(ground: Ground, service: Service, routes: tuple[Route, ...] | None = None) -> tuple[Route, ...]:

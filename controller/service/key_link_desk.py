@@ -4,7 +4,8 @@ Such a link joins the path's two ends, over interfaces that stand for no module:
 Its secret key rate is derived from what the path's plan promises, and it is down while its path is BLOCKED.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -13,12 +14,15 @@ from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.entanglement_path import PRE_SHARED, EntanglementPath, PairDemand
 from controller.domain.events import AppEvent, LinkWentDown, NetworkImproved
 from controller.domain.key_links import authenticated_by, links_resting_on, relays_on
+from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.link import MAX_RATE_MILLIBIT_PER_S, Basis, Link, LinkCondition, LinkEnd, LinkKind, Provenance
 from controller.domain.path_plan import PathPlan
-from controller.domain.refusals import AlreadyExists, Precondition
+from controller.domain.refusals import AlreadyExists, Precondition, Refusal
 from controller.domain.service import Service, ServiceState
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, put, put_condition
 from controller.physics.pair_keys import PairKeying, key_rate_hz
+from controller.routing.graph import graph_of
+from controller.routing.places import find_place
 
 _FIGURE: Final = "model_skr_millibit_per_s"
 
@@ -183,18 +187,34 @@ def _refuse(service: Service, users: Iterable[str], why: str) -> None:
         )
 
 
+def cycle_behind(snapshot: Snapshot, relay: KeyRelay, demand: Demand, refusal: Refusal) -> Refusal:
+    """Return why a relay fits nowhere: a cycle, where only links whose key rests on its own would carry it."""
+    resting = links_resting_on(snapshot, relay.name)
+    if resting:
+        with suppress(Refusal):
+            routes = find_place(graph_of(snapshot, ignoring=[relay.name]), relay, demand).routes
+            return _cycle(relay.name, resting & {link for route in routes for link in route.links}) or refusal
+    return refusal
+
+
 def check_no_cycle(snapshot: Snapshot, relay: str, wanted: Iterable[str]) -> None:
     """Check that a relay is not wanted on links whose key is authenticated with its own.
 
     Raises:
         Precondition: DEPENDENCY_CYCLE.
     """
-    round_it = sorted(links_resting_on(snapshot, relay) & set(wanted))
-    if round_it:
-        shown = ", ".join(f"links/{link}" for link in round_it)
-        raise Precondition(
-            "DEPENDENCY_CYCLE",
-            f"keyRelays/{relay} cannot run on {shown}: its key is authenticated with keys of this relay; avoid it, or"
-            " have its path authenticated with another relay",
-            {"resource": f"keyRelays/{relay}", "links": shown},
-        )
+    cycle = _cycle(relay, links_resting_on(snapshot, relay) & set(wanted))
+    if cycle is not None:
+        raise cycle
+
+
+def _cycle(relay: str, links: Collection[str]) -> Precondition | None:
+    if not links:
+        return None
+    shown = ", ".join(f"links/{link}" for link in sorted(links))
+    return Precondition(
+        "DEPENDENCY_CYCLE",
+        f"keyRelays/{relay} cannot run on {shown}: its key is authenticated with keys of this relay; let it run"
+        " elsewhere, or have that path authenticated with another relay",
+        {"resource": f"keyRelays/{relay}", "links": shown},
+    )

@@ -14,7 +14,7 @@ from controller.routing.feasible import charges_after_move, find_spare
 from controller.routing.graph import Graph
 from controller.routing.places import ground_of
 from controller.service.deployment import deployed, find_deployment, with_backup
-from controller.service.key_link_desk import check_no_cycle
+from controller.service.key_link_desk import check_no_cycle, cycle_behind
 from controller.service.lifecycle import backed_up, blocked, next_version
 from controller.service.relay_desk import DISABLED, check_application, check_etag, check_names
 from controller.service.requests import RedeployRelay, UpdateRelay
@@ -76,7 +76,10 @@ def redeploy_relay(snapshot: Snapshot, request: RedeployRelay, *, version: int, 
     if not relay.admin_enabled:
         resource = f"keyRelays/{relay.name}"
         raise Precondition("DISABLED", f"{resource} is disabled; enable it first", {"resource": resource})
-    best = find_deployment(ground_of(snapshot, relay), relay, unprotected=True)
+    try:
+        best = find_deployment(ground_of(snapshot, relay), relay, unprotected=True)
+    except Refusal as refusal:
+        raise cycle_behind(snapshot, relay, relay.demand, refusal) from None
     because = f"redeployed by {request.caller.removeprefix('qinet://')}"
     if set(best.routes) == set(relay.routes):
         because += ": its routes are the best, and are told anew"
@@ -159,7 +162,7 @@ def _placed(
     except Refusal as refusal:
         # A relay that carries something goes on with it; one that waits anyway may wait for what is wanted now.
         if wanted.routes or not wanted.accept_blocked:
-            raise
+            raise cycle_behind(snapshot, wanted, demand, refusal) from None
         return replace(blocked(wanted, str(refusal)), demand=demand)
     return deployed(wanted, place, version=above, now_ms=now_ms, because=because, demand=demand)
 

@@ -220,6 +220,9 @@ class Working:
         self._restless[name] = None
         held = self._holdings.replaced(before, after)
         self._strained |= dict.fromkeys(sorted(held))
+        # A path that is being removed waits until relays have left its key link.
+        owners = {link.path for name in held if (link := self._snapshot.links.get(name)) is not None and link.path}
+        self._restless |= dict.fromkeys(service_key("paths", owner) for owner in sorted(owners))
         if after is None:
             self._words.pop(name, None)
             self._refusals.pop(name, None)
