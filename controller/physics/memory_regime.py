@@ -63,7 +63,7 @@ def predict_lane(lane: Lane, *, fineness: int = 1) -> LanePrediction:
         fineness: Grid points are 2,048 (more where the cut-off is short) times this; >= 1.
 
     Raises:
-        ValueError: fineness < 1, or no round can succeed in the range of floats.
+        ValueError: fineness < 1, or the cut-off is so short that a round of some swap succeeds with less than 1e-9.
 
     Source: Brand, Coopmans, Elkouss, IEEE JSAC 38, 619 (2020).
 
@@ -132,6 +132,7 @@ def lane_rate_bound_hz(lane: Lane) -> float:
     return bound
 
 
+_LEAST_CHANCE = 1e-9  # of a round; below, rounding decides
 _RUNGS = 24  # per doubling of time
 _SHORTEST, _LONGEST = 0.05, 24.0  # of the quickest and the slowest hop's mean times
 
@@ -154,11 +155,7 @@ class _Evaluation:
             time_s, werner = pair.mean * self._slot_s, pair.mean_werner
         else:
             one = self._round(tree, None)
-            if not one.chance > 0.0:
-                raise ValueError(f"cutoff_s: {lane.cutoff_s} is too short for a pair to be delivered")
             time_s, werner, tries = one.mean * self._slot_s, one.mean_werner, one.mean_tries.tolist()
-        if not (0.0 < time_s < math.inf and 0.0 <= werner < 1.0 + 1e-6):
-            raise ValueError(f"cutoff_s: {lane.cutoff_s} is too short for a pair to be delivered")
         werner = min(1.0, werner)
         restart_s = lane.news_to_ends_s(tree)
         return LanePrediction(
@@ -189,7 +186,10 @@ class _Evaluation:
             failure_delay=lane.news_to_ends_s(tree) / self._slot_s,
             result_decay=self._decay(left, right),
         )
-        return join(self._pair(tree[0], node), self._pair(tree[1], node), how, is_swap=True)
+        one = join(self._pair(tree[0], node), self._pair(tree[1], node), how, is_swap=True)
+        if not one.chance > _LEAST_CHANCE:
+            raise ValueError(f"cutoff_s: {lane.cutoff_s} is too short: the pairs at node {node} all but never meet")
+        return one
 
     def _window_s(self, tree: tuple[SwapTree, SwapTree]) -> float:
         """Return the cut-off, or for two hops that try in step the middle between the same two of their steps."""

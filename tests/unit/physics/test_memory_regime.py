@@ -253,6 +253,14 @@ def test_a_shorter_cutoff_is_slower_and_better() -> None:
     assert rates[-1] < 0.5 * rates[0]
 
 
+def test_pairs_that_never_meet_in_time_are_refused() -> None:
+    # Sure attempts of 1 and 3 ms: the older always waits 2 ms.
+    lane = Lane(hops=(hop(1.0, 1e-3), hop(1.0, 3e-3)), nodes=nodes(1.0, 0.5), cutoff_s=1e-3)
+    with pytest.raises(ValueError, match=r"cutoff_s: 0\.001 is too short"):
+        predict_lane(lane)
+    assert predict_lane(replace(lane, cutoff_s=2e-3)).mean_time_s == pytest.approx(6e-3)
+
+
 @pytest.mark.parametrize("bad", [0.0, -1.0, 1.5, math.nan, math.inf])
 def test_impossible_figures_are_refused_by_name(bad: float) -> None:
     good = hop(0.1, 1e-3)
