@@ -23,7 +23,7 @@ from qinet.northbound.v1 import link_pb2, node_pb2
 Context = grpc.aio.ServicerContext[Any, Any]
 """What a servicer knows of a call."""
 
-_COLLECTIONS = {"keyRelays": "relays"}
+_COLLECTIONS = {"keyRelays": "relays", "entanglementPaths": "paths"}
 _ADMINISTRATIVE = ("admin_enabled", "maintenance")
 
 

@@ -3,14 +3,22 @@
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from controller.domain.capacity import promised_skr_millibit_per_s
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.key_relay import KeyRelay
-from controller.domain.link import Link, LinkCondition
+from controller.domain.link import Link, LinkCondition, LinkKind
 from controller.ports.clock import Clock
-from controller.ports.observations import LinkObservation, Observations, RelayObservation
+from controller.ports.observations import (
+    FidelityObservation,
+    LinkObservation,
+    Observations,
+    PathObservation,
+    RelayObservation,
+)
+from controller.wire.northbound_entanglement_path import hertz
 from controller.wire.northbound_link import STATUS
 from controller.wire.northbound_values import bit_per_s, duration_ms, timestamp_ms
-from qinet.northbound.v1 import key_relay_pb2, link_pb2
-from qinet.types.v1 import types_pb2
+from qinet.northbound.v1 import entanglement_path_pb2, key_relay_pb2, link_pb2
+from qinet.types.v1 import pairs_pb2, types_pb2
 
 _LONGEST_MS = 10 * 365 * 24 * 3600 * 1000
 _KINDS = {
@@ -57,12 +65,55 @@ class Measurements:
         if newest is not None:
             told.performance_kind = _KINDS[newest.measure]
             told.performance = newest.performance
+        if link.kind is LinkKind.ENTANGLEMENT:
+            self._tell_pairs(heard, told)
+            return told
         drain = reserved_millibit_per_s + link.authentication_rate_millibit_per_s
         drain -= min(skr, promised_skr_millibit_per_s(link, condition)) if condition.generating else 0
         if drain > 0:
             left = max(0, stored - link.authentication_floor_bit)
             told.time_to_empty.CopyFrom(duration_ms(min(left * 1_000_000 // drain, _LONGEST_MS)))
         return told
+
+    def _tell_pairs(self, heard: list[LinkObservation], told: link_pb2.LinkMeasurement) -> None:
+        """Tell what the ends of an entanglement link measure: the slower end's rate, the better known fidelity."""
+        ends = [(seen.pairs, seen.heard_ms) for seen in heard if seen.pairs is not None]
+        if not ends:
+            return
+        told.pair_rate_hz = hertz(min(pairs.rate_millihertz for pairs, _ in ends))
+        told.memory_pairs_in_use = max(pairs.memory_pairs_in_use for pairs, _ in ends)
+        told.pair_total = max(pairs.pair_total for pairs, _ in ends)
+        estimates = [(pairs.fidelity, heard_ms) for pairs, heard_ms in ends if pairs.fidelity is not None]
+        if estimates:
+            told.fidelity.CopyFrom(self._estimate(*max(estimates, key=lambda known: known[0].samples)))
+
+    def _estimate(self, seen: FidelityObservation, heard_ms: int) -> pairs_pb2.FidelityEstimate:
+        return pairs_pb2.FidelityEstimate(
+            fidelity=seen.fidelity,
+            low=seen.low,
+            high=seen.high,
+            samples=seen.samples,
+            age_ms=seen.age_ms + max(0, self._clock.monotonic_ms() - heard_ms),
+        )
+
+    def path(self, path: EntanglementPath) -> list[entanglement_path_pb2.PathEndMeasurement]:
+        """Return what the ends of a path report, source first."""
+        ends = (path.demand.source, path.demand.target)
+        heard = (self._observations.path(path.name, node) for node in ends)
+        return [self._path_end(seen) for seen in heard if seen is not None]
+
+    def _path_end(self, seen: PathObservation) -> entanglement_path_pb2.PathEndMeasurement:
+        return entanglement_path_pb2.PathEndMeasurement(
+            node=f"nodes/{seen.node}",
+            rate_hz=hertz(seen.rate_millihertz),
+            delivered_total=seen.delivered_total,
+            fidelity=None if seen.fidelity is None else self._estimate(seen.fidelity, seen.heard_ms),
+            tracked_fidelity=seen.tracked_fidelity,
+            starved=seen.starved,
+            dropped_total=seen.dropped_total,
+            packet_total=seen.packet_total,
+            report_time=self.moment(seen.heard_ms),
+        )
 
     def relay(self, relay: KeyRelay) -> list[key_relay_pb2.RelayEndMeasurement]:
         """Return what its ends report, source first."""

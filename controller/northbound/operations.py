@@ -132,21 +132,26 @@ class OperationsService(rpc.OperationsServiceServicer):
                 mistakes.add("interval", f"{interval_ns / 1e9:g} s is not in [0.1, 3600] s")
         links = mistakes.ids("links", request.links, "links")
         relays = mistakes.ids("keyRelays", request.key_relays, "key_relays")
+        paths = mistakes.ids("entanglementPaths", request.entanglement_paths, "entanglement_paths")
         mistakes.settle()
         snapshot = self._desk.published.snapshot
         for name in sorted(links - snapshot.links.keys()):
             raise NotFound(f"links/{name}")
         for name in sorted(relays - snapshot.relays.keys()):
             raise NotFound(f"keyRelays/{name}")
+        for name in sorted(paths - snapshot.paths.keys()):
+            raise NotFound(f"entanglementPaths/{name}")
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            yield self._sample(links, relays)
+            yield self._sample(links, relays, paths)
             # A client that takes its time gets the sample that is due then, and not those that it missed.
             due = max(due + interval_ns / 1e9, loop.time())
             await asyncio.sleep(due - loop.time())
 
-    def _sample(self, links: frozenset[str], relays: frozenset[str]) -> pb.StreamMeasurementsResponse:
+    def _sample(
+        self, links: frozenset[str], relays: frozenset[str], paths: frozenset[str]
+    ) -> pb.StreamMeasurementsResponse:
         published = self._desk.published
         snapshot = published.snapshot
         told = pb.StreamMeasurementsResponse(
@@ -163,10 +168,15 @@ class OperationsService(rpc.OperationsServiceServicer):
                 state=STATE.number(relay.state),
                 ends=self._views.measurements.relay(relay),
             )
+        for name in sorted(snapshot.paths.keys() & paths if paths else snapshot.paths):
+            told.entanglement_paths.add(
+                entanglement_path=f"entanglementPaths/{name}",
+                ends=self._views.measurements.path(snapshot.paths[name]),
+            )
         return told
 
     async def Drain(self, request: pb.DrainRequest, context: Context) -> pb.DrainResponse:
-        """Put a node or link into maintenance, and move key relays off it."""
+        """Put a node or link into maintenance, and move services off it."""
         mistakes = Mistakes()
         nodes, links = _places([request.name], "name", mistakes)
         mistakes.settle()
@@ -187,7 +197,7 @@ class OperationsService(rpc.OperationsServiceServicer):
         return told
 
     async def WhatIf(self, request: pb.WhatIfRequest, context: Context) -> pb.WhatIfResponse:
-        """Tell what would become of key relays if something failed."""
+        """Tell what would become of services if something failed."""
         mistakes = Mistakes()
         if not request.failed:
             mistakes.add("failed", "is required: what fails, as nodes/{node} or links/{link}")

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from controller.domain.capacity import route_charges
+from controller.domain.entanglement_path import PairDemand
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.prediction import PredictedMove
 from controller.domain.refusals import Overloaded, TooHard
+from controller.northbound.pair_search import computed_path
 from controller.observability.metrics import Metrics
 from controller.routing.candidates import candidate_routes
 from controller.routing.graph import Graph, graph_of
@@ -21,6 +23,7 @@ from controller.service.what_if import Failure, what_if
 from controller.wire.northbound_key_relay import reservations_to_pb, route_to_pb
 from controller.wire.northbound_values import bit_per_s
 from qinet.northbound.v1 import key_relay_service_pb2 as pb
+from qinet.northbound.v1.entanglement_service_pb2 import ComputeEntanglementRouteResponse
 
 T = TypeVar("T")
 
@@ -49,7 +52,15 @@ class RouteSearch:
         Raises:
             Refusal: There is none, a name does not exist, or too many searches wait already.
         """
-        return await self._run(lambda: self._counted(published, demand, limit))
+        return await self._run(lambda: self._counted(lambda: computed(published, demand, limit)))
+
+    async def pair_answer(self, published: Published, demand: PairDemand) -> ComputeEntanglementRouteResponse:
+        """Return the best route and plan for a demand of pairs.
+
+        Raises:
+            Refusal: There is none, a name does not exist, or too many searches wait already.
+        """
+        return await self._run(lambda: self._counted(lambda: computed_path(published, demand)))
 
     async def drained(self, published: Published, what: Leaving) -> list[PredictedMove]:
         """Return what becomes of each relay on a node or link that is to be emptied.
@@ -68,11 +79,11 @@ class RouteSearch:
         budget = _Budget(self._prediction_s)
         return await self._run(lambda: list(what_if(published.snapshot, failure, budget.spend)))
 
-    def _counted(self, published: Published, demand: Demand, limit: int) -> pb.ComputeRoutesResponse:
+    def _counted(self, work: Callable[[], T]) -> T:
         began = time.perf_counter()
         outcome = "refused"
         try:
-            found = computed(published, demand, limit)
+            found = work()
             outcome = "found"
         finally:
             if self._metrics is not None:

@@ -118,7 +118,9 @@ class NorthboundServer:
         )
         self._operations = OperationsService(desk, views, self._search, clock, facts)
         operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(self._operations, self._server)
-        entanglement_service_pb2_grpc.add_EntanglementServiceServicer_to_server(EntanglementService(), self._server)
+        entanglement_service_pb2_grpc.add_EntanglementServiceServicer_to_server(
+            EntanglementService(desk, views, self._search, heartbeat_s=beat), self._server
+        )
         add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

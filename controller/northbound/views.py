@@ -4,6 +4,8 @@ import hashlib
 
 from controller.domain.alarm import CONTROLLER, Alarm, Severity
 from controller.domain.application import Application, Sae
+from controller.domain.capacity import service_charges
+from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.key_relay import KeyRelay, RelayState
 from controller.domain.link import Link, LinkStatus
 from controller.domain.node import Node
@@ -13,11 +15,19 @@ from controller.ports.clock import Clock
 from controller.ports.observations import Observations
 from controller.service.published import Published
 from controller.wire.northbound_application import application_to_pb, sae_to_pb
-from controller.wire.northbound_key_relay import relay_to_pb, virtual_status
+from controller.wire.northbound_entanglement_path import path_to_pb
+from controller.wire.northbound_key_relay import relay_to_pb, service_name, virtual_status
 from controller.wire.northbound_link import link_to_pb
 from controller.wire.northbound_node import node_to_pb
 from controller.wire.northbound_values import WireEnum, timestamp_ms
-from qinet.northbound.v1 import application_pb2, key_relay_pb2, link_pb2, node_pb2, operations_service_pb2
+from qinet.northbound.v1 import (
+    application_pb2,
+    entanglement_path_pb2,
+    key_relay_pb2,
+    link_pb2,
+    node_pb2,
+    operations_service_pb2,
+)
 from qinet.types.v1 import types_pb2
 
 SEVERITY = WireEnum(Severity, types_pb2.Severity, "SEVERITY")
@@ -39,10 +49,12 @@ class Views:
     def link(self, published: Published, link: Link) -> link_pb2.Link:
         """Return a link."""
         snapshot = published.snapshot
+        condition = snapshot.condition(link.name)
         return link_to_pb(
             link,
-            snapshot.condition(link.name),
-            reserved_millibit_per_s=published.reserved_millibit_per_s.get(link.name, 0),
+            condition,
+            reserved_millibit_per_s=0 if link.pairs else published.reserved.get(link.name, 0),
+            reserved_pairs=published.reserved.get(link.name, 0) if link.pairs else 0,
             stale=snapshot.stale(link),
             network=snapshot.network,
             measurement=self.link_measurement(published, link),
@@ -50,7 +62,7 @@ class Views:
 
     def link_measurement(self, published: Published, link: Link) -> link_pb2.LinkMeasurement | None:
         """Return what is measured of a link; None before the first report."""
-        reserved = published.reserved_millibit_per_s.get(link.name, 0)
+        reserved = published.reserved.get(link.name, 0)
         return self.measurements.link(link, published.snapshot.condition(link.name), reserved)
 
     def relay_status(self, published: Published, relay: KeyRelay) -> LinkStatus:
@@ -74,6 +86,20 @@ class Views:
             status=self.relay_status(published, relay),
             ends=self.measurements.relay(relay),
             backup_ready=backup_ready(snapshot, relay),
+        )
+
+    def path(self, published: Published, path: EntanglementPath) -> entanglement_path_pb2.EntanglementPath:
+        """Return an entanglement path."""
+        snapshot = published.snapshot
+        return path_to_pb(
+            path,
+            charges=service_charges(path),
+            revision=snapshot.revision,
+            service_time_ms=snapshot.service_time_ms,
+            wall_ms=self._clock.wall_ms(),
+            network=snapshot.network,
+            unconfirmed=published.unconfirmed.get(path.key, ()),
+            ends=self.measurements.path(path),
         )
 
     def application(self, published: Published, application: Application) -> application_pb2.Application:
@@ -104,14 +130,14 @@ class Views:
     def agent(self, published: Published, node: str) -> operations_service_pb2.Agent:
         """Return the agent of a node, be it known or not."""
         snapshot = published.snapshot
+        unconfirmed = [service_name(key) for key, nodes in sorted(published.unconfirmed.items()) if node in nodes]
         told = operations_service_pb2.Agent(
             node=f"nodes/{node}",
             connected=node in snapshot.connected,
             confirmed_version=published.confirmed_version.get(node, 0),
             desired_digest=published.digests.get(node, b"").hex(),
-            unconfirmed_relays=[
-                f"keyRelays/{relay}" for relay, nodes in sorted(published.unconfirmed.items()) if node in nodes
-            ],
+            unconfirmed_relays=[name for name in unconfirmed if name.startswith("keyRelays/")],
+            unconfirmed_paths=[name for name in unconfirmed if name.startswith("entanglementPaths/")],
         )
         record = snapshot.agents.get(node)
         if record is not None:

@@ -7,19 +7,17 @@ from collections.abc import Collection, Iterable, Mapping
 from controller.domain.entanglement_path import PRE_SHARED, EntanglementPath, PairDemand
 from controller.domain.etag import etag
 from controller.domain.history import RelayChange
-from controller.domain.pair_link import Regime
 from controller.domain.path_plan import PathPlan
 from controller.domain.snapshot import NIL_NETWORK
 from controller.physics.pair_keys import PairKeying, key_rate_hz, time_to_first_key_s
 from controller.wire.northbound_key_relay import PHASE, STATE, route_to_pb
+from controller.wire.northbound_pairs import REGIME
 from controller.wire.northbound_path_wishes import PAIR_USE
-from controller.wire.northbound_values import WireEnum, duration_ms, network_uuid, timestamp_ms
+from controller.wire.northbound_values import duration_ms, network_uuid, timestamp_ms
 from controller.wire.northbound_wishes import PROTECTION, RESTORATION_MODE, RestorationMode
 from qinet.northbound.v1 import entanglement_path_pb2 as pb
 from qinet.northbound.v1 import entanglement_service_pb2 as service_pb
 from qinet.types.v1 import pairs_pb2
-
-REGIME = WireEnum(Regime, pairs_pb2.Regime, "REGIME")
 
 _OBJECTIVE = "rate_millihertz"
 """The objective of certificates that the API tells in Hz."""

@@ -149,10 +149,22 @@ def history_to_pb(change: RelayChange) -> service_pb.KeyRelayHistoryEntry:
     )
 
 
+def service_name(key: str) -> str:
+    """Return the resource name of a service of that key (Service.key).
+
+    >>> service_name("r1"), service_name("entanglementPaths/p1")
+    ('keyRelays/r1', 'entanglementPaths/p1')
+    """
+    return key if "/" in key else f"keyRelays/{key}"
+
+
 def move_to_pb(move: PredictedMove) -> service_pb.PredictedMove:
-    """Return what becomes of a relay."""
+    """Return what becomes of a service."""
+    name = service_name(move.service)
+    is_path = name.startswith("entanglementPaths/")
     return service_pb.PredictedMove(
-        key_relay=f"keyRelays/{move.relay}",
+        key_relay="" if is_path else name,
+        entanglement_path=name if is_path else "",
         outcome=OUTCOME.number(move.outcome),
         routes=[route_to_pb(route) for route in move.routes],
         reason=move.reason,

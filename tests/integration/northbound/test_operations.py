@@ -70,7 +70,7 @@ async def test_a_drain_moves_what_it_can_in_the_order_of_importance(operator: Cl
     assert not over_reserved(
         world.desk.published.snapshot.links,
         world.desk.published.snapshot.conditions,
-        world.desk.published.reserved_millibit_per_s,
+        world.desk.published.reserved,
     )
 
 

@@ -115,7 +115,17 @@ class Controller:
         """Have both ends say that a first key was confirmed on the route in force, and the others are empty."""
         document = self.desk.published.snapshot.relays[relay]
         for node in (document.demand.source, document.demand.target):
-            await self.tell(ServiceReport(node=node, service=relay, route_version=document.route_version, confirmed=True))
+            await self.tell(
+                ServiceReport(node=node, service=relay, route_version=document.route_version, confirmed=True)
+            )
+
+    async def confirm_pairs(self, path: str) -> None:
+        """Have both ends say that a pair was delivered on the route in force, and the others are empty."""
+        document = self.desk.published.snapshot.paths[path]
+        for node in (document.demand.source, document.demand.target):
+            await self.tell(
+                ServiceReport(node=node, service=document.key, route_version=document.route_version, confirmed=True)
+            )
 
     async def cut(self, link: str) -> None:
         node = self.desk.published.snapshot.links[link].nodes[0]
