@@ -36,7 +36,7 @@ from controller.ports.observations import Observations
 from controller.ports.store import Store
 from controller.preflight import check_ports, load_app, load_controller_tls
 from controller.reloading import Reloader
-from controller.service.figures import network_view
+from controller.service.figures import Listed, network_view
 from controller.service.requests import ApplyTopology
 from controller.service.writer import Writer
 from controller.store.memory import MemoryStore
@@ -81,7 +81,7 @@ class _Controller:
         self._metrics.info.labels(version("qinet-controller")).set(1)
         self._metrics.configured(config.sha256)
         self._note_expiry()
-        self._listed_relays = frozenset(config.metrics.relays if config.metrics is not None else ())
+        self._listed = _listed(config)
         self._observations = Observations()
         self._clock = SystemClock()
         self._stop = asyncio.Event()
@@ -152,7 +152,7 @@ class _Controller:
         if self._tls.rotate(tls):
             log.info("certificate in force file=%s until=%s", tls.files.certificate, tls.not_valid_after.isoformat())
         self._note_expiry()
-        self._listed_relays = frozenset(config.metrics.relays if config.metrics is not None else ())
+        self._listed = _listed(config)
         agents.reconfigure(self._control_settings())
         northbound.configured(config.sha256)
         self._metrics.configured(config.sha256)
@@ -256,7 +256,9 @@ class _Controller:
         return northbound, addresses
 
     async def _expose(self, writer: Writer, config: MetricsConfig, stack: AsyncExitStack) -> str:
-        NetworkCollector(lambda: network_view(writer, self._observations, self._listed_relays), self._registry)
+        NetworkCollector(
+            lambda: network_view(writer, self._observations, self._listed, self._clock.monotonic_ms()), self._registry
+        )
         server = MetricsServer(self._registry, lambda: writer.alive)
         stack.push_async_callback(server.stop)
         host, port = config.listen
@@ -290,6 +292,11 @@ def _store(config: ControllerConfig) -> Store:
     if config.store.kind == "memory":
         return MemoryStore()
     return SqliteStore(config.store.path)
+
+
+def _listed(config: ControllerConfig) -> Listed:
+    metrics = config.metrics
+    return Listed() if metrics is None else Listed(relays=frozenset(metrics.relays), paths=frozenset(metrics.paths))
 
 
 def _status(addresses: dict[str, str]) -> str:

@@ -45,12 +45,13 @@ class MetricsConfig:
 
     Attributes:
         plaintext: Plain HTTP instead of mutual TLS; on loopback only.
-        relays: Key relays that have series of their own.
+        relays, paths: Key relays and entanglement paths that have series of their own.
     """
 
     listen: tuple[str, int]
     plaintext: bool
     relays: tuple[str, ...]
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +171,19 @@ def _metrics(section: Section) -> MetricsConfig:
         section.mistake(
             "plaintext_on_loopback", f"{listen[0]} is not loopback; leave it out, and metrics speak mutual TLS"
         )
-    relays = section.texts("relays", default=())
-    if len(relays) > MOST_SERVICE_METRICS:
-        section.mistake("relays", f"{len(relays)} are more than {MOST_SERVICE_METRICS}")
-    for relay in relays:
-        if not is_label(relay):
-            section.mistake("relays", f"{relay!r} is not {LABEL_RULE}")
-    return MetricsConfig(listen=listen, plaintext=plaintext, relays=relays)
+    relays, paths = (_listed(section, field) for field in ("relays", "paths"))
+    return MetricsConfig(listen=listen, plaintext=plaintext, relays=relays, paths=paths)
+
+
+def _listed(section: Section, field: str) -> tuple[str, ...]:
+    """Read which services have series of their own: few, as every series costs whoever keeps them."""
+    services = section.texts(field, default=())
+    if len(services) > MOST_SERVICE_METRICS:
+        section.mistake(field, f"{len(services)} are more than {MOST_SERVICE_METRICS}")
+    for service in services:
+        if not is_label(service):
+            section.mistake(field, f"{service!r} is not {LABEL_RULE}")
+    return services
 
 
 def _apps(root: Section) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ RELOADABLE: Final = frozenset(
         "southbound.heartbeat_interval_ms",
         "southbound.report_interval_ms",
         "metrics.relays",
+        "metrics.paths",
         "logging.level",
         "logging.format",
     }
@@ -50,7 +51,7 @@ def reload_of(running: ControllerConfig, read: ControllerConfig) -> Reload:
     changed = [_IN_THE_FILE.get(field, field) for field in _differences(running, read, "")]
     metrics = running.metrics
     if metrics is not None and read.metrics is not None:
-        metrics = replace(metrics, relays=read.metrics.relays)
+        metrics = replace(metrics, relays=read.metrics.relays, paths=read.metrics.paths)
     southbound = replace(
         running.southbound,
         heartbeat_interval_ms=read.southbound.heartbeat_interval_ms,

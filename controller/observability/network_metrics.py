@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from controller.domain.alarm import Severity
 from controller.domain.capacity import capacity_millibit_per_s, link_charge_millibit_per_s
 from controller.domain.key_relay import RelayState
-from controller.domain.link import LinkStatus, link_status
+from controller.domain.link import LinkKind, LinkStatus, link_status
 from controller.domain.snapshot import Snapshot
+from controller.observability.pair_metrics import PairLinkFigures, PathFigures, pair_links, pair_resources, paths
 
 _MILLIBIT_PER_BYTE: Final = 8000
 MOST_ALARM_KINDS: Final = 64
@@ -49,16 +50,23 @@ class NetworkView:
     """One look at everything that is exposed.
 
     Attributes:
+        reserved: What services hold of each resource: of a QKD link in millibit/s.
+        pair_links, paths: What ends last reported of entanglement.
+        memories_in_use: Qubits that hold a half of a pair, by node.
         queues: (items waiting, size), by queue name.
-        listed_relays: Those that have series of their own; bounded by the configuration.
+        listed_relays, listed_paths: Those that have series of their own; bounded by the configuration.
     """
 
     snapshot: Snapshot
-    reserved_millibit_per_s: Mapping[str, int]
+    reserved: Mapping[str, int]
     links: tuple[LinkFigures, ...] = ()
     relays: tuple[RelayFigures, ...] = ()
+    pair_links: tuple[PairLinkFigures, ...] = ()
+    paths: tuple[PathFigures, ...] = ()
+    memories_in_use: Mapping[str, int] = field(default_factory=dict)
     queues: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     listed_relays: frozenset[str] = frozenset()
+    listed_paths: frozenset[str] = frozenset()
 
 
 class NetworkCollector(Collector):
@@ -78,6 +86,9 @@ class NetworkCollector(Collector):
         yield from _measured(view)
         yield from _promised(view)
         yield from _services(view)
+        yield from pair_links(view.pair_links)
+        yield from pair_resources(view.snapshot, view.reserved, view.memories_in_use)
+        yield from paths(view.snapshot, view.paths, view.listed_paths)
         yield from _process(view)
 
 
@@ -108,6 +119,8 @@ def _measured(view: NetworkView) -> Iterable[Metric]:
         labels=per_end,
     )
     for figures in view.links:
+        if _makes_pairs(view, figures.link):
+            continue
         labels = [figures.link, figures.node]
         rate.add_metric(labels, figures.skr_millibit_per_s / _MILLIBIT_PER_BYTE)
         if figures.qber is not None:
@@ -130,6 +143,12 @@ def _measured(view: NetworkView) -> Iterable[Metric]:
             stock.add_metric([relay.relay, relay.node], _bytes(relay.stock_bit))
             delivered.add_metric([relay.relay, relay.node], _bytes(relay.delivered_bit_total))
     yield from (stock, delivered)
+
+
+def _makes_pairs(view: NetworkView, link: str) -> bool:
+    """Tell whether a link makes pairs and no key: then a rate of 0 bytes per second would only mislead."""
+    found = view.snapshot.links.get(link)
+    return found is not None and found.kind is LinkKind.ENTANGLEMENT
 
 
 def _promised(view: NetworkView) -> Iterable[Metric]:
@@ -158,13 +177,15 @@ def _promised(view: NetworkView) -> Iterable[Metric]:
         stored[figures.link] = min(stored.get(figures.link, figures.stored_bit), figures.stored_bit)
     for name, link in sorted(snapshot.links.items()):
         condition = snapshot.condition(name)
-        held = view.reserved_millibit_per_s.get(name, 0)
-        capacity.add_metric([name], capacity_millibit_per_s(link, condition) / _MILLIBIT_PER_BYTE)
-        reserved.add_metric([name], held / _MILLIBIT_PER_BYTE)
-        limit.add_metric([name], link.qber_limit)
         current = link_status(link, condition)
         for possible in LinkStatus:
             status.add_metric([name, possible.value], float(possible is current))
+        if _makes_pairs(view, name):
+            continue
+        held = view.reserved.get(name, 0)
+        capacity.add_metric([name], capacity_millibit_per_s(link, condition) / _MILLIBIT_PER_BYTE)
+        reserved.add_metric([name], held / _MILLIBIT_PER_BYTE)
+        limit.add_metric([name], link.qber_limit)
         if name in stored:
             usable_bit = max(0, stored[name] - link.authentication_floor_bit)
             lasts_s = usable_bit * 1000 / held if held and not condition.generating else float("inf")

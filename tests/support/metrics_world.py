@@ -6,11 +6,18 @@ from prometheus_client import CollectorRegistry
 
 from controller.domain.alarm import Alarm
 from controller.domain.application import Application, Sae
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.key_relay import Demand, KeyRelay, RelayState
+from controller.domain.link import Link, LinkKind
+from controller.domain.node import Node
+from controller.domain.pair_link import PairHardware, PairModel, PairOption, Regime
+from controller.domain.path_plan import Certificate, HopPlan, PathPlan
 from controller.domain.route import Route
-from controller.domain.snapshot import joined, put
+from controller.domain.service import ServiceState
+from controller.domain.snapshot import Snapshot, joined, put
 from controller.observability.metrics import Metrics
 from controller.observability.network_metrics import LinkFigures, NetworkCollector, NetworkView, RelayFigures
+from controller.observability.pair_metrics import Estimate, PairLinkFigures, PathFigures
 from controller.service.inbox import SIZES
 from tests.support.networks import line
 
@@ -36,12 +43,47 @@ def populated_registry() -> CollectorRegistry:
     metrics.configured("ab" * 32)
     metrics.configuration_reloads_total.labels("applied").inc()
     metrics.certificate_expiry_seconds.labels("controller").set(1.9e9)
-    view = _view()
+    view = populated_view()
     NetworkCollector(lambda: view, registry)
     return registry
 
 
-def _view() -> NetworkView:
+def _entangled(snapshot: Snapshot) -> tuple[Node | Link | EntanglementPath, ...]:
+    """Return two nodes with memories, a link between them that makes pairs, and a path over it."""
+    ends = tuple(snapshot.links["l00"].ends)
+    model = PairModel(
+        regime=Regime.MEMORY,
+        attempt_period_s=1e-3,
+        memory_pairs=8,
+        options=(PairOption(success_probability=0.01, fidelity=0.95),),
+    )
+    link = Link(
+        name="pairs", kind=LinkKind.ENTANGLEMENT, ends=(ends[0], ends[1]), model_skr_millibit_per_s=0, pairs=model
+    )
+    plan = PathPlan(
+        regime=Regime.MEMORY,
+        hops=(HopPlan(link="pairs", option=0, memory_pairs=4),),
+        swaps=(),
+        test_share=0.05,
+        rate_millihertz=10_000,
+        fidelity=0.95,
+        charges={"pairs": 4, "nodes/n00/memories": 4},
+        certificate=Certificate(objective="rate_millihertz", value=40_000.0, upper_bound=40_000.0),
+    )
+    path = EntanglementPath(
+        name="lab",
+        demand=PairDemand(source="n00", target="n01", minimum_fidelity=0.9, rate_millihertz=10_000),
+        state=ServiceState.ACTIVE,
+        routes=(Route(nodes=("n00", "n01"), links=("pairs",)),),
+        route_version=1,
+        plan=plan,
+    )
+    nodes = (replace(snapshot.nodes[name], pairs=PairHardware(memories=8)) for name in ("n00", "n01"))
+    return (*nodes, link, path)
+
+
+def populated_view() -> NetworkView:
+    """Return a look at a network of which everything is known."""
     snapshot = line(1)
     relay = KeyRelay(
         name="demo",
@@ -53,12 +95,20 @@ def _view() -> NetworkView:
     saes = (Sae(id="a", node="n00"), Sae(id="b", node="n01"))
     application = Application(name="mail", server_sae="a", client_saes=("b",))
     snapshot = snapshot.applying(
-        joined([put(*saes), put(application), put(relay), put(Alarm(node="", object="links/l00", kind="LINK_DOWN"))])
+        joined(
+            [
+                put(*saes),
+                put(application),
+                put(relay),
+                put(*_entangled(snapshot)),
+                put(Alarm(node="", object="links/l00", kind="LINK_DOWN")),
+            ]
+        )
     )
     ends = ("n00", "n01")
     return NetworkView(
         snapshot=replace(snapshot, revision=7),
-        reserved_millibit_per_s={"l00": 1_062_500},
+        reserved={"l00": 1_062_500, "pairs": 4, "nodes/n00/memories": 4, "nodes/n00/swap-time": 200},
         links=tuple(
             LinkFigures(
                 link="l00",
@@ -77,4 +127,28 @@ def _view() -> NetworkView:
         ),
         queues={f"inbox_{urgency.name.lower()}": (0, size) for urgency, size in SIZES.items()},
         listed_relays=frozenset({"demo"}),
+        pair_links=tuple(
+            PairLinkFigures(
+                link="pairs",
+                node=node,
+                rate_millihertz=12_500,
+                pair_total=4000,
+                memory_pairs_in_use=3,
+                estimate=Estimate(fidelity=0.93, samples=200, age_s=16.0),
+            )
+            for node in ends
+        ),
+        paths=tuple(
+            PathFigures(
+                path="lab",
+                node=node,
+                rate_millihertz=9_800,
+                delivered_total=3000,
+                estimate=Estimate(fidelity=0.91, samples=150, age_s=20.0),
+                tracked_fidelity=0.915,
+            )
+            for node in ends
+        ),
+        memories_in_use=dict.fromkeys(ends, 3),
+        listed_paths=frozenset({"lab"}),
     )

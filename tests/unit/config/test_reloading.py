@@ -82,6 +82,6 @@ def test_the_fields_that_can_be_reloaded_are_fields_of_the_file(tmp_path: Path) 
         pki="renewed",
         logging="{level: DEBUG, format: json}",
         southbound="{listen: '127.0.0.1:7401', heartbeat_interval_ms: 500, report_interval_ms: 250}",
-        metrics="{listen: '127.0.0.1:7402', plaintext_on_loopback: true, relays: [two]}",
+        metrics="{listen: '127.0.0.1:7402', plaintext_on_loopback: true, relays: [two], paths: [lab]}",
     )
     assert set(reload_of(read(tmp_path), changed).applied) == RELOADABLE
