@@ -27,6 +27,7 @@ _NEXT_BY_REASON: Final = {
     "topology",
     "NO_AUTHENTICATION_KEY": "name a key relay between the same ends with --authentication RELAY (`qinetctl relay "
     "create` makes one), or say --authentication pre-shared",
+    "NO_SECRET_KEY": "ask for a higher --fidelity, or for larger blocks with --block",
     "DEPENDENCY_CYCLE": "the key that authenticates must not be made of these pairs: name another relay, keep that one "
     "off the key link with `relay update --avoid-link`, or say --authentication pre-shared",
     "NO_DISJOINT_ROUTES": "ask for fewer --shares or another --protection, or add links around what it names",

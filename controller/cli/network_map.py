@@ -27,7 +27,7 @@ _COLOURS: Final = {
     "POSSIBLE": "#9e9e9e",
 }
 _MEANINGS: Final = {
-    "ACTIVE": "generating key",
+    "ACTIVE": "generating",
     "PASSIVE": "stored key only",
     "PENDING": "waiting",
     "OFF": "no key",
@@ -61,6 +61,7 @@ class MapLink:
         status: ACTIVE, PASSIVE, PENDING, OFF, PLANNED (from a file) or POSSIBLE.
         rate: Text under the name; may be empty.
         stale: Dashed: an end has no session.
+        entangled: A double line: it makes pairs, and no key.
         note: Shown when the pointer rests on it.
     """
 
@@ -69,6 +70,7 @@ class MapLink:
     status: str
     rate: str = ""
     stale: bool = False
+    entangled: bool = False
     note: str = ""
 
 
@@ -141,10 +143,11 @@ def _link(link: MapLink, start: Point, end: Point, *, bend: float, along: float)
     note = "; ".join(
         part for part in (link.name, link.status, link.rate, "stale" if link.stale else "", link.note) if part
     )
+    curve = f"M {x1:.1f} {y1:.1f} Q {control_x:.1f} {control_y:.1f} {x2:.1f} {y2:.1f}"
+    hollow = f'<path d="{curve}" fill="none" stroke="#ffffff" stroke-width="2"/>' if link.entangled else ""
     return (
         f'<g class="link" id="link-{_text(link.name)}"><title>{_text(note)}</title>'
-        f'<path d="M {x1:.1f} {y1:.1f} Q {control_x:.1f} {control_y:.1f} {x2:.1f} {y2:.1f}" '
-        f'fill="none" stroke="{colour}" stroke-width="3"{dash}/>'
+        f'<path d="{curve}" fill="none" stroke="{colour}" stroke-width="{6 if link.entangled else 3}"{dash}/>{hollow}'
         f'<text x="{label_x:.1f}" y="{label_y - 3:.1f}" font-size="10" text-anchor="middle" fill="{colour}" '
         f'stroke="#ffffff" stroke-width="3" paint-order="stroke">{_text(link.name)}{rate}</text></g>'
     )
@@ -180,6 +183,11 @@ def _legend(links: Sequence[MapLink]) -> list[str]:
         drawn.append(
             f'<text x="{x + 36}" y="{y + 4}" font-size="12" fill="#424242">{status}: {_MEANINGS[status]}</text>'
         )
+    if any(link.entangled for link in links):
+        x, y = 24 + len(used) * 190, HEIGHT - 24
+        drawn.append(f'<path d="M {x} {y} h 28" stroke="#546e7a" stroke-width="6"/>')
+        drawn.append(f'<path d="M {x} {y} h 28" stroke="#ffffff" stroke-width="2"/>')
+        drawn.append(f'<text x="{x + 36}" y="{y + 4}" font-size="12" fill="#424242">makes entangled pairs</text>')
     return drawn
 
 

@@ -103,6 +103,15 @@ def planned_pairs(model: "PairModel") -> str:
     return f"{regime_word(model.regime)}, {model.memory_pairs} pairs: {'; '.join(options)}"
 
 
+def pair_label(link: "Link") -> str:
+    """Return what an entanglement link is, for a map: regime, and what is measured, else the best of its options."""
+    word = regime_word(link.pairs.regime)
+    if link.measurement.HasField("pair_rate_hz"):
+        return f"{word}, {shown_hz(link.measurement.pair_rate_hz)}"
+    best = max((one.fidelity for one in link.pairs.options), default=0.0)
+    return f"{word}, F up to {shown_fidelity(best)}"
+
+
 def node_cells(node: "Node") -> tuple[str, ...]:
     """Return the cells of NODE_COLUMNS; empty ones of a node without pairs."""
     if not node.HasField("pairs"):

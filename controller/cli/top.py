@@ -31,9 +31,10 @@ class Column(StrEnum):
     EMPTY = "empty"
     RESERVED = "reserved"
     ALARMS = "alarms"
+    PAIRS = "pairs"
 
 
-_KEY_OF: Final = dict(zip(Column, "nsukera", strict=True))
+_KEY_OF: Final = dict(zip(Column, "nsukerap", strict=True))
 
 
 def top(
@@ -42,9 +43,10 @@ def top(
     interval: Annotated[str, typer.Option("--interval", metavar="TIME", help="Between two samples.")] = "1s",
     once: Annotated[bool, typer.Option("--once", help="Print one frame, of two samples, and exit.")] = False,
 ) -> None:
-    """Show every link live: key rate, use, stored key, time to empty, reserved of capacity, alarms.
+    """Show every link live: key rate, use, stored key, time to empty, reserved of capacity, alarms; pairs made.
 
-    Rates are in bit/s. q leaves; n s u k e r a sort by a column, again the other way round; arrows, space and b scroll.
+    Rates are in bit/s, of pairs in Hz. q leaves; n s u k e r a p sort by a column, again the other way round; arrows,
+    space and b scroll.
     """
     from controller.cli.top_view import Order
 
@@ -127,6 +129,9 @@ def _views(network: Network, sample: Any) -> list[Any]:
     found = []
     for link in pages(network, network.topology.ListLinks, ListLinksRequest(), "links"):
         one = measured.get(link.name)
+        if link.HasField("pairs"):
+            found.append(_pair_view(link, one, about.get(link.name, 0)))
+            continue
         falling = one is not None and one.HasField("time_to_empty")
         found.append(
             LinkView(
@@ -142,6 +147,27 @@ def _views(network: Network, sample: Any) -> list[Any]:
             )
         )
     return found
+
+
+def _pair_view(link: Any, measured: Any, alarms: int) -> Any:
+    """Return a link that makes pairs: it has no key, and what is held of it is in the unit of its regime."""
+    from controller.cli.names import short
+    from controller.cli.tables import link_status
+    from controller.cli.top_view import LinkView
+
+    told = measured is not None and measured.HasField("pair_rate_hz")
+    return LinkView(
+        name=short(link.name),
+        status=link_status(link),
+        skr_bit_per_s=None,
+        consumed_bit_total=None,
+        stored_bit=None,
+        empty_in_s=None,
+        reserved_bit_per_s=link.reserved_pairs,
+        capacity_bit_per_s=link.pair_capacity,
+        alarms=alarms,
+        pair_rate_hz=measured.pair_rate_hz if told else None,
+    )
 
 
 def _print(state: _State) -> None:

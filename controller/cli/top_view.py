@@ -23,8 +23,10 @@ class LinkView:
         consumed_bit_total: Key ever used; None before the first report.
         stored_bit: Key that is stored; None before the first report.
         empty_in_s: When stored key comes to its floor; None if it does not fall.
-        reserved_bit_per_s: What relays hold of it.
-        capacity_bit_per_s: What it can carry.
+        reserved_bit_per_s: What relays hold of it; of a link that makes pairs, what paths hold, in the unit of its
+            regime.
+        capacity_bit_per_s: What it can carry, in the same unit.
+        pair_rate_hz: Pairs made per second; None of a link that makes key, and before the first report.
         alarms: How many are active about it.
     """
 
@@ -37,6 +39,7 @@ class LinkView:
     reserved_bit_per_s: float
     capacity_bit_per_s: float
     alarms: int
+    pair_rate_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "e": "empty",
     "r": "reserved",
     "a": "alarms",
+    "p": "pairs/s",
 }
 """By key, the column that it sorts by."""
 
@@ -117,6 +121,7 @@ def _need(row: Row, key: str) -> float:
         "e": float("inf") if link.empty_in_s is None else link.empty_in_s,  # the soonest first
         "r": -row.load,
         "a": -float(link.alarms),
+        "p": -(link.pair_rate_hz or 0.0),
     }
     return needs.get(key, 0.0)
 
@@ -138,6 +143,8 @@ def frame(
     wide = max(width, LEAST_WIDTH)
     # Key of a column, its width; a narrow screen goes without those on the right first, the name takes what is left.
     columns = [("status", 7), ("s", 6), ("u", 6), ("k", 6), ("e", 7), ("r", 11), ("a", 6)]
+    if any(row.link.pair_rate_hz is not None for row in rows):
+        columns.insert(1, ("p", 7))
     while len(columns) > 1 and wide - sum(each + 1 for _, each in columns) < min(24, wide // 3):
         columns.pop(_least_needed(columns))
     name_width = wide - sum(each + 1 for _, each in columns)
@@ -157,7 +164,7 @@ def frame(
 
 def _least_needed(columns: Sequence[tuple[str, int]]) -> int:
     keys = [key for key, _ in columns]
-    return next(keys.index(key) for key in ("u", "s", "a", "k", "r", "e", "status") if key in keys)
+    return next(keys.index(key) for key in ("u", "s", "a", "k", "p", "r", "e", "status") if key in keys)
 
 
 def _head(key: str, width: int, order: Order) -> str:
@@ -174,6 +181,8 @@ def _cell(key: str, row: Row, width: int) -> str:
             return f"{link.status[:width]:{width}}"
         case "s":
             text = short_number(link.skr_bit_per_s)
+        case "p":
+            text = short_number(link.pair_rate_hz)
         case "u":
             text = short_number(row.used_bit_per_s)
         case "k":

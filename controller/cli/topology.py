@@ -165,6 +165,7 @@ def _planned(file: Path) -> "tuple[list[Node], list[Link], str]":
 def _map(nodes: "list[Node]", links: "list[Link]", *, title: str, live: bool) -> str:
     from controller.cli.network_map import MapLink, MapNode, svg
     from controller.cli.tables import link_remarks, link_status
+    from controller.cli.tables_of_pairs import pair_label
     from qinet.northbound.v1.link_pb2 import Establishment
 
     def status(link: "Link") -> str:
@@ -189,7 +190,8 @@ def _map(nodes: "list[Node]", links: "list[Link]", *, title: str, live: bool) ->
                 name=short(link.name),
                 ends=(short(link.ends[0].node), short(link.ends[1].node)),
                 status=status(link),
-                rate=shown_rate(link.promised_skr_bit_per_s),
+                rate=pair_label(link) if link.HasField("pairs") else shown_rate(link.promised_skr_bit_per_s),
+                entangled=link.HasField("pairs"),
                 stale=link.stale,
                 note="; ".join(link_remarks(link)),
             )
