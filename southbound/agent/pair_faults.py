@@ -1,4 +1,4 @@
-"""Faults of links that make pairs, as a laboratory orders them: agents of one fleet share them, so they hit both ends."""
+"""Faults of links that make pairs, as a laboratory orders them: agents of a fleet share them, so they hit both ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

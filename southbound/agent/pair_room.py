@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final, Protocol
 
@@ -166,16 +166,19 @@ class PairRoom:
             self._engine.peer_down(node, self._now_s())
             self._carry_out()
 
-    def received(self, node: str, travelling: pb.PairMessage) -> None:
-        """Take a message of a node's engine."""
-        message = message_from_pb(travelling, offset_ns=self._offset_ns)
-        if message is None or not self._open:
+    def received(self, node: str, travelling: Sequence[pb.PairMessage]) -> None:
+        """Take messages of a node's engine, in order."""
+        if not self._open:
             return
-        self._engine.handle(node, message, self._now_s())
-        if isinstance(message, LinkCondition | PairHello):
-            for link, entry in self._links.items():
-                if entry.neighbour == node:
-                    self._look_at(link)
+        for one in travelling:
+            message = message_from_pb(one, offset_ns=self._offset_ns)
+            if message is None:
+                continue
+            self._engine.handle(node, message, self._now_s())
+            if isinstance(message, LinkCondition | PairHello):
+                for link, entry in self._links.items():
+                    if entry.neighbour == node:
+                        self._look_at(link)
         self._carry_out()
 
     def close(self) -> None:

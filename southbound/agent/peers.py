@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final, Protocol
 
@@ -29,6 +29,7 @@ HEARTBEAT_S: Final = 2.0
 MISSED_HEARTBEATS: Final = 3
 OUTBOX_SIZE: Final = 8192
 MAX_MESSAGE_BYTES: Final = 16 << 20
+_PAIRS_AT_ONCE: Final = 256
 _HELLO_TIMEOUT_S: Final = 5.0
 _FIRST_DELAY_S: Final = 0.05
 _LAST_DELAY_S: Final = 5.0
@@ -56,8 +57,8 @@ class PairSide(Protocol):
     def peer_down(self, node: str) -> None:
         """The stream to a node has ended."""
 
-    def received(self, node: str, travelling: pairs_pb2.PairMessage) -> None:
-        """Take a message of a node's engine."""
+    def received(self, node: str, travelling: Sequence[pairs_pb2.PairMessage]) -> None:
+        """Take messages of a node's engine, in order."""
 
 
 class PeerStream:
@@ -65,7 +66,8 @@ class PeerStream:
 
     def __init__(self, node: str) -> None:
         self.node = node
-        self._outbox: asyncio.Queue[pb.PeerMessage] = asyncio.Queue(OUTBOX_SIZE)
+        self._outbox: asyncio.Queue[_Waiting] = asyncio.Queue(OUTBOX_SIZE)
+        self._ahead: pb.PeerMessage | None = None
         self.ended = asyncio.Event()
 
     def send(self, message: Message) -> None:
@@ -76,9 +78,9 @@ class PeerStream:
     def send_pair(self, message: pairs_pb2.PairMessage) -> None:
         """Send a message of the pair engine, as `send` does."""
         if not self.ended.is_set():
-            self._put(pb.PeerMessage(pair=message))
+            self._put(message)
 
-    def _put(self, message: pb.PeerMessage) -> None:
+    def _put(self, message: "_Waiting") -> None:
         try:
             self._outbox.put_nowait(message)
         except asyncio.QueueFull:
@@ -97,26 +99,47 @@ class PeerStream:
     async def outgoing(self) -> AsyncGenerator[pb.PeerMessage, None]:
         """Yield what is to be sent, a heartbeat where nothing else was, until the stream ends."""
         ended = asyncio.ensure_future(self.ended.wait())
-        getting: asyncio.Future[pb.PeerMessage] | None = None
+        getting: asyncio.Future[_Waiting] | None = None
         try:
             while not self.ended.is_set():
-                if self._outbox.empty():
+                if self._ahead is not None:
+                    ahead, self._ahead = self._ahead, None
+                    yield ahead
+                elif self._outbox.empty():
                     getting = asyncio.ensure_future(self._outbox.get())
                     done, _ = await asyncio.wait(
                         {getting, ended}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
                     )
                     if getting in done:
-                        yield getting.result()
+                        yield self._gathered(getting.result())
                     else:
                         getting.cancel()
                         if not done:
                             yield pb.PeerMessage(heartbeat=pb.PeerHeartbeat())
                 else:
-                    yield self._outbox.get_nowait()
+                    yield self._gathered(self._outbox.get_nowait())
         finally:
             ended.cancel()
             if getting is not None:
                 getting.cancel()
+
+    def _gathered(self, first: "_Waiting") -> pb.PeerMessage:
+        """Return what travels next: a message, or all those of the pair engine that wait behind one another."""
+        if isinstance(first, pb.PeerMessage):
+            return first
+        batch = [first]
+        while not self._outbox.empty() and len(batch) < _PAIRS_AT_ONCE:
+            following = self._outbox.get_nowait()
+            if isinstance(following, pb.PeerMessage):
+                self._ahead = following
+                break
+            batch.append(following)
+        if len(batch) == 1:
+            return pb.PeerMessage(pair=first)
+        return pb.PeerMessage(pairs=pairs_pb2.PairBatch(messages=batch))
+
+
+_Waiting = pb.PeerMessage | pairs_pb2.PairMessage
 
 
 class Peers:
@@ -327,9 +350,11 @@ class Peers:
                 return
             if travelling is None:
                 return
-            if travelling.HasField("pair"):
+            kind = travelling.WhichOneof("kind")
+            if kind in {"pair", "pairs"}:
                 if self._pairs is not None:
-                    self._pairs.received(stream.node, travelling.pair)
+                    said = [travelling.pair] if kind == "pair" else travelling.pairs.messages
+                    self._pairs.received(stream.node, said)
             elif (message := message_from_pb(travelling)) is not None:
                 await self._post(Received(now_s=0.0, node=stream.node, message=message))
 

@@ -38,6 +38,7 @@ class PairLine:
     faults: PairFaults = field(default_factory=PairFaults)
     agents: dict[str, Agent] = field(default_factory=dict)
     hardware: dict[str, PairHardware] = field(default_factory=dict)
+    model: PairModel = MODEL
 
     @property
     def links(self) -> dict[str, tuple[str, str]]:
@@ -50,7 +51,7 @@ class PairLine:
                 kind=LinkKind.ENTANGLEMENT,
                 ends=(LinkEnd(node=ends[0], interface=2), LinkEnd(node=ends[1], interface=1)),
                 model_skr_millibit_per_s=0,
-                pairs=MODEL,
+                pairs=self.model,
             )
             for name, ends in self.links.items()
             if node in ends
@@ -71,7 +72,7 @@ class PairLine:
             controllers=[self.controller.address],
             state_dir=self.directory / "state" / node,
             pair_hardware=self.hardware.get(node, HARDWARE),
-            find_pair_model=lambda link: MODEL if link in self.links else None,
+            find_pair_model=lambda link: self.model if link in self.links else None,
             pair_faults=self.faults,
             simulation_seed="lab",
         )

@@ -117,6 +117,30 @@ class PairMessage(_message.Message):
 Global___PairMessage: _TypeAlias = PairMessage  # noqa: Y015
 
 @_typing.final
+class PairBatch(_message.Message):
+    """Messages that waited for the stream together, in order: under load they travel as one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairMessage]:
+        """Up to 256 of them."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___PairMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairBatch: _TypeAlias = PairBatch  # noqa: Y015
+
+@_typing.final
 class PairHello(_message.Message):
     """What the neighbour has to know to track the pairs that it shares with the sender. What was said on an earlier stream
     counts no more.

@@ -93,6 +93,7 @@ class PeerMessage(_message.Message):
     MODULE_KEYS_FIELD_NUMBER: _builtins.int
     KEY_FETCHED_FIELD_NUMBER: _builtins.int
     PAIR_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     SIFT_BATCH_FIELD_NUMBER: _builtins.int
     SIFT_KEPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
@@ -173,7 +174,11 @@ class PeerMessage(_message.Message):
 
     @_builtins.property
     def pair(self) -> _pairs_pb2.PairMessage:
-        """What pair engines say to each other."""
+        """What a pair engine says to another."""
+
+    @_builtins.property
+    def pairs(self) -> _pairs_pb2.PairBatch:
+        """Several such messages, in order."""
 
     @_builtins.property
     def sift_batch(self) -> Global___SiftBatch:
@@ -206,14 +211,15 @@ class PeerMessage(_message.Message):
         module_keys: Global___ModuleKeys | None = ...,
         key_fetched: Global___KeyFetched | None = ...,
         pair: _pairs_pb2.PairMessage | None = ...,
+        pairs: _pairs_pb2.PairBatch | None = ...,
         sift_batch: Global___SiftBatch | None = ...,
         sift_kept: Global___SiftKept | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "pair", b"pair", "sift_batch", b"sift_batch", "sift_kept", b"sift_kept", "stock_state", b"stock_state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "pair", b"pair", "pairs", b"pairs", "sift_batch", b"sift_batch", "sift_kept", b"sift_kept", "stock_state", b"stock_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "pair", b"pair", "sift_batch", b"sift_batch", "sift_kept", b"sift_kept", "stock_state", b"stock_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "assigned", b"assigned", "block_cession", b"block_cession", "block_compare", b"block_compare", "block_gone", b"block_gone", "chunk", b"chunk", "chunk_ack", b"chunk_ack", "chunk_confirm", b"chunk_confirm", "chunk_void", b"chunk_void", "hash_key_drawn", b"hash_key_drawn", "head_ready", b"head_ready", "heartbeat", b"heartbeat", "hello", b"hello", "key_fetched", b"key_fetched", "key_void", b"key_void", "key_voided", b"key_voided", "kind", b"kind", "link_state", b"link_state", "module_keys", b"module_keys", "pair", b"pair", "pairs", b"pairs", "sift_batch", b"sift_batch", "sift_kept", b"sift_kept", "stock_state", b"stock_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys", "key_fetched", "pair", "sift_batch", "sift_kept"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "heartbeat", "link_state", "block_compare", "block_gone", "hash_key_drawn", "block_cession", "chunk", "chunk_ack", "stock_state", "chunk_confirm", "chunk_void", "assign", "assigned", "key_void", "key_voided", "head_ready", "module_keys", "key_fetched", "pair", "pairs", "sift_batch", "sift_kept"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
