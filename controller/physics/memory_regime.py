@@ -55,8 +55,10 @@ class LanePrediction:
 def predict_lane(lane: Lane, *, fineness: int = 1) -> LanePrediction:
     """Return the mean rate and fidelity of a lane. Pure, remembered by its arguments.
 
-    Discretisation: below 0.5 % of the mean time and 0.001 of F with the default; where all times are whole numbers of
-    the shortest attempt period and the waits are short beside the grid, none at all.
+    Discretisation: below 0.5 % of the mean time and 0.001 of F with the default. Where attempts and messages take whole
+    numbers of one step (a 32nd of the shortest attempt or longer) and the waits are few thousands of them, none at all.
+    Exception: a cut-off of a few attempts of likely hops with unequal periods lets a whole attempt in or not; where it
+    falls within a hundredth of one, some per cent of the mean time.
 
     Args:
         lane: Hops, nodes, cut-off, tree.
