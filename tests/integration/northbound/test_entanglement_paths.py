@@ -44,7 +44,7 @@ NODES = {
 
 
 def square() -> Snapshot:
-    """Two ways from a to c, over b and over d; e cannot swap, and leads to f; g (without memories) and h stand alone."""
+    """Two ways from a to c, over b and d; e cannot swap, and leads to f; g (without memories) and h stand alone."""
     links = [
         pair_link("ab", "a", "b", (0.1, 0.99), length_km=10.0),
         pair_link("bc", "b", "c", (0.1, 0.99), length_km=10.0),
