@@ -1,7 +1,7 @@
-"""The agent's own configuration file: which driver each of its links has, and how that is set."""
+"""The agent's own configuration file: which driver each of its links has, how that is set, and its pair hardware."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from controller.config.section import Section, load
 from controller.domain.link import Link
+from controller.domain.pair_link import PairHardware
 from southbound.agent.clock import Clock
 from southbound.agent.drivers.gs014.client import Access
 from southbound.agent.drivers.gs014.module import Gs014Module
 from southbound.agent.drivers.gs014.steps import LEAST_BLOCK_BIT, MAX_BLOCK_BIT, MAX_KEYS, MIN_KEY_BIT, Upstream
 from southbound.agent.drivers.module import Module
 from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedModule
+from southbound.agent.pair_settings import PairSettings, read_pair_settings
 from southbound.agent.storage import LEDGER_RETENTION_S
 
 _LONGEST_S: Final = 1e9
@@ -76,19 +78,29 @@ class AgentFile:
     Attributes:
         modules: What it sets of the node's modules, by link.
         ledger_retention_s: See `Storage.trim`.
+        pairs: What the node and its links truly have for entanglement.
     """
 
     modules: Mapping[str, ModuleSettings]
     ledger_retention_s: float = LEDGER_RETENTION_S
+    pairs: PairSettings = field(default_factory=PairSettings)
 
 
-def load_agent_file(path: Path, node: str, links: Collection[Link]) -> AgentFile:
+def load_agent_file(
+    path: Path, node: str, links: Collection[Link], *, hardware: PairHardware | None = None
+) -> AgentFile:
     """Return what the file says.
+
+    Args:
+        path: Of the file.
+        node: Whose file it is.
+        links: The node's, as the topology has them.
+        hardware: What the topology says that the node has for entanglement.
 
     Raises:
         Mistakes: Every mistake of the file.
     """
-    return load(path, partial(_read_file, node=node, links=links))
+    return load(path, partial(_read_file, node=node, links=links, hardware=hardware))
 
 
 def load_module_settings(path: Path, node: str, links: Collection[Link]) -> Mapping[str, ModuleSettings]:
@@ -100,9 +112,14 @@ def load_module_settings(path: Path, node: str, links: Collection[Link]) -> Mapp
     return load_agent_file(path, node, links).modules
 
 
-def _read_file(section: Section, *, node: str, links: Collection[Link]) -> AgentFile:
+def _read_file(section: Section, *, node: str, links: Collection[Link], hardware: PairHardware | None) -> AgentFile:
     retention_s = section.number("ledger_retention_s", low=3600, high=_LONGEST_S, default=LEDGER_RETENTION_S)
-    return AgentFile(modules=_read(section, node=node, links=links), ledger_retention_s=retention_s)
+    pairs = section.section("entanglement", required=False)
+    return AgentFile(
+        modules=_read(section, node=node, links=[link for link in links if link.pairs is None]),
+        ledger_retention_s=retention_s,
+        pairs=read_pair_settings(pairs, node=node, hardware=hardware, links=links),
+    )
 
 
 def make_module(

@@ -9,6 +9,7 @@ from controller.config.mistakes import Mistakes
 from controller.config.topology_file import TopologyFile, load_topology
 from controller.domain.link import Establishment, Link
 from controller.domain.node import Node
+from controller.domain.pair_link import PairModel
 from controller.domain.refusals import NotFound
 from controller.identity.peers import Identity, Kind
 from controller.identity.rotation import RotatingTls
@@ -18,13 +19,14 @@ from southbound.agent.drivers.module import Module
 from southbound.agent.drivers.simulated import HISTORY_S, SimulatedChannel, SimulatedLink
 from southbound.agent.module_settings import AgentFile, Gs014Settings, SimulatedSettings, load_agent_file, make_module
 from southbound.agent.node import AgentPlan
+from southbound.agent.pair_settings import PairSettings
 from southbound.agent.uplink import ControllerAddress
 
 log = logging.getLogger(__name__)
 
 
 class SimulatedNetwork:
-    """The network of a topology file, with one channel for each established link.
+    """The network of a topology file, with one channel for each established link that makes key.
 
     Seeds follow from the names of network and link, so agents that were started apart from the same file agree.
     """
@@ -39,6 +41,7 @@ class SimulatedNetwork:
         self._read_ns = path.stat().st_mtime_ns if path.exists() else 0
         self._topology = load_topology(path)
         self._channels: dict[str, SimulatedChannel] = {}
+        self._pair_models: dict[str, PairModel] = {}
         self._add_channels()
 
     @property
@@ -70,8 +73,17 @@ class SimulatedNetwork:
         raise NotFound(f"nodes/{name}", hint=f"topology {self._topology.name} has {known}")
 
     def links_of(self, name: str) -> list[Link]:
-        """Return the established links of a node."""
-        return [link for link in self._topology.links if name in link.nodes and link.name in self._channels]
+        """Return the established links of a node, of either kind."""
+        return [link for link in self._established() if name in link.nodes]
+
+    def pair_model(self, link: str) -> PairModel | None:
+        """Return what a link does for entanglement; None where the file, read again if it changed, has no such link."""
+        if link not in self._pair_models:
+            self._read_again()
+        return self._pair_models.get(link)
+
+    def _established(self) -> list[Link]:
+        return [link for link in self._topology.links if link.establishment is Establishment.ESTABLISHED]
 
     def _read_again(self) -> None:
         # A link that was added to the file while agents run needs no restart; a mistake in it must not stop them.
@@ -87,8 +99,10 @@ class SimulatedNetwork:
         self._add_channels()
 
     def _add_channels(self) -> None:
-        for link in self._topology.links:
-            if link.establishment is Establishment.ESTABLISHED and link.name not in self._channels:
+        for link in self._established():
+            if link.pairs is not None:
+                self._pair_models.setdefault(link.name, link.pairs)
+            elif link.name not in self._channels:
                 figures = self._topology.simulations[link.name]
                 simulated = SimulatedLink(link=link.name, seed=self._topology.name, figures=figures)
                 self._channels[link.name] = SimulatedChannel(simulated)
@@ -128,7 +142,10 @@ def agent_plan(
     """
     node = network.node(name)
     clock = SystemClock()
-    file = AgentFile(modules={}) if config is None else load_agent_file(config, name, network.links_of(name))
+    links = network.links_of(name)
+    file = AgentFile(modules={}, pairs=PairSettings(hardware=node.pairs))
+    if config is not None:
+        file = load_agent_file(config, name, links, hardware=node.pairs)
     drivers = file.modules
     for settings in drivers.values():
         if isinstance(settings, Gs014Settings):
@@ -138,10 +155,15 @@ def agent_plan(
         settings = drivers.get(link, SimulatedSettings())
         return make_module(link, settings, clock, channel=network.channel, history_s=history_s)
 
+    def find_pair_model(link: str) -> PairModel | None:
+        return file.pairs.models.get(link) or network.pair_model(link)
+
     return AgentPlan(
         node=node,
-        links=network.links_of(name),
+        links=links,
         find_module=find_module,
+        pair_hardware=file.pairs.hardware,
+        find_pair_model=find_pair_model,
         tls=RotatingTls(node_tls(pki, name)),
         controllers=controllers,
         state_dir=state_dir,
@@ -150,4 +172,5 @@ def agent_plan(
         advertised_host=advertised_host,
         clock=clock,
         ledger_retention_s=file.ledger_retention_s,
+        simulation_seed=network.topology.name,
     )
