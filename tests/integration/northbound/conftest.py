@@ -11,6 +11,7 @@ import pytest_asyncio
 from controller.identity import lab_ca
 from controller.identity.peers import parse_identity
 from controller.identity.tls_files import Tls, load_tls
+from tests.integration.northbound.pair_square import square
 from tests.integration.northbound.world import Client, Controller, Party, client, controller, topology
 from tests.support.networks import ring
 
@@ -34,6 +35,16 @@ async def world(party: Party) -> AsyncIterator[Controller]:
     async with controller(party, heartbeat_s=0.2) as running, client(party, running.port) as operator:
         await operator.topology.ApplyTopology(topology(ring(4)))
         await running.connect("n00", "n01", "n02", "n03")
+        yield running
+
+
+@pytest_asyncio.fixture
+async def pair_world(party: Party) -> AsyncIterator[Controller]:
+    """A controller of a network of pairs, every agent there."""
+    snapshot = square()
+    async with controller(party, heartbeat_s=0.2) as running, client(party, running.port) as operator:
+        await operator.topology.ApplyTopology(topology(snapshot))
+        await running.connect(*snapshot.nodes)
         yield running
 
 

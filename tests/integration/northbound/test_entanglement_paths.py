@@ -1,20 +1,14 @@
 """EntanglementService over real gRPC, on the real writer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from controller.domain.node import Interface, Technology
-from controller.domain.pair_link import EndNodeKind, PairHardware, Regime
-from controller.domain.snapshot import Snapshot
 from controller.ports.observations import (
     FidelityObservation,
     LinkObservation,
@@ -27,56 +21,16 @@ from qinet.northbound.v1 import key_relay_service_pb2 as relay_pb
 from qinet.northbound.v1 import operations_service_pb2 as operations_pb
 from qinet.northbound.v1 import topology_service_pb2 as topology_pb
 from qinet.types.v1 import pairs_pb2
-from tests.integration.northbound.world import Client, Controller, Party, client, controller, reason_of, topology
-from tests.support.pair_networks import pair_link, pair_snapshot, station
+from tests.integration.northbound.world import Client, Controller, reason_of
 
 State = key_relay_pb2.KeyRelay.State
 Kind = pb.WatchEntanglementPathsResponse.Kind
-STORES = PairHardware(memories=2000, end_node=EndNodeKind.MEMORY, can_purify=True)
-NODES = {
-    "a": STORES,
-    "b": STORES,
-    "c": STORES,
-    "d": STORES,
-    "e": PairHardware(memories=2000, swap_success=0.0),
-    "f": PairHardware(memories=2000, coherence_s=0.5, end_node=EndNodeKind.MEMORY),
-}
 
 
-def square() -> Snapshot:
-    """Two ways from a to c, over b and d; e cannot swap, and leads to f; g (without memories) and h stand alone."""
-    links = [
-        pair_link("ab", "a", "b", (0.1, 0.99), length_km=10.0),
-        pair_link("bc", "b", "c", (0.1, 0.99), length_km=10.0),
-        pair_link("ad", "a", "d", (0.05, 0.98), length_km=10.0),
-        pair_link("cd", "c", "d", (0.05, 0.98), length_km=10.0),
-        pair_link("ce", "c", "e", (0.1, 0.99)),
-        pair_link("ef", "e", "f", (0.1, 0.99)),
-        pair_link("am", "a", "m", (0.1, 0.99), regime=Regime.MEMORY),
-        pair_link("bm", "m", "f", (0.1, 0.99)),
-    ]
-    stations = [station(name, hardware) for name, hardware in NODES.items()]
-    stations += [station("g", None), station("m", STORES), station("h", STORES)]
-    ports: dict[str, list[Interface]] = {node.name: [] for node in stations}
-    wired = []
-    for link in links:
-        ends = []
-        for end in link.ends:
-            own = ports[end.node]
-            own.append(Interface(number=len(own) + 1, technology=Technology.ENTANGLEMENT))
-            ends.append(replace(end, interface=len(own)))
-        wired.append(replace(link, ends=(ends[0], ends[1])))
-    return pair_snapshot([replace(node, interfaces=tuple(ports[node.name])) for node in stations], wired)
-
-
-@pytest_asyncio.fixture
-async def world(party: Party) -> AsyncIterator[Controller]:
-    """A controller of that network, every agent there."""
-    async with controller(party, heartbeat_s=0.2) as running, client(party, running.port) as operator:
-        snapshot = square()
-        await operator.topology.ApplyTopology(topology(snapshot))
-        await running.connect(*snapshot.nodes)
-        yield running
+@pytest.fixture
+def world(pair_world: Controller) -> Controller:
+    """The controller that `operator` asks: one of a network of pairs."""
+    return pair_world
 
 
 def path(**more: Any) -> entanglement_path_pb2.EntanglementPath:
