@@ -111,6 +111,7 @@ def test_the_truth_of_a_node_without_a_file_is_the_topology_s() -> None:
         "access-west-city-west",
         "city-west-exchange",
         "city-west-repeater-1",
+        "city-west-repeater-3",
     }
     assert set(network.channels) == {
         "access-west-city-west",

@@ -70,7 +70,7 @@ def test_the_cities_of_mixed_are_joined_by_repeaters_whose_pairs_make_key_and_by
     found = shipped("mixed")
     nodes = {node.name: node for node in found.nodes}
     kinds = {link.name: link.kind for link in found.links}
-    assert list(kinds.values()).count(LinkKind.ENTANGLEMENT) == 3
+    assert list(kinds.values()).count(LinkKind.ENTANGLEMENT) == 5
     for repeater in CITIES[1:-1]:
         assert nodes[repeater].capabilities == {Capability.ENTANGLEMENT}
     for city in (CITIES[0], CITIES[-1]):
@@ -86,6 +86,9 @@ def test_the_cities_of_mixed_are_joined_by_repeaters_whose_pairs_make_key_and_by
     assert good.fidelity > 0.9  # key by BBM92 needs 0.835
     assert good.rate_hz > 50
     assert many.rate_hz > 150
+    detour = lane(found, ["city-west", "repeater-3", "city-east"], 1)
+    assert detour.fidelity > 0.9
+    assert good.rate_hz > detour.rate_hz > 30
 
 
 def test_the_suggested_towns_of_surfnet_get_useful_pairs() -> None:
