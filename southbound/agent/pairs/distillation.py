@@ -24,7 +24,7 @@ KEPT_RECORDS: Final = 1 << 16
 FLUSH_S: Final = 0.25
 REPEAT_S: Final = 2.0
 PATIENCE_S: Final = 2.0
-"""How long the leader waits for outcomes of its own that a batch names: news of a swap reaches one end earlier."""
+"""How long the leader waits for outcomes of its own that a batch names while none come: one end may be behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +233,7 @@ class Leader:
         self._epoch: int | None = None
         self._open: SiftBatch | None = None
         self._open_s = 0.0
+        self._open_held = 0
         self._answered: SiftKept | None = None
         self._again: SiftKept | None = None
         self._sifted = 0
@@ -264,7 +265,7 @@ class Leader:
         elif not known or self._open is None:
             if not known:
                 self._epoch, self._answered, self._sifted = word.epoch, None, 0
-            self._open, self._open_s = word, now_s
+            self._open, self._open_s, self._open_held = word, now_s, self._held(word)
         return done
 
     def due(self, now_s: float, block_bit: int) -> SiftKept | None:
@@ -276,7 +277,10 @@ class Leader:
         if batch is None:
             return None
         named = list(zip(batch.route_versions, batch.sequences, strict=True))
-        if now_s - self._open_s < PATIENCE_S and not all(self._records.has(*one) for one in named):
+        held = self._held(batch)
+        if held > self._open_held:
+            self._open_s, self._open_held = now_s, held
+        if held < len(named) and now_s - self._open_s < PATIENCE_S:
             return None
         self._open = None
         bases = unpacked(batch.x_bases, len(named))
@@ -303,6 +307,10 @@ class Leader:
             again=False,
         )
         return self._answered
+
+    def _held(self, batch: SiftBatch) -> int:
+        """Return of how many pairs of a batch there is an outcome here."""
+        return sum(map(self._records.has, batch.route_versions, batch.sequences))
 
     def _completed(self, word: SiftBatch) -> Distilled | None:
         if self._pending is None:

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from google.rpc import code_pb2
 
 from controller.domain.entanglement_path import PairUse
+from controller.domain.pair_link import PairHardware, PairModel, PairOption, Regime
+from controller.domain.path_plan import HopPlan
 from controller.identity import lab_ca
+from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
 from southbound.agent.pair_faults import PairCondition
 from tests.integration.agent.pair_line import PairLine
@@ -84,10 +88,62 @@ async def test_delivery_goes_on_after_a_crash(line: PairLine, node: str) -> None
     await eventually(lambda: len((line.ids("a") & line.ids("c")) - before) >= 3)
 
 
+FAST = PairModel(
+    regime=Regime.SLOT,
+    attempt_period_s=0.04,
+    memory_pairs=128,
+    options=(PairOption(success_probability=1.0, fidelity=1.0),),
+)
+
+
+def fast(line: PairLine) -> dict[str, object]:
+    """Have the line make pairs as fast as a machine emulates them; return what the path has of it."""
+    line.model = FAST
+    line.hardware = {node: PairHardware(memories=256) for node in line.nodes}
+    hops = tuple(HopPlan(link=name, option=0, memory_pairs=128) for name in line.links)
+    return {"regime": Regime.SLOT, "hops": hops, "lanes": 128, "test_share": 0.0, "hop_lengths_m": ()}
+
+
 async def test_the_pairs_of_a_path_become_the_same_key_at_both_ends(line: PairLine) -> None:
+    await line.set_up(**fast(line), use=PairUse.MEASURE, key_link="k", distillation_block_bit=3600)
+
+    # a block counts as stored at an end that has compared it with the other one's, bit for bit
+    told = {}
+    for node in ("a", "c"):
+        session = line.controller.sessions[node]
+        said = await session.until(lambda said: any(stored_bit(one) for one in said.report.links))
+        told[node] = next(one for one in said.report.links if stored_bit(one))
+    assert {link.link for link in told.values()} == {"k"}
+    assert {link.status for link in told.values()} == {types_pb2.LINK_STATUS_ACTIVE}
+    blocks = {node: {one.block: one.secret_bit for one in blocks_of(line, node)} for node in told}
+    both = blocks["a"].keys() & blocks["c"].keys()
+    assert both
+    assert all(blocks["a"][block] == blocks["c"][block] > 0 for block in both)
+
+
+def stored_bit(link: pb.LinkReport) -> int:
+    return link.stored_outbound_bit + link.stored_inbound_bit
+
+
+def blocks_of(line: PairLine, node: str) -> list[pb.BlockReport]:
+    said = line.controller.sessions[node].said
+    return [block for one in said for link in one.report.links if link.link == "k" for block in link.blocks]
+
+
+async def test_a_block_that_leaves_no_key_says_so(line: PairLine) -> None:
     await line.set_up(use=PairUse.MEASURE, key_link="k", distillation_block_bit=20, test_share=0.0)
-    session = line.controller.sessions["a"]
-    said = await session.until(lambda said: any(one.link == "k" and one.blocks for one in said.report.links))
-    link = next(one for one in said.report.links if one.link == "k")
-    assert link.blocks[0].secret_bit == 0
-    assert "yields no key" in link.down_reason
+    said = await line.controller.sessions["a"].until(lambda said: said.notification.link_down.link == "k")
+    assert "yields no key" in said.notification.link_down.down_reason
+    alarm = await line.controller.sessions["a"].until(lambda said: said.notification.alarm.alarm.object == "links/k")
+    assert alarm.notification.alarm.alarm.kind == "BLOCK_WITHOUT_KEY"
+
+
+async def test_an_instruction_beyond_the_hardware_is_refused_by_name(line: PairLine) -> None:
+    await line.start(*line.nodes)
+    entry = line.path(hops=tuple(HopPlan(link=name, option=0, memory_pairs=8) for name in line.links))
+    answer = await line.configure("b", *line.link_entries("b"), entry)
+    refused = {one.id: one.status for one in answer.nack.entries}
+    assert refused.keys() == {entry.id}
+    assert refused[entry.id].code == code_pb2.FAILED_PRECONDITION
+    assert "take 16 memories of b, which has 8" in refused[entry.id].message
+    assert not line.agents["b"].configuration.entries

@@ -118,7 +118,7 @@ def test_a_block_with_too_many_errors_or_too_few_bits_yields_no_key_and_says_so(
 losses = st.tuples(st.booleans(), st.booleans())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.one_of(losses, st.sampled_from(["follower", "leader"])),
