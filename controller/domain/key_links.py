@@ -36,9 +36,13 @@ def links_resting_on(snapshot: Snapshot, relay: str) -> frozenset[str]:
 
 
 def relays_on(snapshot: Snapshot, links: Collection[str]) -> list[KeyRelay]:
-    """Return the key relays that use one of the links, or keep it for their backup, or still hold some of it."""
-    return [
-        relay
-        for relay in snapshot.relays.values()
-        if not relay.told_links().isdisjoint(links) or any(held.link in links for held in relay.releasing)
-    ]
+    """Return the key relays that use one of the links, or keep it for their backup, or still hold some of it.
+
+    What a relay that is being removed holds counts only while somebody is there to confirm that it is gone.
+    """
+
+    def holds(relay: KeyRelay) -> bool:
+        held = [one for one in relay.releasing if one.link in links]
+        return any(not (relay.removed and snapshot.connected.isdisjoint(one.nodes)) for one in held)
+
+    return [relay for relay in snapshot.relays.values() if not relay.told_links().isdisjoint(links) or holds(relay)]

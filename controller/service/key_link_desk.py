@@ -15,7 +15,16 @@ from controller.domain.entanglement_path import PRE_SHARED, EntanglementPath, Pa
 from controller.domain.events import AppEvent, LinkWentDown, NetworkImproved
 from controller.domain.key_links import authenticated_by, links_resting_on, relays_on
 from controller.domain.key_relay import Demand, KeyRelay
-from controller.domain.link import MAX_RATE_MILLIBIT_PER_S, Basis, Link, LinkCondition, LinkEnd, LinkKind, Provenance
+from controller.domain.link import (
+    MAX_RATE_MILLIBIT_PER_S,
+    UNKNOWN_CONDITION,
+    Basis,
+    Link,
+    LinkCondition,
+    LinkEnd,
+    LinkKind,
+    Provenance,
+)
 from controller.domain.path_plan import PathPlan
 from controller.domain.refusals import AlreadyExists, Precondition, Refusal
 from controller.domain.service import Service, ServiceState
@@ -78,8 +87,8 @@ def key_rate_millibit_per_s(demand: PairDemand, plan: PathPlan | None) -> int:
     return min(int(1000 * rate), MAX_RATE_MILLIBIT_PER_S)
 
 
-def key_link_of(snapshot: Snapshot, path: EntanglementPath) -> Link:
-    """Return the key link that a new path brings.
+def key_link_brought(snapshot: Snapshot, path: EntanglementPath) -> Changes:
+    """Return the changes that make the key link of a new path: down where the path has no route yet.
 
     Raises:
         Precondition: NO_SECRET_KEY: blocks of its pairs give no key.
@@ -94,7 +103,7 @@ def key_link_of(snapshot: Snapshot, path: EntanglementPath) -> Link:
             {"resource": path.resource, "fidelity": f"{path.plan.fidelity:.4f}"},
         )
     first, second = sorted((demand.source, demand.target))
-    return Link(
+    link = Link(
         name=demand.key_link,
         kind=LinkKind.QKD,
         ends=(_end(snapshot, first), _end(snapshot, second)),
@@ -102,6 +111,8 @@ def key_link_of(snapshot: Snapshot, path: EntanglementPath) -> Link:
         provenance=MappingProxyType({_FIGURE: Provenance(basis=Basis.DERIVED, source=path.resource)}),
         path=path.name,
     )
+    condition = _follows(UNKNOWN_CONDITION, path)
+    return put(link) + (NO_CHANGES if condition == UNKNOWN_CONDITION else put_condition(link.name, condition))
 
 
 def _end(snapshot: Snapshot, node: str) -> LinkEnd:

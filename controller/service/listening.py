@@ -115,7 +115,8 @@ class Listening(Working):
     def _happened(self, events: Iterable[AppEvent], now: Now) -> None:
         for event in events:
             self._events.append(event)
-            if isinstance(event, LinkWentDown):
+            # The link of a path goes down with what is counted already.
+            if isinstance(event, LinkWentDown) and not self._snapshot.links[event.link].path:
                 self._losses.link_down(event.link, now.service_ms)
                 self._freeze_if_too_much_is_lost(now)
 

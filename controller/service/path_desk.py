@@ -11,7 +11,7 @@ from controller.domain.service import ServiceState
 from controller.domain.snapshot import Changes, Snapshot, put
 from controller.routing.places import ground_of
 from controller.service.deployment import deployed, find_deployment
-from controller.service.key_link_desk import check_key_link, key_link_of
+from controller.service.key_link_desk import check_key_link, key_link_brought
 from controller.service.lifecycle import blocked, first_end_ms, next_version
 from controller.service.relay_desk import DISABLED, check_etag
 from controller.service.requests import RedeployPath, UpdatePath
@@ -51,7 +51,7 @@ def create_path(
         expires_at_ms=first_end_ms(wanted.demand, now_ms),
     )
     path = _begun(snapshot, path, version=version, now_ms=now_ms)
-    return put(path, key_link_of(snapshot, path)) if path.demand.key_link else put(path)
+    return put(path) + key_link_brought(snapshot, path) if path.demand.key_link else put(path)
 
 
 def _begun(snapshot: Snapshot, path: EntanglementPath, *, version: int, now_ms: int) -> EntanglementPath:
