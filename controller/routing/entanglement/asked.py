@@ -21,14 +21,12 @@ class Asked:
         rate_millihertz: Net of test pairs; what the plan promises.
         gross_hz: With test pairs.
         fidelity: Least F = <Phi+|rho|Phi+> at the last swap; may be above 1: never.
-        most_loss: -ln w of it; negative: never.
         held: Memories that the pairs of a packet take at the ends, by resource.
     """
 
     rate_millihertz: int
     gross_hz: float
     fidelity: float
-    most_loss: float
     held: dict[str, int]
 
 
@@ -51,7 +49,6 @@ def asked_of(network: PairNetwork, demand: PairDemand) -> Asked:
         rate_millihertz=rate,
         gross_hz=rate / 1000 / (1 - demand.test_share),
         fidelity=(1 + 3 * werner) / 4,
-        most_loss=-math.log(werner) if werner < math.inf else -math.inf,
         held=held,
     )
 

@@ -8,7 +8,8 @@ from typing import Final
 from controller.domain.pair_link import Regime
 from controller.physics.swap_tree import nested_halving
 from controller.routing.entanglement.candidate import Candidate
-from controller.routing.entanglement.ground import Choice, Ground
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import Ground
 from controller.routing.entanglement.labels import Rules, best_way
 from controller.routing.entanglement.reach import fastest_rate_hz, widest_to_goal
 
@@ -45,13 +46,13 @@ class _AtOnce(Rules[Figures]):
         return one[0] <= other[0] and one[1] >= other[1]
 
 
-def best_at_once(ground: Ground, most_loss: float) -> Candidate | None:
-    """Return the route and choices of the highest rate whose -ln w is at most `most_loss`, or None.
+def best_at_once(ground: Ground) -> Candidate | None:
+    """Return the route and choices of the highest rate that keeps the ground's fidelity, or None.
 
     Labels (-ln prod q, least rate, -ln w): each keeps its order, the product of the first two does not.
     """
     assert ground.regime is Regime.AT_ONCE
-    way = best_way(ground, _AtOnce(ground), most_loss)
+    way = best_way(ground, _AtOnce(ground))
     if way is None:
         return None
     return Candidate(

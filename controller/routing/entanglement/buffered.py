@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from controller.physics.buffered_regime import UNLIMITED_DEPTH, best_tree, depth_limit, kraft_step, tree_rate
 from controller.routing.entanglement.candidate import Candidate, Links
-from controller.routing.entanglement.ground import Choice, Ground
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import Ground
 from controller.routing.entanglement.unequal import best_unequal
 
 _ROUNDING: Final = 1e-12
@@ -23,39 +24,22 @@ _ROUNDING: Final = 1e-12
 def one_swap_success(ground: Ground) -> float | None:
     """Return the swap success that all nodes have which a route may pass; None where they differ."""
     stations = ground.network.wiring.stations
-    found = {
-        stations[node].swap_success
-        for node, passable in enumerate(ground.passable)
-        if passable and node not in (ground.start, ground.goal) and ground.hops_to_goal[node] < math.inf
-    }
+    found = {stations[node].swap_success for node in ground.near if node not in (ground.start, ground.goal)}
     return None if len(found) > 1 else found.pop() if found else 1.0
 
 
-def best_buffered(ground: Ground, most_loss: float, steps: int) -> Candidate | None:
-    """Return the route, choices and tree of the highest rate whose -ln w is at most `most_loss`, or None.
+def best_buffered(ground: Ground, steps: int) -> Candidate | None:
+    """Return the route, choices and tree of the highest rate that keeps the ground's fidelity, or None.
 
     Of equal rates: fewest hops, then first link names; on the route, the best fidelity. Cost with one q: a few times
     O(labels), with few labels at a node; where q differs, at most `steps` labels are looked at.
     """
-    if not ground.joined or ground.losses_to_goal[ground.start] > _allowed(most_loss):
+    if not ground.joined:
         return None
     success = one_swap_success(ground)
     if success is None:
-        return best_unequal(ground, most_loss, steps)
-    return _Thresholds(ground, success, _allowed(most_loss)).best()
-
-
-def purest_buffered(ground: Ground, rate_hz: float) -> float | None:
-    """Return the least -ln w of a route and tree that has the rate; None where none has. Only where one q holds."""
-    success = one_swap_success(ground)
-    if success is None or not ground.joined:
-        return None
-    found = _Thresholds(ground, success, math.inf).purest(rate_hz)
-    return None if found is None else found[0]
-
-
-def _allowed(most_loss: float) -> float:
-    return most_loss + _ROUNDING * (1.0 + most_loss)
+        return best_unequal(ground, steps)
+    return _Thresholds(ground, success).best()
 
 
 Step = tuple[int, float, Choice]
@@ -65,10 +49,9 @@ Step = tuple[int, float, Choice]
 class _Thresholds:
     """Searches for one rate after the other on one ground."""
 
-    def __init__(self, ground: Ground, success: float, allowed: float) -> None:
+    def __init__(self, ground: Ground, success: float) -> None:
         self._ground = ground
         self._success = success
-        self._allowed = allowed
         self._limited = ground.most < len(ground.passable) - 1
         self._rate_hz = -1.0
         self._steps: dict[int, tuple[Step, ...]] = {}
@@ -102,14 +85,13 @@ class _Thresholds:
     def _rates(self) -> NDArray[np.float64]:
         """Return every rate that some route may have, rising."""
         ground = self._ground
-        reach = ground.hops_to_goal
         rates = np.array(
             sorted(
                 {
                     choice.rate_hz
-                    for link, edge in enumerate(ground.network.wiring.edges)
-                    if ground.open[link] and min(reach[end] for end in edge.ends) < math.inf
-                    for choice in ground.choices[link]
+                    for node in ground.near
+                    for link, _ in ground.ways(node)
+                    for choice in ground.choices(link)
                 }
             )
         )
@@ -125,7 +107,7 @@ class _Thresholds:
         made = self._steps.get(link)
         if made is None:
             steps: list[Step] = []
-            for choice in self._ground.choices[link]:
+            for choice in self._ground.choices(link):
                 depth = depth_limit(choice.rate_hz, rate_hz, self._success)
                 if depth < 0:
                     break
@@ -142,11 +124,12 @@ class _Thresholds:
         fewest = ground.hops_to_goal
         kept: dict[int, list[tuple[float, float, int]]] = {}
         # (bound, hops, links) settle ties; so the result does not hang on the order of labels.
-        queue: list[tuple[float, int, Links, float, float, int, tuple[Choice, ...]]] = [
-            (to_goal[ground.start], 0, (), 0.0, 0.0, ground.start, ())
+        order = 0
+        queue: list[tuple[float, int, Links, float, float, int, int, tuple[Choice, ...]]] = [
+            (to_goal[ground.start], 0, (), 0.0, 0.0, order, ground.start, ())
         ]
         while queue:
-            _, hops, links, used, loss, node, choices = heapq.heappop(queue)
+            _, hops, links, used, loss, _, node, choices = heapq.heappop(queue)
             if node == ground.goal:
                 return loss, links, choices
             at_node = kept.setdefault(node, [])
@@ -160,7 +143,7 @@ class _Thresholds:
                 for depth, step_loss, choice in self._ways_of(link, rate_hz):
                     onward = swapped + step_loss
                     bound = onward + to_goal[far] + (swap_losses[far] if far != ground.goal else 0.0)
-                    if bound > self._allowed:
+                    if bound > ground.allowed:
                         continue
                     share = kraft_step(used, depth)
                     if share > 1.0 or (share == 1.0 and far != ground.goal):
@@ -170,7 +153,10 @@ class _Thresholds:
                         u <= share and lo <= onward and (not self._limited or h <= hops + 1) for u, lo, h in others
                     ):
                         continue
-                    heapq.heappush(queue, (bound, hops + 1, (*links, link), share, onward, far, (*choices, choice)))
+                    order += 1
+                    heapq.heappush(
+                        queue, (bound, hops + 1, (*links, link), share, onward, order, far, (*choices, choice))
+                    )
         return None
 
     def _first_of(self, rate_hz: float, longest: int) -> Links:
@@ -193,7 +179,7 @@ class _Thresholds:
                             onward = swapped + step_loss
                             rest = to_goal[far] + (swap_losses[far] if far != ground.goal else 0.0)
                             share = kraft_step(used, depth)
-                            if share <= 1.0 and onward + rest <= self._allowed:
+                            if share <= 1.0 and onward + rest <= ground.allowed:
                                 following.setdefault(far, []).append(((*links, link), share, onward))
             if ground.goal in following:
                 return min(links for links, _, _ in following[ground.goal])

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from controller.physics.swap_tree import SwapTree
-from controller.routing.entanglement.ground import SAME, Choice
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import SAME
 
 Links = tuple[int, ...]
 """Links by number, from the start of a ground on."""

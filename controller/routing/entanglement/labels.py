@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from controller.routing.entanglement.candidate import Links, better
-from controller.routing.entanglement.ground import SAME, Choice, Ground
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import SAME, Ground
 
 Figures = TypeVar("Figures")
 
@@ -51,13 +52,12 @@ class Way(Generic[Figures]):
     figures: Figures
 
 
-def best_way(ground: Ground, rules: Rules[Figures], most_loss: float) -> Way[Figures] | None:
-    """Return the way to the goal of the highest rate whose -ln w is at most `most_loss`, or None.
+def best_way(ground: Ground, rules: Rules[Figures]) -> Way[Figures] | None:
+    """Return the way to the goal of the highest rate that keeps the ground's fidelity, or None.
 
     Of equal rates: fewest hops, then first link names.
     """
-    allowed = most_loss + 1e-12 * (1.0 + most_loss)
-    if not ground.joined or ground.losses_to_goal[ground.start] > allowed:
+    if not ground.joined:
         return None
     best: Way[Figures] | None = None
     kept: dict[int, list[Way[Figures]]] = {}
@@ -82,9 +82,9 @@ def best_way(ground: Ground, rules: Rules[Figures], most_loss: float) -> Way[Fig
             if far in way.nodes or len(way.links) + 1 + ground.hops_to_goal[far] > ground.most:
                 continue
             rest = ground.losses_to_goal[far] + (ground.swap_losses[far] if far != ground.goal else 0.0)
-            for choice in ground.choices[link]:
+            for choice in ground.choices(link):
                 loss = swapped + choice.loss
-                if loss + rest > allowed:
+                if loss + rest > ground.allowed:
                     continue
                 figures = rules.grown(way.figures, node, link, choice)
                 if figures is None:

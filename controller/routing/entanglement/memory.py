@@ -15,7 +15,8 @@ from controller.physics.lane import Lane, LaneHop, LaneNode
 from controller.physics.memory_regime import LanePrediction, predict_lane
 from controller.physics.swap_tree import SwapTree, first_hop, nested_halving
 from controller.routing.entanglement.candidate import Candidate, Links, better
-from controller.routing.entanglement.ground import SAME, Choice, Ground
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import SAME, Ground
 from controller.routing.entanglement.waits import Waits
 
 SHORTEST_CUTOFF: Final = 12
@@ -134,9 +135,8 @@ Item = tuple[float, int, int, Links, tuple[Choice, ...], tuple[int, ...], float]
 class MemorySearch:
     """One search on one ground."""
 
-    def __init__(self, ground: Ground, most_loss: float, least_fidelity: float) -> None:
+    def __init__(self, ground: Ground, least_fidelity: float) -> None:
         self._ground = ground
-        self._allowed = most_loss + 1e-12 * (1.0 + most_loss)
         self._least_fidelity = least_fidelity
         self._waits = Waits(ground)
         self._best: Candidate | None = None
@@ -198,8 +198,8 @@ class MemorySearch:
             if far in nodes or hops + 1 + ground.hops_to_goal[far] > ground.most:
                 continue
             rest = ground.losses_to_goal[far] + (ground.swap_losses[far] if far != ground.goal else 0.0)
-            least = ground.choices.least_loss(link)
-            if swapped + least + rest > self._allowed:
+            least = ground.least_loss(link)
+            if swapped + least + rest > ground.allowed:
                 continue
             grown = (*links, link)
             bound = lanes_within(ground, grown, (0,) * len(grown)) * self._waits.lane_bound_hz(grown, (*nodes, far))
@@ -210,10 +210,10 @@ class MemorySearch:
     def _allocated(self, links: Links, choices: tuple[Choice, ...], nodes: tuple[int, ...], _loss: float) -> list[Item]:
         ground = self._ground
         losses = sum(ground.swap_losses[node] for node in nodes[1:-1]) + sum(choice.loss for choice in choices)
-        rest = sum(ground.choices.least_loss(link) for link in links[len(choices) + 1 :])
+        rest = sum(ground.least_loss(link) for link in links[len(choices) + 1 :])
         found: list[Item] = []
-        for choice in ground.choices[links[len(choices)]]:
-            if losses + choice.loss + rest > self._allowed:
+        for choice in ground.choices(links[len(choices)]):
+            if losses + choice.loss + rest > ground.allowed:
                 continue
             chosen = (*choices, choice)
             rounds = tuple(each.rounds for each in chosen) + (0,) * (len(links) - len(chosen))

@@ -1,8 +1,10 @@
 """The entanglement network as routing sees it: its usable links, its nodes, and what of both is free."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from controller.domain.capacity import reserved_by, service_charges
 from controller.domain.link import LinkKind
@@ -100,6 +102,21 @@ class PairWiring:
     def edge_number(self) -> Mapping[str, int]:
         """Return the number of each usable link, by name."""
         return {edge.name: number for number, edge in enumerate(self.edges)}
+
+    @cached_property
+    def remembered(self) -> dict[int, Any]:
+        """Return where what follows from a link alone is kept, by its number."""
+        return {}
+
+    @cached_property
+    def can_swap(self) -> tuple[bool, ...]:
+        """Return of each node whether a route may pass it, memories aside."""
+        return tuple(station.can_swap for station in self.stations)
+
+    @cached_property
+    def swap_losses(self) -> tuple[float, ...]:
+        """Return -ln s of each node; infinite where it cannot swap."""
+        return tuple(-math.log(station.swap_quality) if station.can_swap else math.inf for station in self.stations)
 
     @cached_property
     def regimes(self) -> tuple[Regime, ...]:

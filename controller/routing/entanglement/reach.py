@@ -16,7 +16,7 @@ def widest_to_goal(ground: Ground, of_link: Callable[[int], float]) -> tuple[flo
         negative, node = heapq.heappop(queue)
         if -negative < widest[node] or node == ground.start:
             continue
-        for link, far in ground.back_ways(node):
+        for link, far in ground.ways(node):
             through = min(-negative, of_link(link))
             if through > widest[far]:
                 widest[far] = through
@@ -26,4 +26,4 @@ def widest_to_goal(ground: Ground, of_link: Callable[[int], float]) -> tuple[flo
 
 def fastest_rate_hz(ground: Ground, link: int) -> float:
     """Return the largest rate_hz of a link's choices."""
-    return max(choice.rate_hz for choice in ground.choices[link])
+    return max(choice.rate_hz for choice in ground.choices(link))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from controller.domain.pair_link import Regime
 from controller.physics.memory_regime import predict_lane
@@ -31,18 +32,20 @@ def best_candidate(ground: Ground, fidelity: float, steps: int) -> Candidate | N
         fidelity: Least F = <Phi+|rho|Phi+>, > 0.25; above 1: none.
         steps: What searches without a polynomial method may look at.
     """
-    if fidelity > 1.0 + 1e-12 or not ground.joined:
+    if fidelity > 1.0 + 1e-12:
         return None
-    most_loss = -math.log(min(1.0, (4 * fidelity - 1) / 3))
+    ground = replace(ground, most_loss=-math.log(min(1.0, (4 * fidelity - 1) / 3)))
+    if not ground.joined:
+        return None
     match ground.regime:
         case Regime.BUFFERED:
-            return best_buffered(ground, most_loss, steps)
+            return best_buffered(ground, steps)
         case Regime.AT_ONCE:
-            return best_at_once(ground, most_loss)
+            return best_at_once(ground)
         case Regime.SLOT:
-            return best_slotted(ground, most_loss)
+            return best_slotted(ground)
         case Regime.MEMORY:
-            return MemorySearch(ground, most_loss, fidelity * (1 - 1e-12)).best(steps)
+            return MemorySearch(ground, fidelity * (1 - 1e-12)).best(steps)
 
 
 def drafts(ground: Ground, candidate: Candidate, gross_hz: float) -> Iterator[Draft]:

@@ -9,8 +9,9 @@ from controller.domain.path_plan import HopPlan
 from controller.physics.slot_regime import dominates, expected_lanes, extended_lanes, hop_lanes, slot_rate_hz
 from controller.physics.swap_tree import nested_halving
 from controller.routing.entanglement.candidate import Candidate, Links, better
+from controller.routing.entanglement.choices import Choice
 from controller.routing.entanglement.draft import Draft
-from controller.routing.entanglement.ground import SAME, Choice, Ground
+from controller.routing.entanglement.ground import SAME, Ground
 from controller.routing.entanglement.labels import Rules, best_way
 from controller.routing.entanglement.reach import widest_to_goal
 
@@ -32,8 +33,9 @@ def widths(ground: Ground) -> list[int]:
     network = ground.network
     found = {
         min(network.room[link], *(room_for_lanes(ground, node) for node in edge.ends))
-        for link, edge in enumerate(network.wiring.edges)
-        if ground.open[link] and min(ground.hops_to_goal[node] for node in edge.ends) < math.inf
+        for near in ground.near
+        for link, _ in ground.ways(near)
+        for edge in (network.wiring.edges[link],)
     }
     return sorted((width for width in found if width >= 1), reverse=True)
 
@@ -49,7 +51,7 @@ class _Slots(Rules[Figures]):
         self._surest = widest_to_goal(ground, self._likeliest)
 
     def _likeliest(self, link: int) -> float:
-        return max(choice.success_probability for choice in self._ground.choices[link])
+        return max(choice.success_probability for choice in self._ground.choices(link))
 
     def first(self) -> Figures:
         return (0.0,) * self._width + (1.0,), 0.0, 1.0
@@ -80,13 +82,13 @@ class _Slots(Rules[Figures]):
         return one[1] <= other[1] and one[2] >= other[2] and dominates(one[0], other[0])
 
 
-def best_slotted(ground: Ground, most_loss: float) -> Candidate | None:
-    """Return the route, options and width of the highest rate whose -ln w is at most `most_loss`, or None."""
+def best_slotted(ground: Ground) -> Candidate | None:
+    """Return the route, options and width of the highest rate that keeps the ground's fidelity."""
     best: Candidate | None = None
     for width in widths(ground):
-        if best is not None and _rate_bound_hz(ground, width) < best.rate_hz:
+        if best is not None and _rate_bound_hz(ground, width) < best.rate_hz * (1 - SAME):
             continue
-        way = best_way(ground, _Slots(ground, width), most_loss)
+        way = best_way(ground, _Slots(ground, width))
         if way is None or (best is not None and not better((way.rate_hz, way.links), (best.rate_hz, best.links))):
             continue
         best = Candidate(
@@ -108,7 +110,7 @@ def _rate_bound_hz(ground: Ground, width: int) -> float:
         (
             width * choice.success_probability / network.wiring.edges[link].model.attempt_period_s
             for link, _ in ground.ways(ground.start)
-            for choice in ground.choices[link]
+            for choice in ground.choices(link)
         ),
         default=0.0,
     )

@@ -12,16 +12,17 @@ from functools import partial
 
 from controller.physics.buffered_regime import best_tree
 from controller.routing.entanglement.candidate import Candidate, Links, better
-from controller.routing.entanglement.ground import SAME, Choice, Ground
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import SAME, Ground
 from controller.routing.entanglement.reach import fastest_rate_hz, widest_to_goal
 
 Point = tuple[float, float, tuple[Choice, ...]]
 """(rate, -ln w, choices) of a segment."""
 
 
-def best_unequal(ground: Ground, most_loss: float, steps: int) -> Candidate | None:
+def best_unequal(ground: Ground, steps: int) -> Candidate | None:
     """Return the best route as `buffered.best_buffered` does; its bound is above its rate where steps ran out."""
-    search = _Search(ground, most_loss)
+    search = _Search(ground)
     search.run(steps)
     return search.found()
 
@@ -34,7 +35,7 @@ def frontier(links: Links, ground: Ground) -> list[Point]:
     nodes = ground.nodes_on(links)
     stations = ground.network.wiring.stations
     of: dict[tuple[int, int], list[Point]] = {
-        (hop, hop + 1): [(choice.rate_hz, choice.loss, (choice,)) for choice in ground.choices[link]]
+        (hop, hop + 1): [(choice.rate_hz, choice.loss, (choice,)) for choice in ground.choices(link)]
         for hop, link in enumerate(links)
     }
     hops = len(links)
@@ -63,17 +64,12 @@ def _unbeaten(points: list[Point]) -> list[Point]:
 
 
 class _Search:
-    def __init__(self, ground: Ground, most_loss: float) -> None:
+    def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._allowed = most_loss + 1e-12 * (1.0 + most_loss)
         self._widest = widest_to_goal(ground, partial(fastest_rate_hz, ground))
         stations = ground.network.wiring.stations
         self._best_success = max(
-            (
-                stations[node].swap_success
-                for node, passable in enumerate(ground.passable)
-                if passable and ground.hops_to_goal[node] < math.inf
-            ),
+            (stations[node].swap_success for node in ground.near),
             default=1.0,
         )
         self._best: tuple[float, Links] | None = None
@@ -101,15 +97,15 @@ class _Search:
                 if far in nodes or hops + 1 + ground.hops_to_goal[far] > ground.most:
                     continue
                 rest = ground.losses_to_goal[far] + (ground.swap_losses[far] if far != ground.goal else 0.0)
-                slack = self._allowed - swapped - rest
-                fastest = next((choice.rate_hz for choice in ground.choices[link] if choice.loss <= slack), None)
+                slack = self._ground.allowed - swapped - rest
+                fastest = next((choice.rate_hz for choice in ground.choices(link) if choice.loss <= slack), None)
                 if fastest is None:
                     continue
                 onward = (*nodes, far)
                 paces = (*rates, fastest)
                 limit = self._bound(onward, paces)
                 if self._may_win(limit, (*links, link), far):
-                    least = swapped + ground.choices.least_loss(link)
+                    least = swapped + ground.least_loss(link)
                     heapq.heappush(queue, (-limit, hops + 1, (*links, link), onward, least, paces))
 
     def _may_win(self, bound_hz: float, links: Links, node: int) -> bool:
@@ -131,7 +127,7 @@ class _Search:
         return best_tree((*rates, self._widest[nodes[-1]]), (*successes, self._best_success))[0]
 
     def _settle(self, links: Links) -> None:
-        point = next((point for point in frontier(links, self._ground) if point[1] <= self._allowed), None)
+        point = next((point for point in frontier(links, self._ground) if point[1] <= self._ground.allowed), None)
         if point is not None and (self._best is None or better((point[0], links), self._best)):
             self._best, self._point = (point[0], links), point
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from controller.physics.swap_tree import SwapTree, first_hop, nested_halving
 from controller.routing.entanglement.candidate import Links
-from controller.routing.entanglement.ground import Choice, Ground
+from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.ground import Ground
 
 Array = NDArray[np.float64]
 
@@ -33,11 +34,7 @@ class Waits:
         self._of_beginning: dict[Links, Array] = {}
         stations = ground.network.wiring.stations
         self._best_success = max(
-            (
-                stations[node].swap_success
-                for node, passable in enumerate(ground.passable)
-                if passable and ground.hops_to_goal[node] < math.inf
-            ),
+            (stations[node].swap_success for node in ground.near),
             default=1.0,
         )
 
@@ -47,7 +44,7 @@ class Waits:
         ground = self._ground
 
         def mean_s(link: int) -> float:
-            return min(1.0 / choice.rate_hz for choice in ground.choices[link])
+            return min(1.0 / choice.rate_hz for choice in ground.choices(link))
 
         quick_s = ground.least_to_goal(mean_s, lambda _: 0.0)[ground.start]
         even = np.linspace(0.0, 3.0, _EVEN + 1)[1:]
@@ -78,7 +75,7 @@ class Waits:
         """Return the same of the best choice of a link."""
         made = self._of_link.get(link)
         if made is None:
-            choices = self._ground.choices[link]
+            choices = self._ground.choices(link)
             made = self._chance_of(link, choices[0])
             for choice in choices[1:]:
                 made = np.maximum(made, self._chance_of(link, choice))
@@ -93,10 +90,8 @@ class Waits:
         best = np.full((count, len(self._times_s)), -1e9)
         best[ground.goal] = 0.0
         ends: list[tuple[int, int, int]] = []
-        for node in range(count):
-            if node == ground.goal or not (ground.passable[node] or node == ground.start):
-                continue
-            if ground.hops_to_goal[node] == math.inf:
+        for node in ground.near:
+            if node == ground.goal:
                 continue
             ends += [(node, far, link) for link, far in ground.ways(node) if far != ground.start]
         if not ends:
@@ -133,7 +128,7 @@ class Waits:
                 success = max(stations[node].swap_success for node in nodes[1:-1])
             # Every hop of nested halving lies at least so deep.
             depth = int(math.log2(hops) + 1e-9)
-            slowest = min(max(choice.pace_hz for choice in ground.choices[link]) for link in links)
+            slowest = min(max(choice.pace_hz for choice in ground.choices(link)) for link in links)
             mean_s = max(mean_s, 1.0 / (slowest * success ** (depth - 1))) / success
         return 1.0 / mean_s if mean_s > 0.0 else math.inf
 
@@ -148,7 +143,7 @@ class Waits:
                 paces.append(choices[hop].pace_hz)
             else:
                 own = self._chance(link)
-                paces.append(max(choice.pace_hz for choice in ground.choices[link]))
+                paces.append(max(choice.pace_hz for choice in ground.choices(link)))
             chances = own if chances is None else chances + own
         assert chances is not None
         mean_s = self._mean_s(chances)
