@@ -8,7 +8,7 @@ from controller.domain.link import LinkStatus
 from controller.domain.snapshot import ElectionId
 from controller.wire.southbound import election_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
-from qinet.types.v1 import types_pb2
+from qinet.types.v1 import pairs_pb2, types_pb2
 from southbound.control.endings import Code, Ending, SessionRefused
 from southbound.control.session import AgentSession
 from southbound.control.settings import ControlSettings
@@ -428,6 +428,30 @@ def test_that_a_neighbour_is_unheard_and_what_is_drained_is_news_when_it_changes
         ({1, 2}, {1}),
         ({1, 2}, set()),
     ]
+
+
+def test_what_ends_measure_of_pairs_is_news_where_decisions_rest_on_it(stage: Stage) -> None:
+    session = quiet(stage)
+    for high, tracked in ((0.912, 0.9), (0.9101, 0.8), (0.9499, 0.8), (float("nan"), 0.8)):
+        estimate = pairs_pb2.FidelityEstimate(fidelity=0.9, low=0.8, high=high, samples=100)
+        path = pb.PathReport(path="p", route_version=2, confirmed=True, fidelity=estimate, tracked_fidelity=tracked)
+        stage.hear(session, said(report=pb.Report(paths=[path])))
+    told = [event for event in stage.take() if isinstance(event, events.ServiceReport)]
+    assert [(event.service, event.fidelity_at_most) for event in told] == [
+        ("entanglementPaths/p", 0.92),
+        ("entanglementPaths/p", 0.95),
+        ("entanglementPaths/p", None),
+    ]  # rounded up to hundredths; what an emulation tracks is nothing that is known
+    seen = stage.observations.path("p", "a")
+    assert seen is not None
+    assert (seen.tracked_fidelity, seen.route_version) == (0.8, 2)
+    link = pb.LinkReport(link="a-b", pairs=pb.PairLinkReport(success_factor=0.5, fidelity_loss=0.0312, pair_total=9))
+    stage.hear(session, said(report=pb.Report(links=[link])))
+    (event,) = stage.take()
+    assert isinstance(event, events.LinkReport)
+    assert (event.pair_rate_permille, event.pair_fidelity_loss_permille) == (500, 31)
+    stage.hear(session, said(report=pb.Report(complete=True)))
+    assert stage.observations.path("p", "a") is None
 
 
 def test_a_repeated_notification_is_acknowledged_again_and_its_old_news_is_not_taken(stage: Stage) -> None:

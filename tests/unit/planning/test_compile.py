@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.capacity import link_charge_millibit_per_s, rate_within
-from controller.domain.entries import HopRole, RelayHopEntry
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
+from controller.domain.entries import HopRole, PathEntry, RelayHopEntry
 from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot, put
 from controller.planning.compile import compile_owner, owners_touched
+from controller.routing.entanglement.find import find_path
+from controller.routing.entanglement.network import pair_network_of
 from controller.service.lifecycle import advanced, routed, switched
 from tests.support.networks import network
 
@@ -91,3 +94,55 @@ def test_what_no_node_is_told_of_touches_no_entry(field: str) -> None:
     value = "why" if field == "state_reason" else frozenset({"a"})
     changes = put(replace(settled(), **{field: value}))  # type: ignore[arg-type]
     assert owners_touched(before, before.applying(changes), changes) == set()
+
+
+PAIRED = network([], pairs=[(f"{end}{i}", end, f"m{i}", 8) for end in "az" for i in range(2)])
+
+
+def paths_told(path: EntanglementPath) -> dict[tuple[str, int], PathEntry]:
+    """Return what nodes are told of a path, by (node, version)."""
+    entries = compile_owner(PAIRED.applying(put(path)), ("paths", path.name))
+    return {
+        (node, entry.route_version): entry
+        for node, told in entries.items()
+        for entry in told
+        if isinstance(entry, PathEntry)
+    }
+
+
+def placed(path: EntanglementPath, version: int, avoid: str) -> EntanglementPath:
+    demand = replace(path.demand, avoid_nodes=frozenset({avoid}))
+    found = find_path(pair_network_of(PAIRED), demand)
+    return routed(path, (found.route,), plan=found.plan, version=version, now_ms=0, because="")
+
+
+def test_every_node_of_a_path_is_told_the_whole_plan_and_the_head_end_last_and_passive_when_it_is_left() -> None:
+    wanted = PairDemand(source="a", target="z", minimum_fidelity=0.8, rate_millihertz=5000, purpose=7, priority=2)
+    first = placed(EntanglementPath(name="p", demand=wanted), 5, "m1")
+    assert set(paths_told(first)) == {("m0", 5), ("z", 5)}
+    for _ in range(4):
+        first = advanced(first, lambda node: True, now_ms=0)
+    assert paths_told(first)["a", 5] == paths_told(first)["m0", 5] == paths_told(first)["z", 5]
+    entry = paths_told(first)["m0", 5]
+    assert (entry.nodes, entry.head, entry.far) == (("a", "m0", "z"), "a", "z")
+    assert (entry.purpose, entry.priority, entry.hop_lengths_m) == (7, 2, (10_000, 10_000))
+    assert first.plan is not None
+    assert (entry.hops, entry.swaps, entry.lanes) == (first.plan.hops, first.plan.swaps, first.plan.lanes)
+
+    moving = placed(first, 7, "m0")
+    assert {key for key in paths_told(moving) if key[1] == 7} == {("m1", 7), ("z", 7)}
+    switching = advanced(moving, lambda node: True, now_ms=0)
+    assert (paths_told(switching)["a", 7].passive, paths_told(switching)["a", 5].passive) == (False, True)
+    assert paths_told(switching)["m0", 5] == entry
+
+
+@pytest.mark.parametrize("field", ["state_reason", "confirmed_by", "drained_at"])
+def test_what_no_node_is_told_of_a_path_touches_no_entry(field: str) -> None:
+    wanted = PairDemand(source="a", target="z", minimum_fidelity=0.8, rate_millihertz=5000)
+    path = placed(EntanglementPath(name="p", demand=wanted), 5, "m1")
+    before = PAIRED.applying(put(path))
+    value = "why" if field == "state_reason" else frozenset({"a"})
+    changes = put(replace(path, **{field: value}))  # type: ignore[arg-type]
+    assert owners_touched(before, before.applying(changes), changes) == set()
+    changes = put(replace(path, retiring=()), replace(path, phase=Phase.SETTLED))
+    assert owners_touched(before, before.applying(changes), changes) == {("paths", "p")}
