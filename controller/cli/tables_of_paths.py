@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         PathPlan,
     )
     from qinet.northbound.v1.entanglement_service_pb2 import ComputeEntanglementRouteResponse
+    from qinet.northbound.v1.key_relay_pb2 import Route
 
 _EXACT: Final = 1e-9  # a gap below it is rounding
 
@@ -97,9 +98,7 @@ def path_parts(path: "EntanglementPath", now: datetime | None) -> list[Part]:
     )
     parts: list[Part] = [Sheet(facts=facts)]
     if path.HasField("plan"):
-        parts += plan_parts(path.plan)
-    if path.HasField("route"):
-        parts.append(route_table([path.route], "Route"))
+        parts += plan_parts(path.plan, path.route)
     if path.retiring_routes:
         parts.append(route_table(path.retiring_routes, "Routes that it is leaving"))
     if path.reservations:
@@ -117,7 +116,7 @@ def _first_key(path: "EntanglementPath") -> str:
     )
 
 
-def plan_parts(plan: "PathPlan") -> list[Part]:
+def plan_parts(plan: "PathPlan", route: "Route") -> list[Part]:
     """Return how pairs are made on a route, what that promises, and how far from the best that may be."""
     facts = (
         ("regime", regime_word(plan.regime)),
@@ -130,16 +129,19 @@ def plan_parts(plan: "PathPlan") -> list[Part]:
     parts.append(
         Table(
             title="Hops",
-            columns=("link", "option", "purification rounds", "memory pairs", "made pairs/s"),
+            columns=("hop", "from", "link", "to", "option", "purification rounds", "memory pairs", "made pairs/s"),
             rows=tuple(
                 (
-                    short(hop.link),
+                    str(number),
+                    short(step.start_node),
+                    short(step.link),
+                    short(step.end_node),
                     str(hop.option),
                     str(hop.purification_rounds),
                     str(hop.memory_pairs),
                     shown_number(hop.rate_millihertz / 1000) if hop.rate_millihertz else "",
                 )
-                for hop in plan.hops
+                for number, (step, hop) in enumerate(zip(route.hops, plan.hops, strict=False), 1)
             ),
         )
     )
@@ -213,7 +215,7 @@ def _end_table(ends: "Iterable[PathEndMeasurement]") -> Table:
 
 def route_parts(answer: "ComputeEntanglementRouteResponse") -> list[Part]:
     """Return the best route of a demand, its plan, and what it would take."""
-    parts: list[Part] = [Sheet(facts=(("route", route_text(answer.route)),)), *plan_parts(answer.plan)]
+    parts: list[Part] = [Sheet(facts=(("route", route_text(answer.route)),)), *plan_parts(answer.plan, answer.route)]
     if answer.reservations:
         parts.append(_reservation_table(answer.reservations))
     return parts

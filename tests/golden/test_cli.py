@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from controller.cli import tables, tables_of_moves, top_view
+from controller.cli import tables, tables_of_moves, tables_of_paths, top_view
 from controller.cli.output import Format, Part, as_text, document, plain
+from tests.golden import cli_paths as paths
 from tests.golden import cli_resources as fixed
 from tests.golden.cli_help import pages
 from tests.golden.compare import FOLDER, expect
@@ -27,6 +28,12 @@ def test_the_tables_are_as_recorded() -> None:
         "status": [tables_of_moves.status_sheet(fixed.STATUS, None)],
         "unfreeze": [tables_of_moves.frozen_sheet(None, None)],
         "route alice bob": tables.candidate_parts(fixed.ROUTES),
+        "get paths": [tables_of_paths.path_table([paths.PATH])],
+        "entangle show lab": tables_of_paths.path_parts(paths.PATH, None),
+        "entangle history lab": [tables_of_moves.history_table(paths.HISTORY, None)],
+        "entangle route a c --fidelity 0.9": tables_of_paths.route_parts(paths.ANSWER),
+        "get nodes  # some with memories": [tables.node_table(paths.NODES)],
+        "get links  # some make pairs": [tables.link_table([paths.QKD, paths.PAIRS])],
         "get applications": [tables.application_table(fixed.APPLICATIONS)],
         "sae list": [tables.sae_table(fixed.SAES)],
         "get agents": [tables.agent_table(fixed.AGENTS)],
