@@ -1,9 +1,9 @@
 """The best route and plan for a demand of pairs, on one state of the network: what ComputeEntanglementRoute answers."""
 
 from controller.domain.entanglement_path import PairDemand
-from controller.domain.refusals import NotFound
 from controller.routing.entanglement.find import find_path
 from controller.routing.entanglement.network import pair_network_of
+from controller.service.path_desk import check_path_names
 from controller.service.published import Published
 from controller.wire.northbound_entanglement_path import pair_reservations_to_pb, plan_to_pb
 from controller.wire.northbound_key_relay import route_to_pb
@@ -17,14 +17,7 @@ def computed_path(published: Published, demand: PairDemand) -> pb.ComputeEntangl
         Refusal: As find_path, or a name does not exist.
     """
     snapshot = published.snapshot
-    unknown = [
-        f"nodes/{node}"
-        for node in (demand.source, demand.target, *sorted(demand.avoid_nodes))
-        if node not in snapshot.nodes
-    ]
-    unknown += [f"links/{link}" for link in sorted(demand.avoid_links - snapshot.links.keys())]
-    if unknown:
-        raise NotFound(*dict.fromkeys(unknown))
+    check_path_names(snapshot, demand)
     found = find_path(pair_network_of(snapshot), demand)
     return pb.ComputeEntanglementRouteResponse(
         route=route_to_pb(found.route),

@@ -39,7 +39,7 @@ def create_path(
     if known is not None:
         more = "is still being removed; try again shortly, or take another name" if known.removed else "exists"
         raise AlreadyExists("ALREADY_EXISTS", f"{wanted.resource} {more}", {"resource": wanted.resource})
-    _check_names(snapshot, wanted.demand)
+    check_path_names(snapshot, wanted.demand)
     check_key_link(snapshot, wanted)
     path = EntanglementPath(
         name=wanted.name,
@@ -67,8 +67,12 @@ def _begun(snapshot: Snapshot, path: EntanglementPath, *, version: int, now_ms: 
     return replace(created, state=ServiceState.PENDING)
 
 
-def _check_names(snapshot: Snapshot, demand: PairDemand, *, known: PairDemand | None = None) -> None:
-    """Check that every node and link that a demand names exists; what it named before, as `known`, may be gone."""
+def check_path_names(snapshot: Snapshot, demand: PairDemand, *, known: PairDemand | None = None) -> None:
+    """Check that every node and link that a demand names exists; what it named before, as `known`, may be gone.
+
+    Raises:
+        NotFound: Some do not; names all of them.
+    """
     nodes = (demand.source, demand.target, *sorted(demand.avoid_nodes - (known.avoid_nodes if known else frozenset())))
     links = sorted(demand.avoid_links - (known.avoid_links if known else frozenset()))
     unknown = [
@@ -97,7 +101,7 @@ def update_path(snapshot: Snapshot, request: UpdatePath, *, version: int, now_ms
         admin_enabled=path.admin_enabled if request.admin_enabled is None else request.admin_enabled,
         accept_blocked=path.accept_blocked if request.accept_blocked is None else request.accept_blocked,
     )
-    _check_names(snapshot, demand, known=path.demand)
+    check_path_names(snapshot, demand, known=path.demand)
     if (demand.lifetime_s, demand.deadline_s) != (path.demand.lifetime_s, path.demand.deadline_s):
         begins = replace(demand, deadline_s=None) if path.ever_active else demand
         wanted = replace(wanted, expires_at_ms=first_end_ms(begins, now_ms))
