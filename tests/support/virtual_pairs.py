@@ -61,6 +61,8 @@ class VirtualNetwork:
         self.steps = 0
         self.watch: Callable[[], None] | None = None
         """Called after every event."""
+        self.tap: Callable[[str, str, Message], None] | None = None
+        """Called with sender, receiver and message of everything that is sent."""
         for site in self.sites.values():
             self._links(site)
         for one, other in sorted({tuple(sorted(fibre.ends)) for fibre in self.fibres.values()}):
@@ -191,6 +193,8 @@ class VirtualNetwork:
             for neighbour, message in engine.outbox:
                 stream = self._streams.get((name, neighbour))
                 if stream is not None:
+                    if self.tap is not None:
+                        self.tap(name, neighbour, message)
                     self._serial += 1
                     at_s = self.now_s + self._latency_s[name, neighbour]
                     heapq.heappush(self._queue, (at_s, self._serial, neighbour, name, message, stream))

@@ -57,6 +57,10 @@ class AtOnce(Part):
         if stream is not None and self.phase is Phase.ACTIVE and not self._idle:
             stream.redraw(self.host.now_s)
 
+    def halves(self) -> int:
+        """See `Part`: those of the hop onward."""
+        return len(self._onward)
+
     def pairs_on(self, link: str) -> int:
         """See `Part`."""
         return sum(stream.held for stream in self._streams.values() if stream.hop.link == link)

@@ -1,8 +1,8 @@
 """BUFFERED: every segment has a buffer of K pairs, and a node swaps whenever both of its segments hold one.
 
 The node of a segment keeps the buffers of its two children, first in, first out. It makes no pair that its own buffer,
-at the node of the segment around, has no room for. What it says of a swap passes all nodes of the segment, so the makers
-of both children hear that there is room again.
+at the node of the segment around, has no room for. What it says of a swap passes all nodes of the segment, so the
+makers of both children hear that there is room again.
 """
 
 from collections import deque
@@ -61,6 +61,10 @@ class Buffers(Part):
         for stream in self._streams:
             if stream.hop.hop == hop.hop and self.phase is Phase.ACTIVE and not self._idle:
                 stream.redraw(self.host.now_s)
+
+    def halves(self) -> int:
+        """See `Part`: those that wait for a swap here."""
+        return sum(len(queue) for queue in self._queues)
 
     def pairs_on(self, link: str) -> int:
         """See `Part`."""

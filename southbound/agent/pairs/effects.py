@@ -1,6 +1,7 @@
 """What an engine has its shell do, or know: messages to send, pairs and outcomes delivered, versions that changed."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from controller.physics.pair_states import BellDiagonal
@@ -64,6 +65,66 @@ class Measured(NamedTuple):
     key_link: str
 
 
+class ServiceError(Enum):
+    """ERR codes of the link-layer draft."""
+
+    UNSUPPORTED = 1
+    CREATE = 2
+    REJECTED = 3
+    OTHER = 4
+    EXPIRED = 5
+    TIMEOUT = 6
+
+
+class Kept(NamedTuple):
+    """OK of type K: a pair that was asked for lies in a memory here, until it is released.
+
+    Attributes:
+        create_id: Of the request.
+        logical_qubit: Which memory; to be given to `release`.
+        remote_request: Direction: whether the other end asked; here it never is.
+        goodness: What is thought of its fidelity; no guarantee.
+        goodness_s: The time that refers to: of the pair's last swap.
+    """
+
+    create_id: int
+    logical_qubit: int
+    remote_request: bool
+    pair: PairId
+    purpose: int
+    remote: str
+    goodness: float
+    goodness_s: float
+
+
+class MeasuredFor(NamedTuple):
+    """OK of type M: the outcome and the basis of a pair that was asked for; else as `Kept`."""
+
+    create_id: int
+    bit: int
+    basis: str
+    remote_request: bool
+    pair: PairId
+    purpose: int
+    remote: str
+    goodness: float
+
+
+class Failed(NamedTuple):
+    """ERR.
+
+    Attributes:
+        create_id: Of the request; 0 where pairs of any are meant.
+        sequences: EXPIRED: pairs that are void; empty: all of the request.
+        origin: Node that says so.
+    """
+
+    create_id: int
+    error: ServiceError
+    sequences: tuple[int, ...]
+    origin: str
+
+
 @dataclass(frozen=True, slots=True)
 class PathChanged:
     """Something that is to be told at once: a version was confirmed or drained, or the path starves or no longer."""
@@ -71,4 +132,4 @@ class PathChanged:
     path: str
 
 
-Effect: TypeAlias = Send | Delivered | Measured | PathChanged
+Effect: TypeAlias = Send | Delivered | Measured | PathChanged | Kept | MeasuredFor | Failed

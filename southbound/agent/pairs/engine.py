@@ -301,6 +301,16 @@ class PairEngine:
         """See `path_end.EndHost`."""
         return self.service.offer(part, pair, identity)
 
+    def measured(self, part: Part, identity: PairId, basis: str, bit: int) -> None:
+        """See `path_end.EndHost`."""
+        self.service.offer_measured(part, identity, basis, bit)
+
+    def goodness(self, part: Part) -> float:
+        """See `service.ServiceHost`."""
+        end = self._ends.get(part.path)
+        estimate = None if end is None else end.tests.estimate(self.now_s)
+        return part.entry.fidelity if estimate is None else estimate.fidelity
+
     def tell_other_end(self, part: Part, message: PathMessage) -> None:
         """See `path_end.EndHost`."""
         neighbour = part.route.right if part.route.place == 0 else part.route.left

@@ -88,6 +88,10 @@ class Lanes(Part):
                 if work.hop.hop == hop.hop:
                     work.redraw(self.host.now_s)
 
+    def halves(self) -> int:
+        """See `Part`: those that wait for a swap here."""
+        return sum(pair is not None for lane in self._lanes for pair in lane.pairs)
+
     def pairs_on(self, link: str) -> int:
         """See `Part`: all of a lane's, which attempts whenever it holds none."""
         return sum(len(self._lanes) << hop.rounds for hop in self.route.hops if hop.link == link)

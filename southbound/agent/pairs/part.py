@@ -170,6 +170,10 @@ class Part(ABC):
     def handle(self, sender: str, message: WorkMessage) -> None:
         """Take a message of this version."""
 
+    def halves(self) -> int:
+        """Return how many halves of pairs this node holds for the version, as far as it keeps them itself."""
+        return 0
+
     def pairs_on(self, link: str) -> int:
         """Return how many memory pairs of a link hold a pair, or are being filled."""
         return 0

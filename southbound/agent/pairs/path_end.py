@@ -9,7 +9,7 @@ from southbound.agent.pairs.chance import shared_uniform
 from southbound.agent.pairs.effects import Delivered, Effect, Measured, PairId, PathChanged
 from southbound.agent.pairs.estimate import TestPairs
 from southbound.agent.pairs.messages import Confirm, Outcome, Outcomes, PathMessage
-from southbound.agent.pairs.part import Part, Phase
+from southbound.agent.pairs.part import Part
 from southbound.agent.pairs.path_meter import PathMeter
 from southbound.agent.pairs.states import Pair
 
@@ -31,6 +31,9 @@ class EndHost(Protocol):
 
     def keep(self, part: Part, pair: Pair, identity: PairId) -> bool:
         """Offer a pair to those who asked for pairs; False when nobody did, or there is no memory."""
+
+    def measured(self, part: Part, identity: PairId, basis: str, bit: int) -> None:
+        """Offer an outcome to those who asked for measured pairs."""
 
 
 class PathEnd:
@@ -111,9 +114,10 @@ class PathEnd:
         head = _MEASURES[shared_uniform(seed, sequence, _HEAD_BASIS) < 0.5]
         far = _MEASURES[shared_uniform(seed, sequence, _FAR_BASIS) < 0.5]
         bit = self._bit(part, pair, head, far)
-        self._host.effect(
-            Measured(self.path, part.version, sequence, head if self._head else far, bit, part.entry.key_link)
-        )
+        basis = head if self._head else far
+        self._host.effect(Measured(self.path, part.version, sequence, basis, bit, part.entry.key_link))
+        if not part.entry.key_link:
+            self._host.measured(part, PairId(part.entry.head, part.entry.far, sequence), basis, bit)
 
     def _bit(self, part: Part, pair: Pair, head_basis: str, far_basis: str) -> int:
         """Return this end's outcome. Both ends draw the joint outcome from the same numbers, so that it is drawn once.
@@ -152,8 +156,3 @@ def _kept_until_heard(part: Part, pair: Pair) -> float:
     place = next(one.place for one in route.segments if one.parent_place is None)
     head_s, far_s = route.news_s(0, place), route.news_s(place, route.last)
     return math.exp(-(pair.left_rate * head_s + pair.right_rate * far_s))
-
-
-def draining(part: Part) -> bool:
-    """Tell whether pairs are under way on a version that is not in use any more."""
-    return part.phase is Phase.DRAINING

@@ -1,8 +1,8 @@
 """BUFFERED, AT_ONCE: one hop at the end that draws, which makes pairs all the time at the rate reserved for the path.
 
 Attempts are spaced so that the model's success probability gives the reserved rate. Pairs are purified in nested
-rounds as they come: each level holds one that waits for the next. What finds no room is lost. The other end hears of a pair when
-it is finished, and counts it then.
+rounds as they come: each level holds one that waits for the next. What finds no room is lost. The other end hears of a
+pair when it is finished, and counts it then.
 """
 
 import math
