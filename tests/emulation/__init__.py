@@ -1,0 +1,1 @@
+"""What routes of pairs promise, held against what the agents' engines deliver in virtual time."""
