@@ -107,7 +107,10 @@ def _of_kind(refusal: Refusal, code: grpc.StatusCode) -> list[Message]:
                 ResourceInfo(resource_type=cut(kind, 64), resource_name=cut(facts.get("resource", ""), _FIELD_BYTES))
             ]
     if code is grpc.StatusCode.FAILED_PRECONDITION:
-        subject = next((facts[name] for name in ("bottleneck_links", "resource", "used_by") if facts.get(name)), "")
+        subject = next(
+            (facts[name] for name in ("bottleneck_links", "limits", "nodes", "resource", "used_by") if facts.get(name)),
+            "",
+        )
         return [
             PreconditionFailure(
                 violations=[

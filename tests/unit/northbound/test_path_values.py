@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.entanglement_path import EntanglementPath, Packets, PairDemand, PairUse
@@ -70,6 +70,7 @@ def test_a_path_comes_back_as_it_was_set(demand: PairDemand, enabled: bool, bloc
     assert path_from_pb("p", path_to_pb(path, charges={})) == path
 
 
+@settings(max_examples=40)
 @given(demands())
 def test_an_update_that_names_everything_takes_everything_that_clients_may_change(demand: PairDemand) -> None:
     told = path_to_pb(EntanglementPath(name="p", demand=demand, accept_blocked=True), charges={})
@@ -154,6 +155,52 @@ def test_each_field_that_is_out_of_range_is_named_once(change: dict[str, Any], f
     with pytest.raises(InvalidValue) as refused:
         path_from_pb("p", asked(**change))
     assert [name for name, _ in refused.value.fields] == [f"{FIELD}.{field}"]
+
+
+anything = st.floats(width=64)
+uint32 = st.integers(0, 2**32 - 1)
+durations = st.builds(Duration, seconds=st.integers(-(2**63), 2**63 - 1), nanos=st.integers(-(2**31), 2**31 - 1))
+texts = st.text(max_size=5) | st.builds("{}/{}".format, st.sampled_from(["nodes", "links", "keyRelays"]), names)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "source": texts,
+            "target": texts,
+            "minimum_fidelity": anything,
+            "rate_hz": anything,
+            "packets": st.builds(pb.Packets, pairs=uint32, window=durations, rate_hz=anything),
+            "use": st.integers(0, 5),
+            "purpose_id": uint32,
+            "priority": uint32,
+            "deadline": durations,
+            "lifetime": durations,
+            "max_hops": uint32,
+            "avoid_nodes": st.lists(texts, max_size=2),
+            "test_share": anything,
+            "protection": st.integers(0, 6),
+            "hold_off": durations,
+            "key_link": texts,
+            "authentication": texts,
+            "distillation_block_bit": uint32,
+        },
+    )
+)
+def test_whatever_is_asked_is_either_taken_or_refused_by_the_names_of_fields(told: dict[str, Any]) -> None:
+    if "packets" in told:
+        told.pop("rate_hz", None)
+    try:
+        path = path_from_pb("p", pb.EntanglementPath(**told))
+    except InvalidValue as refused:
+        known = {field.name for field in pb.EntanglementPath.DESCRIPTOR.fields}
+        for name, _ in refused.fields:
+            parent, _, rest = name.partition(".")
+            assert parent == FIELD
+            assert rest.partition(".")[0].partition("[")[0] in known, name
+    else:
+        assert path_from_pb("p", path_to_pb(path, charges={})) == path
 
 
 def test_all_mistakes_are_told_at_once() -> None:
