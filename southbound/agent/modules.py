@@ -153,9 +153,11 @@ class Modules:
                 self._streams.pop(node, None)
             case _:
                 return False
-        for running in self._running.values():
+        for link, running in self._running.items():
             if running.entry.neighbour == node:
                 running.far.streams(self._streams.get(node, 0))
+                if isinstance(module := self._own[link].module, DistilledModule) and node in self._streams:
+                    module.reconnected()
         return False
 
     def _has_module(self, link: str, path: str) -> bool:

@@ -152,7 +152,7 @@ class Agent:
                 alarms=self._alarms,
                 on_link=self._on_link,
                 on_path=self._on_path,
-                on_measured=self._on_measured,
+                on_measured=self.measured,
             )
             self._pair_means = PairMeans(plan.pair_hardware, plan.find_pair_model)
         self._distilled: dict[str, DistilledModule] = {}
@@ -228,6 +228,16 @@ class Agent:
     def figures(self) -> Figures:
         """Return the key plane's figures."""
         return self._room.figures()
+
+    def measured(self, link: str, outcomes: Iterable[MeasuredPair]) -> None:
+        """Take what was measured here of pairs that become the key of a link."""
+        module = self._distilled.get(link)
+        if module is not None:
+            module.measured(
+                Measured(one.version, one.sequence, one.basis == "X", one.bit)
+                for one in outcomes
+                if one.path == module.path
+            )
 
     async def stop(self) -> None:
         """Stop in good order: requests in flight end, counters are kept. Safe to repeat."""
@@ -587,15 +597,6 @@ class Agent:
             if report.path == path:
                 self._notices.add(("path", path), pb.Notification(path_update=report))
         self._tell()
-
-    def _on_measured(self, link: str, outcomes: list[MeasuredPair]) -> None:
-        module = self._distilled.get(link)
-        if module is not None:
-            module.measured(
-                Measured(one.version, one.sequence, one.basis == "X", one.bit)
-                for one in outcomes
-                if one.path == module.path
-            )
 
     def _find_distilled(self, link: str, path: str) -> DistilledModule | None:
         if self.pairs is None:

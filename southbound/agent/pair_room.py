@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 RECENT_PAIRS: Final = 1024
 PATH_REFUSED: Final = "PATH_REFUSED"
-_TURN_S: Final = 0.25
+_TURN_S: Final = 0.02
 """Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
 _LONGEST_WAIT_S: Final = 3600.0
 

@@ -54,6 +54,11 @@ class SimulatedNetwork:
         """Return the channels, by link."""
         return self._channels
 
+    @property
+    def pair_models(self) -> Mapping[str, PairModel]:
+        """Return what links do for entanglement, by link."""
+        return self._pair_models
+
     def channel(self, link: str) -> SimulatedChannel | None:
         """Return a link's channel; None where the file has no such link, also after it was read again if it changed."""
         if link not in self._channels:

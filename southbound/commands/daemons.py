@@ -76,7 +76,8 @@ async def run_fleet(plan: FleetPlan, lab_listen: tuple[str, int] | None) -> Exit
                 for name, agent in sorted(fleet.agents.items())
             }
             _tell(ready, told)
-            log.info("fleet runs nodes=%d links=%d, all modules simulated", len(fleet.agents), len(fleet.channels))
+            links = len(fleet.channels) + len(fleet.pair_conditions)
+            log.info("fleet runs nodes=%d links=%d, all modules simulated", len(fleet.agents), links)
             async with process.serving(f"nodes={len(fleet.agents)}", [each.tls for each in fleet.plans.values()]):
                 await process.ended.wait()
         finally:

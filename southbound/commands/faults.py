@@ -89,6 +89,8 @@ def _in_force(fault: pb.OrderFaultRequest) -> str:
             return f"links/{fault.rate.link}: rate at {fault.rate.factor:g} of what it was"
         case "qber":
             return f"links/{fault.qber.link}: QBER at {fault.qber.qber:g}"
+        case "fidelity":
+            return f"links/{fault.fidelity.link}: Werner parameter at {fault.fidelity.factor:g} of what it was"
         case "crash":
             return f"nodes/{fault.crash.node}: agent crashed"
         case "lie":

@@ -130,6 +130,7 @@ class Kind(StrEnum):
     REPAIR = "repair"
     RATE = "rate"
     QBER = "qber"
+    FIDELITY = "fidelity"
     CRASH = "crash"
     RESTART = "restart"
     LIE = "lie"
@@ -137,7 +138,14 @@ class Kind(StrEnum):
     CLOCK = "clock"
 
 
-_MOST: Final = {Kind.RATE: 1.0, Kind.QBER: 0.5, Kind.SLOW: 60_000.0, Kind.LIE: 1.0, Kind.CLOCK: 1.0}
+_MOST: Final = {
+    Kind.RATE: 1.0,
+    Kind.QBER: 0.5,
+    Kind.FIDELITY: 1.0,
+    Kind.SLOW: 60_000.0,
+    Kind.LIE: 1.0,
+    Kind.CLOCK: 1.0,
+}
 _BEGINS: Final = frozenset({Kind.LIE, Kind.CLOCK})
 """Kinds that begin without a value, and end with 0."""
 
@@ -146,13 +154,15 @@ _BEGINS: Final = frozenset({Kind.LIE, Kind.CLOCK})
 @app.command(epilog=CODES_HELP, context_settings={"ignore_unknown_options": True})
 def fault(
     *,
-    kind: Annotated[Kind, typer.Argument(help="cut|repair|rate|qber a link, crash|restart|lie|slow|clock an agent.")],
+    kind: Annotated[
+        Kind, typer.Argument(help="cut|repair|rate|qber|fidelity a link, crash|restart|lie|slow|clock an agent.")
+    ],
     name: Annotated[str, typer.Argument(help="Name of the link; of the node from crash on.")],
     value: Annotated[
         float | None,
         typer.Argument(
-            help="rate: part that is left, 0 to 1. qber: what is measured, 0 to 0.5. slow: how late, ms, 0 ends it. "
-            "lie, clock: 0 ends it."
+            help="rate: part that is left, 0 to 1. qber: what is measured, 0 to 0.5. fidelity: factor on the Werner "
+            "parameter of a link's pairs, 0 to 1. slow: how late, ms, 0 ends it. lie, clock: 0 ends it."
         ),
     ] = None,
     state: Annotated[
@@ -166,7 +176,7 @@ def fault(
     ] = None,
     user: Annotated[str, typer.Option(help="Whose certificate to show: user/NAME.")] = "user/operator",
 ) -> None:
-    """Order a fault of a running fleet: a cut fibre, less rate, a higher QBER, a crashed agent; or end one.
+    """Order a fault of a running fleet: a cut fibre, less rate, a higher QBER, worse pairs, a crash; or end one.
 
     An agent can also lie (change the keys that it passes on, with valid tags), obey late, or lose its clock.
     """
@@ -193,6 +203,8 @@ def _request(kind: Kind, name: str, value: float) -> pb.OrderFaultRequest:
             return pb.OrderFaultRequest(rate=pb.RateFault(link=name, factor=value))
         case Kind.QBER:
             return pb.OrderFaultRequest(qber=pb.QberFault(link=name, qber=value))
+        case Kind.FIDELITY:
+            return pb.OrderFaultRequest(fidelity=pb.FidelityFault(link=name, factor=value))
         case Kind.CRASH:
             return pb.OrderFaultRequest(crash=pb.CrashFault(node=name))
         case Kind.RESTART:

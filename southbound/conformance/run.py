@@ -8,7 +8,14 @@ from typing import Final
 
 from controller.domain.refusals import InvalidValue, Refusal
 from controller.identity.credentials import AnyTls
-from southbound.conformance import hello_checks, liveness_checks, message_checks, report_checks, update_checks
+from southbound.conformance import (
+    hello_checks,
+    liveness_checks,
+    message_checks,
+    path_checks,
+    report_checks,
+    update_checks,
+)
 from southbound.conformance.bench import Bench
 from southbound.conformance.settings import Settings
 from southbound.conformance.verdict import Broken, Check, Skipped, Status, Verdict
@@ -16,6 +23,7 @@ from southbound.conformance.verdict import Broken, Check, Skipped, Status, Verdi
 CHECKS: Final[tuple[Check, ...]] = (
     *hello_checks.CHECKS,
     *update_checks.CHECKS,
+    *path_checks.CHECKS,
     *message_checks.CHECKS,
     *liveness_checks.CHECKS,
     *report_checks.CHECKS,

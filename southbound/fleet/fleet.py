@@ -11,6 +11,7 @@ from controller.domain.refusals import InvalidValue, NotFound
 from southbound.agent.drivers.simulated import HISTORY_S, Condition, SimulatedChannel
 from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.node import Agent, AgentPlan
+from southbound.agent.pair_faults import SOUND, PairCondition, PairFaults
 from southbound.agent.plan import SimulatedNetwork, agent_plan
 from southbound.agent.uplink import ControllerAddress
 
@@ -68,7 +69,10 @@ class Fleet:
             for node in plan.network.topology.nodes
             if node.name not in plan.left_out
         }
-        self._plans = {name: replace(made, hooks=self._hooks[name]) for name, made in plans.items()}
+        self._pair_faults = PairFaults()
+        self._plans = {
+            name: replace(made, hooks=self._hooks[name], pair_faults=self._pair_faults) for name, made in plans.items()
+        }
         self._agents: dict[str, Agent] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._changing = asyncio.Lock()
@@ -87,6 +91,11 @@ class Fleet:
     def channels(self) -> Mapping[str, SimulatedChannel]:
         """Return the simulated channels, by link."""
         return self._network.channels
+
+    @property
+    def pair_conditions(self) -> Mapping[str, PairCondition]:
+        """Return the faults in force on links that make pairs, by link, of all that there are."""
+        return {link: self._pair_faults.of(link) for link in self._network.pair_models}
 
     async def start(self) -> None:
         """Start every agent; all or none.
@@ -145,6 +154,8 @@ class Fleet:
         Raises:
             NotFound: There is no such link.
         """
+        if self._makes_pairs(link):
+            return self._order_pairs(link, replace(self._pair_faults.of(link), cut=True))
         return self._order(link, replace(self._condition(link), cut=True))
 
     def repair(self, link: str) -> bool:
@@ -153,10 +164,10 @@ class Fleet:
         Raises:
             NotFound: There is no such link.
         """
-        return self._order(link, Condition())
+        return self._order_pairs(link, SOUND) if self._makes_pairs(link) else self._order(link, Condition())
 
     def rate(self, link: str, factor: float) -> bool:
-        """Leave a part of a link's rate.
+        """Leave a part of a link's rate: of its key, or of the success of its attempts at pairs.
 
         Raises:
             NotFound: There is no such link.
@@ -164,17 +175,35 @@ class Fleet:
         """
         if not 0.0 <= factor <= 1.0:
             raise InvalidValue(f"links/{link}", ("factor", f"{factor} is not in [0, 1]"))
+        if self._makes_pairs(link):
+            return self._order_pairs(link, replace(self._pair_faults.of(link), factor=factor))
         return self._order(link, replace(self._condition(link), factor=factor))
+
+    def fidelity(self, link: str, factor: float) -> bool:
+        """Have the pairs of a link get worse: the factor is on their Werner parameter (4F - 1) / 3, and 1 ends it.
+
+        Raises:
+            NotFound: There is no such link.
+            InvalidValue: The factor is not in [0, 1], or the link makes no pairs.
+        """
+        if not 0.0 <= factor <= 1.0:
+            raise InvalidValue(f"links/{link}", ("factor", f"{factor} is not in [0, 1]"))
+        if not self._makes_pairs(link):
+            self._channel(link)
+            raise InvalidValue(f"links/{link}", ("fidelity", "makes key, and no pairs: order qber"))
+        return self._order_pairs(link, replace(self._pair_faults.of(link), werner_factor=factor))
 
     def qber(self, link: str, qber: float) -> bool:
         """Have a link's modules measure that from the block on that runs now.
 
         Raises:
             NotFound: There is no such link.
-            InvalidValue: The QBER is not in [0, 0.5].
+            InvalidValue: The QBER is not in [0, 0.5], or the link makes pairs.
         """
         if not 0.0 <= qber <= 0.5:
             raise InvalidValue(f"links/{link}", ("qber", f"{qber} is not in [0, 0.5]"))
+        if self._makes_pairs(link):
+            raise InvalidValue(f"links/{link}", ("qber", "makes pairs, and no key: order fidelity"))
         return self._order(link, replace(self._condition(link), qber=qber))
 
     def lie(self, node: str, *, lies: bool) -> bool:
@@ -225,8 +254,24 @@ class Fleet:
     def _channel(self, link: str) -> SimulatedChannel:
         channel = self._network.channel(link)
         if channel is None:
-            raise NotFound(f"links/{link}", hint=f"this fleet has {', '.join(self.channels)}")
+            known = ", ".join([*self.channels, *self._network.pair_models])
+            raise NotFound(f"links/{link}", hint=f"this fleet has {known}")
         return channel
+
+    def _makes_pairs(self, link: str) -> bool:
+        return self._network.pair_model(link) is not None
+
+    def _order_pairs(self, link: str, condition: PairCondition) -> bool:
+        if not self._pair_faults.order(link, condition):
+            return False
+        log.warning(
+            "fault ordered link=%s cut=%s factor=%g werner_factor=%g",
+            link,
+            condition.cut,
+            condition.factor,
+            condition.werner_factor,
+        )
+        return True
 
     def _order(self, link: str, condition: Condition) -> bool:
         if condition == self._condition(link):

@@ -58,6 +58,15 @@ class LabService(lab_pb2_grpc.LabServiceServicer):
                     qber=channel.condition.qber,
                 )
                 for name, channel in self._fleet.channels.items()
+            ]
+            + [
+                pb.FleetLink(
+                    link=name,
+                    cut=condition.cut,
+                    rate_factor=condition.factor,
+                    werner_factor=None if condition.werner_factor == 1.0 else condition.werner_factor,
+                )
+                for name, condition in self._fleet.pair_conditions.items()
             ],
         )
 
@@ -72,6 +81,8 @@ class LabService(lab_pb2_grpc.LabServiceServicer):
                 return fleet.rate(request.rate.link, request.rate.factor)
             case "qber":
                 return fleet.qber(request.qber.link, request.qber.qber)
+            case "fidelity":
+                return fleet.fidelity(request.fidelity.link, request.fidelity.factor)
             case "crash":
                 return await fleet.crash(request.crash.node)
             case "restart":
@@ -83,7 +94,7 @@ class LabService(lab_pb2_grpc.LabServiceServicer):
             case "clock":
                 return fleet.clock(request.clock.node, lost=request.clock.lost)
             case _:
-                known = "cut, repair, rate, qber, crash, restart, lie, slow or clock"
+                known = "cut, repair, rate, qber, fidelity, crash, restart, lie, slow or clock"
                 raise InvalidValue("", ("fault", f"is required: {known}"))
 
 

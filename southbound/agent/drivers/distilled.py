@@ -81,6 +81,11 @@ class DistilledModule:
         self._words.append(word)
         self._arrived.set()
 
+    def reconnected(self) -> None:
+        """Take that another stream to the other end stands: what was said last may be lost."""
+        if isinstance(self._rules, Follower):
+            self._rules.repeat()
+
     def configure(self, *, block_bit: int, rate_hz: float) -> None:
         """Take how many sifted bits make a block, and how many pairs per second the path promises; 0: none now."""
         if not self._rate_hz:

@@ -150,7 +150,7 @@ class Follower:
         self._said_s = -REPEAT_S
         self._counts = Counts()
         self._last = Distilled(-1 if after_block is None else after_block, Counts())
-        self._untold = True
+        self._untold = False
 
     @property
     def sifted_bit(self) -> int:
@@ -188,6 +188,10 @@ class Follower:
             self._untold = False
         self._said_s = now_s
         return self._said
+
+    def repeat(self) -> None:
+        """Say what was not answered again at once: another stream stands."""
+        self._said_s = -REPEAT_S
 
     def heard(self, word: SiftKept, epoch: int) -> Distilled | None:
         """Take the leader's answer; return the block that it completes.

@@ -16,6 +16,7 @@ from qinet.southbound.v1 import agent_pb2 as pb
 from southbound.agent.drivers.module import Module
 from southbound.agent.node import Agent, AgentPlan
 from southbound.agent.pair_faults import PairFaults
+from southbound.agent.uplink import ControllerAddress
 from tests.integration.agent.scripted import Controller, certificate, eventually
 
 HARDWARE = PairHardware(memories=8, coherence_s=10.0, swap_success=0.9, can_purify=True)
@@ -32,8 +33,6 @@ class PairLine:
     """Nodes n0 - n1 - ..., their certificates, faults and agents, for one test."""
 
     directory: Path
-    controller: Controller
-    stack: AsyncExitStack
     nodes: Sequence[str] = ("a", "b", "c")
     faults: PairFaults = field(default_factory=PairFaults)
     agents: dict[str, Agent] = field(default_factory=dict)
@@ -44,7 +43,7 @@ class PairLine:
     def links(self) -> dict[str, tuple[str, str]]:
         return {f"{one}-{other}": (one, other) for one, other in pairwise(self.nodes)}
 
-    def plan(self, node: str) -> AgentPlan:
+    def plan(self, node: str, *controllers: ControllerAddress) -> AgentPlan:
         links = [
             Link(
                 name=name,
@@ -69,7 +68,7 @@ class PairLine:
             links=links,
             find_module=no_module,
             tls=certificate(self.directory, f"node/{node}"),
-            controllers=[self.controller.address],
+            controllers=controllers,
             state_dir=self.directory / "state" / node,
             pair_hardware=self.hardware.get(node, HARDWARE),
             find_pair_model=lambda link: self.model if link in self.links else None,
@@ -77,9 +76,17 @@ class PairLine:
             simulation_seed="lab",
         )
 
+
+@dataclass
+class RunningLine(PairLine):
+    """The agents of a line, under a controller."""
+
+    controller: Controller = field(kw_only=True)
+    stack: AsyncExitStack = field(kw_only=True)
+
     async def start(self, *nodes: str) -> None:
         for node in nodes:
-            agent = await Agent.start(self.plan(node))
+            agent = await Agent.start(self.plan(node, self.controller.address))
             self.agents[node] = agent
             self.stack.push_async_callback(agent.stop)
 

@@ -4,29 +4,30 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from google.rpc import code_pb2
 
 from controller.domain.entanglement_path import PairUse
-from controller.domain.pair_link import PairHardware, PairModel, PairOption, Regime
 from controller.domain.path_plan import HopPlan
 from controller.identity import lab_ca
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
 from southbound.agent.pair_faults import PairCondition
-from tests.integration.agent.pair_line import PairLine
+from southbound.agent.pairs.effects import Measured
+from tests.integration.agent.pair_line import RunningLine
 from tests.integration.agent.scripted import Controller, certificate, eventually
 
 
 @pytest.fixture
-async def line(tmp_path: Path) -> AsyncIterator[PairLine]:
+async def line(tmp_path: Path) -> AsyncIterator[RunningLine]:
     lab_ca.init_ca(tmp_path / "pki", now=datetime.now(UTC))
     async with Controller(certificate(tmp_path, "controller/c1")) as controller, AsyncExitStack() as stack:
-        yield PairLine(tmp_path, controller, stack)
+        yield RunningLine(tmp_path, controller=controller, stack=stack)
 
 
-async def test_both_ends_get_the_same_pairs_with_the_same_frame(line: PairLine) -> None:
+async def test_both_ends_get_the_same_pairs_with_the_same_frame(line: RunningLine) -> None:
     await line.set_up()
     await line.delivered(20)
 
@@ -40,7 +41,7 @@ async def test_both_ends_get_the_same_pairs_with_the_same_frame(line: PairLine) 
     assert len({(x, z) for x, z, _, _ in found["a"].values()}) > 1
 
 
-async def test_an_end_reports_what_it_got_and_says_at_once_that_a_version_works(line: PairLine) -> None:
+async def test_an_end_reports_what_it_got_and_says_at_once_that_a_version_works(line: RunningLine) -> None:
     await line.set_up()
     session = line.controller.sessions["a"]
     told = await session.until(lambda said: said.notification.path_update.confirmed)
@@ -63,7 +64,7 @@ async def test_an_end_reports_what_it_got_and_says_at_once_that_a_version_works(
     assert link.status == types_pb2.LINK_STATUS_ACTIVE
 
 
-async def test_a_cut_is_told_by_both_ends_and_pairs_come_again_after_the_repair(line: PairLine) -> None:
+async def test_a_cut_is_told_by_both_ends_and_pairs_come_again_after_the_repair(line: RunningLine) -> None:
     await line.set_up()
     await line.delivered(3)
     line.faults.order("a-b", PairCondition(cut=True))
@@ -79,7 +80,7 @@ async def test_a_cut_is_told_by_both_ends_and_pairs_come_again_after_the_repair(
 
 
 @pytest.mark.parametrize("node", ["a", "b", "c"])
-async def test_delivery_goes_on_after_a_crash(line: PairLine, node: str) -> None:
+async def test_delivery_goes_on_after_a_crash(line: RunningLine, node: str) -> None:
     await line.set_up()
     await line.delivered(3)
     await line.agents[node].crash()
@@ -88,24 +89,13 @@ async def test_delivery_goes_on_after_a_crash(line: PairLine, node: str) -> None
     await eventually(lambda: len((line.ids("a") & line.ids("c")) - before) >= 3)
 
 
-FAST = PairModel(
-    regime=Regime.SLOT,
-    attempt_period_s=0.04,
-    memory_pairs=128,
-    options=(PairOption(success_probability=1.0, fidelity=1.0),),
-)
-
-
-def fast(line: PairLine) -> dict[str, object]:
-    """Have the line make pairs as fast as a machine emulates them; return what the path has of it."""
-    line.model = FAST
-    line.hardware = {node: PairHardware(memories=256) for node in line.nodes}
-    hops = tuple(HopPlan(link=name, option=0, memory_pairs=128) for name in line.links)
-    return {"regime": Regime.SLOT, "hops": hops, "lanes": 128, "test_share": 0.0, "hop_lengths_m": ()}
-
-
-async def test_the_pairs_of_a_path_become_the_same_key_at_both_ends(line: PairLine) -> None:
-    await line.set_up(**fast(line), use=PairUse.MEASURE, key_link="k", distillation_block_bit=3600)
+async def test_what_both_ends_measured_becomes_the_same_key_in_their_stores(line: RunningLine) -> None:
+    await line.set_up(use=PairUse.MEASURE, key_link="k", distillation_block_bit=6000)
+    chance = Random(3)
+    for number in range(1, 14_001):  # many more than a test has time for, as good as perfect pairs of the path would be
+        bit, bases = chance.randrange(2), chance.choices("XZ", k=2)
+        for node, basis in zip(("a", "c"), bases, strict=True):
+            line.agents[node].measured("k", [Measured("p1", 1, number, basis, bit, "k")])
 
     # a block counts as stored at an end that has compared it with the other one's, bit for bit
     told = {}
@@ -125,12 +115,12 @@ def stored_bit(link: pb.LinkReport) -> int:
     return link.stored_outbound_bit + link.stored_inbound_bit
 
 
-def blocks_of(line: PairLine, node: str) -> list[pb.BlockReport]:
+def blocks_of(line: RunningLine, node: str) -> list[pb.BlockReport]:
     said = line.controller.sessions[node].said
     return [block for one in said for link in one.report.links if link.link == "k" for block in link.blocks]
 
 
-async def test_a_block_that_leaves_no_key_says_so(line: PairLine) -> None:
+async def test_a_block_that_leaves_no_key_says_so(line: RunningLine) -> None:
     await line.set_up(use=PairUse.MEASURE, key_link="k", distillation_block_bit=20, test_share=0.0)
     said = await line.controller.sessions["a"].until(lambda said: said.notification.link_down.link == "k")
     assert "yields no key" in said.notification.link_down.down_reason
@@ -138,7 +128,7 @@ async def test_a_block_that_leaves_no_key_says_so(line: PairLine) -> None:
     assert alarm.notification.alarm.alarm.kind == "BLOCK_WITHOUT_KEY"
 
 
-async def test_an_instruction_beyond_the_hardware_is_refused_by_name(line: PairLine) -> None:
+async def test_an_instruction_beyond_the_hardware_is_refused_by_name(line: RunningLine) -> None:
     await line.start(*line.nodes)
     entry = line.path(hops=tuple(HopPlan(link=name, option=0, memory_pairs=8) for name in line.links))
     answer = await line.configure("b", *line.link_entries("b"), entry)

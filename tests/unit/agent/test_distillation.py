@@ -118,7 +118,7 @@ def test_a_block_with_too_many_errors_or_too_few_bits_yields_no_key_and_says_so(
 losses = st.tuples(st.booleans(), st.booleans())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(
         st.one_of(losses, st.sampled_from(["follower", "leader"])),
@@ -132,7 +132,7 @@ def test_no_loss_or_restart_gives_the_ends_different_blocks(
 ) -> None:
     ends = Ends(random.Random(seed), error=0.02)
     for happening in happenings:
-        ends.measure(150)
+        ends.measure(100)
         if isinstance(happening, str):
             ends.restart(happening)
             ends.talk()
