@@ -99,7 +99,7 @@ async def test_key_and_pairs_of_the_mixed_network_take_links_of_their_own_kind(p
         nodes = [hop.end_node for hop in path.entanglement_path.route.hops]
         assert nodes == ["nodes/repeater-1", "nodes/repeater-2", "nodes/city-east"]
         listed = await operator.topology.ListLinks(pb.ListLinksRequest(filter="kind=ENTANGLEMENT"))
-        assert len(listed.links) == 5
+        assert len(listed.links) == 6
 
 
 async def test_a_link_of_pairs_without_a_model_is_refused_by_the_name_of_the_field(party: Party) -> None:

@@ -71,7 +71,7 @@ def test_the_cities_of_mixed_are_joined_by_repeaters_whose_pairs_make_key_and_by
     found = shipped("mixed")
     nodes = {node.name: node for node in found.nodes}
     kinds = {link.name: link.kind for link in found.links}
-    assert list(kinds.values()).count(LinkKind.ENTANGLEMENT) == 5
+    assert list(kinds.values()).count(LinkKind.ENTANGLEMENT) == 6
     for repeater in CITIES[1:-1]:
         assert nodes[repeater].capabilities == {Capability.ENTANGLEMENT}
     for city in (CITIES[0], CITIES[-1]):
@@ -81,17 +81,15 @@ def test_the_cities_of_mixed_are_joined_by_repeaters_whose_pairs_make_key_and_by
         assert pairs.end_node is EndNodeKind.MEASURING
     qkd = {link.nodes for link in found.links if link.kind is LinkKind.QKD}
     assert {("city-west", "exchange"), ("city-east", "exchange")} <= qkd
-    chain, detour = lane(found, CITIES), lane(found, ["city-west", "repeater-3", "city-east"])
-    for way in (chain, detour):
-        assert way.fidelity > 0.97
-        # Finite blocks that fill within seconds give key.
-        block = expected_pair_block(
-            PairKeying(block_sifted_bit=4096), pair_rate_hz=1000, fidelity=way.fidelity, test_share=0.05
-        )
-        assert block.secret_bit > 200
-        assert block.seconds < 10
-    assert chain.rate_hz > 140
-    assert detour.rate_hz > 65
+    chain, detour = lane(found, CITIES), lane(found, ["city-west", "repeater-3", "repeater-4", "city-east"])
+    assert chain.rate_hz > 10
+    assert detour.rate_hz > 7
+    for way in (chain, detour):  # with 64 lanes either; blocks of half a minute give key
+        assert way.fidelity > 0.965
+        keying = PairKeying(block_sifted_bit=4096)
+        block = expected_pair_block(keying, pair_rate_hz=60 * way.rate_hz, fidelity=way.fidelity, test_share=0.05)
+        assert block.secret_bit > 150
+        assert block.seconds < 30
 
 
 def test_the_suggested_towns_of_surfnet_get_useful_pairs() -> None:
