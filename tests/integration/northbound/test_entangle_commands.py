@@ -167,3 +167,22 @@ async def test_a_relay_can_refuse_every_trusted_node_between(ctl: Command) -> No
     refused = await ctl("relay", "create", "a", "c", "--rate", 1, "--no-trusted-transit", "--dry-run")
     assert refused.code == Exit.REFUSED
     assert "NO_ROUTE" in refused.err
+
+
+async def test_a_shell_completes_the_names_of_paths(
+    ctl: Command, world: Controller, party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ctl("entangle", "create", "a", "c", "--fidelity", 0.9, "--rate", 5, "--name", "lab")
+    files = party("user/alice").files
+    options = (
+        f"--controller 127.0.0.1:{world.port} --controller-name c1 --as user/alice "
+        f"--ca {files.ca} --cert {files.certificate} --key {files.key}"
+    )
+    for words, told in (("entangle show l", "lab"), ("get paths entanglementPaths/", "entanglementPaths/lab")):
+        line = f"qinetctl {options} {words}"
+        monkeypatch.setenv("_QINETCTL_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+        ran = await ctl()
+        monkeypatch.delenv("_QINETCTL_COMPLETE")
+        assert (ran.out.split(), ran.err) == ([told], "")
