@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from controller.domain.entries import RelayHopEntry
+from controller.domain.entries import PathEntry, RelayHopEntry
 from controller.domain.snapshot import ElectionId
 from controller.wire.southbound import election_to_pb
 from qinet.southbound.v1 import agent_pb2 as pb
@@ -22,6 +22,7 @@ from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_re
 from southbound.agent.session import Apply, Effect, End, Remember, Say, Session, Welcomed
 from southbound.control.session import AgentSession
 from tests.support.keyplane_world import Site, World
+from tests.support.whole_pairs import NodePairs
 
 _MIN_REPORT_SPACING_S = 0.5
 
@@ -57,11 +58,12 @@ class AgentDisk:
 class VirtualNode:
     """An agent, running or not."""
 
-    def __init__(self, name: str, links: Iterable[str], planes: World) -> None:
+    def __init__(self, name: str, links: Iterable[str], planes: World, pairs: NodePairs | None = None) -> None:
         self.name = name
+        self.pairs = pairs
         self.disk = AgentDisk()
         self.pipe: Pipe | None = None
-        self.links = tuple(links)
+        self.links = tuple(link for link in links if pairs is None or link not in pairs.models)
         self.down: set[str] = set()
         """Links whose channel has stopped, as this node's module sees it."""
         self._planes = planes
@@ -108,6 +110,8 @@ class VirtualNode:
         self._reported_s = 0.0
         self._session = None
         site.changed.clear()
+        if self.pairs is not None:
+            self.pairs.start(self.configuration, self._now_s)
         for link in self.down:
             self._channel(link, "cut")
 
@@ -123,24 +127,43 @@ class VirtualNode:
         if self.pipe is not None:
             self.pipe.agent_left = True
             self.pipe = None
+        if self.pairs is not None and not self.alive:
+            self.pairs.stop()
 
     def dial(self) -> Pipe:
         """Begin a session."""
-        self._session = Session(node=self.name, highest=self.disk.election, notices=self._notices, now_s=self._now_s)
+        self._session = Session(
+            node=self.name,
+            highest=self.disk.election,
+            notices=self._notices,
+            now_s=self._now_s,
+            pairs=None if self.pairs is None else self.pairs.means,
+        )
         self.pipe = Pipe(self.name)
         self.pipe.up.append(pb.SessionRequest(hello=self._hello()))
         return self.pipe
 
     # ------------------------------------------------------------ modules
 
+    def _is_of_pairs(self, link: str) -> bool:
+        return self.pairs is not None and link in self.pairs.models
+
     def cut(self, link: str) -> None:
         """Let the module lose its channel."""
+        if self.pairs is not None and self._is_of_pairs(link):
+            self.pairs.order(link, self._now_s, cut=True)
+            self._report_wanted = True
+            return
         self.down.add(link)
         if self.alive:
             self._channel(link, "cut")
 
     def repair(self, link: str) -> None:
         """Let the module have its channel back."""
+        if self.pairs is not None and self._is_of_pairs(link):
+            self.pairs.order(link, self._now_s)
+            self._report_wanted = True
+            return
         self.down.discard(link)
         if self.alive:
             self._channel(link, "")
@@ -260,6 +283,8 @@ class VirtualNode:
         self._planes.handle(self.name, Configure(now_s=self._now_s, settings=settings), crash=crash)
         if self.alive:
             self.configuration = accepted.configuration
+            if self.pairs is not None:
+                self.pairs.configure(self.configuration, self._now_s)
 
     # ------------------------------------------------------------ what it tells
 
@@ -273,6 +298,10 @@ class VirtualNode:
         """Return the durable relay hops, by id: relay, version of its routes, share."""
         held = (one.entry for one in self.durable.entries.values())
         return {entry.id: entry for entry in held if isinstance(entry, RelayHopEntry)}
+
+    def instructions(self) -> dict[str, PathEntry]:
+        """Return the durable instructions of entanglement paths, by id: path, version of its route."""
+        return {entry.id: entry for entry in rules.path_entries(self.durable)}
 
     def contents(self) -> dict[str, bytes]:
         """Return the bytes of every entry in force."""
@@ -296,6 +325,12 @@ class VirtualNode:
             for report in self._relay_reports():
                 if report.relay in changed:
                     self._notices.add(("relay", report.relay), pb.Notification(relay_update=report))
+        if self.pairs is not None and self.pairs.changed:
+            self._report_wanted = True
+            for path in self.pairs.path_reports():
+                if path.path in self.pairs.changed:
+                    self._notices.add(("path", path.path), pb.Notification(path_update=path))
+            self.pairs.changed.clear()
 
     def _hello(self) -> pb.Hello:
         return pb.Hello(
@@ -313,18 +348,20 @@ class VirtualNode:
 
     def _report(self, *, complete: bool) -> pb.Report | None:
         links, relays = self._link_reports(blocks=True), self._relay_reports()
+        paths = [] if self.pairs is None else self.pairs.path_reports()
         told = {f"links/{one.link}": one.SerializeToString() for one in links}
         told |= {f"keyRelays/{one.relay}": one.SerializeToString() for one in relays}
+        told |= {f"entanglementPaths/{one.path}": one.SerializeToString() for one in paths}
         changed = {name for name, content in told.items() if self._told.get(name) != content}
         self._told = told
         if not complete:
             links = [one for one in links if f"links/{one.link}" in changed]
             relays = [one for one in relays if f"keyRelays/{one.relay}" in changed]
-            if not links and not relays:
+            paths = [one for one in paths if f"entanglementPaths/{one.path}" in changed]
+            if not links and not relays and not paths:
                 return None
-        return pb.Report(
-            complete=complete, links=links, relays=relays, alarms=self._alarms.active() if complete else ()
-        )
+        alarms = self._alarms.active() if complete else ()
+        return pb.Report(complete=complete, links=links, relays=relays, paths=paths, alarms=alarms)
 
     @property
     def _plane(self) -> KeyPlane:
@@ -333,7 +370,8 @@ class VirtualNode:
     def _link_reports(self, *, blocks: bool) -> list[pb.LinkReport]:
         figures = {one.link: one for one in self._plane.figures().links}
         entries = rules.link_entries(self.configuration)
-        return [
+        of_pairs = [] if self.pairs is None else self.pairs.link_reports(self.configuration)
+        return of_pairs + [
             link_report(
                 name,
                 state=self._states[name],

@@ -17,11 +17,12 @@ from apps.retry_blocked import RetryBlocked
 from controller.domain.alarm import Alarm
 from controller.domain.application import Application, Sae
 from controller.domain.capacity import (
-    capacity_millibit_per_s,
     link_charge_millibit_per_s,
     promised_skr_millibit_per_s,
     reserved_by,
+    resource_capacity,
 )
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.events import AgentEvent, TimePassed
 from controller.domain.key_relay import Demand, KeyRelay, Phase, RelayState
 from controller.domain.log import LogRecord
@@ -41,6 +42,7 @@ from southbound.control.registry import Registry
 from southbound.control.settings import ControlSettings
 from tests.support.keyplane_world import World
 from tests.support.whole_agent import Pipe, VirtualNode
+from tests.support.whole_pairs import WholePairs
 
 SETTINGS: Final = ControlSettings(heartbeat_interval_ms=5_000, part_bytes=2048, inbox_retry_ms=20)
 STEP_S: Final = 1.0
@@ -143,8 +145,14 @@ class WholeWorld:
         self._memory = Memory()
         self.controller = VirtualController(self._memory, self.clock_ms)
         self.controller.ask(ApplyTopology(nodes=network.nodes, links=network.links))
+        self.pairs = WholePairs(network, seed=seed)
         self.nodes = {
-            name: VirtualNode(name, [link.name for link in network.links.values() if name in link.nodes], self.planes)
+            name: VirtualNode(
+                name,
+                [link.name for link in network.links.values() if name in link.nodes],
+                self.planes,
+                self.pairs.nodes.get(name),
+            )
             for name in network.nodes
         }
         self.pipes: list[Pipe] = []
@@ -156,7 +164,7 @@ class WholeWorld:
         """By key id: slave, master, bits and since when."""
         self.fetched: set[str] = set()
         self._asked: dict[int, tuple[str, str]] = {}
-        self._due_s = {link: self.chance.random() * BLOCK_S for link in network.links}
+        self._due_s = {link: self.chance.random() * BLOCK_S for link in network.links.keys() - self.pairs.links}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -181,9 +189,17 @@ class WholeWorld:
             Create(document=KeyRelay(name=name, applications=(name,), demand=demand, accept_blocked=accept_blocked))
         )
 
+    def create_path(self, name: str, demand: PairDemand, *, accept_blocked: bool = False) -> None:
+        """Create an entanglement path."""
+        self.ask(Create(document=EntanglementPath(name=name, demand=demand, accept_blocked=accept_blocked)))
+
     def delete(self, name: str) -> None:
         """Delete a relay."""
         self.ask(Delete(collection="relays", key=name))
+
+    def delete_path(self, name: str) -> None:
+        """Delete an entanglement path."""
+        self.ask(Delete(collection="paths", key=name))
 
     def ask(self, request: Request) -> Result:
         """Have the controller decide a request."""
@@ -232,11 +248,15 @@ class WholeWorld:
     def repair(self, link: str) -> None:
         """Let a link's channel work again."""
         for node in self.nodes.values():
-            if link in node.links:
+            if link in node.links or (node.pairs is not None and link in node.pairs.models):
                 node.repair(link)
 
     def measure(self, link: str, bit_per_s: int) -> None:
-        """Let both ends of a link measure another rate."""
+        """Let both ends of a link measure another rate; of one that makes pairs, attempts succeed less often."""
+        if link in self.pairs.links:
+            for name in self.pairs.links[link].nodes:
+                self.pairs.nodes[name].order(link, self.planes.now_s, factor=bit_per_s / 8000)
+            return
         self.weakened.add(link)
         for node in self.nodes.values():
             if link in node.links:
@@ -303,6 +323,7 @@ class WholeWorld:
     def settle(self) -> None:
         """Let everything happen that can without time passing."""
         self.planes.connect()
+        self.pairs.tend(self.planes.cut_off, self.planes.now_s)
         for _ in range(20_000):
             actors = self._actors()
             self.chance.shuffle(actors)
@@ -322,6 +343,7 @@ class WholeWorld:
                 node.end_orphans()
                 if node.alive and node.site.wake_s <= self.planes.now_s:
                     self.planes.tick(name)
+            self.pairs.tick(self.planes.now_s)
             self.controller.tick()
             self.settle()
             self.read_answers()
@@ -334,7 +356,7 @@ class WholeWorld:
 
     def _distil(self) -> None:
         for link in self.snapshot.links.values():
-            if self.planes.now_s < self._due_s[link.name]:
+            if link.name not in self._due_s or self.planes.now_s < self._due_s[link.name]:
                 continue
             self._due_s[link.name] = self.planes.now_s + BLOCK_S
             ends = [end for end in link.nodes if self.nodes[end].serves(link.name)]
@@ -349,6 +371,7 @@ class WholeWorld:
     def _actors(self) -> list[Callable[[], bool]]:
         actors: list[Callable[[], bool]] = [self._turn]
         actors += [partial(self._move, *move) for move in self.planes.moves()]
+        actors += [partial(self.pairs.move, *move, self.planes.now_s) for move in self.pairs.moves()]
         for node in self.nodes.values():
             actors += [node.hear, node.speak]
         for pipe in self.pipes:
@@ -423,11 +446,11 @@ class WholeWorld:
     def check(self) -> None:
         """Assert what must hold at every moment."""
         snapshot, reserved = self.snapshot, self.controller.core.reserved()
-        assert reserved == reserved_by(snapshot.relays.values())
-        for link, amount in self.carried_millibit_per_s().items():
+        assert reserved == reserved_by(snapshot.services())
+        for link, amount in (self.carried_millibit_per_s() | self.pairs_carried()).items():
             assert amount <= reserved.get(link, 0), f"carried on {link}: {amount} > {reserved.get(link, 0)} reserved"
         for link, amount in reserved.items():
-            capacity = capacity_millibit_per_s(snapshot.links[link], snapshot.condition(link))
+            capacity = resource_capacity(snapshot.nodes, snapshot.links, snapshot.conditions, link)
             told = any(alarm.object == f"links/{link}" for alarm in self._alarms("LINK_OVERPROMISED"))
             assert amount <= capacity or (link in self.weakened and told), f"reserved on {link}: {amount} > {capacity}"
 
@@ -449,6 +472,24 @@ class WholeWorld:
         use: dict[str, int] = {}
         for (link, _, _), charge in by_share.items():
             use[link] = use.get(link, 0) + charge
+        return use
+
+    def pairs_carried(self) -> dict[str, int]:
+        """Return the memory pairs that paths can draw on each link: both its ends hold the same plan, on disk.
+
+        Of several versions of a path that cross a link the largest counts: one is in use at a time.
+        """
+        by_path: dict[tuple[str, str], int] = {}
+        told = {name: node.instructions() for name, node in self.nodes.items()}
+        for mine in told.values():
+            for entry_id, entry in mine.items():
+                for hop, start, end in zip(entry.hops, entry.nodes, entry.nodes[1:], strict=False):
+                    if entry_id in told[start] and entry_id in told[end]:
+                        key = hop.link, entry.path
+                        by_path[key] = max(by_path.get(key, 0), hop.memory_pairs)
+        use: dict[str, int] = {}
+        for (link, _), amount in by_path.items():
+            use[link] = use.get(link, 0) + amount
         return use
 
     def check_ledgers(self) -> None:
@@ -488,8 +529,14 @@ class WholeWorld:
             elif relay.state is RelayState.BLOCKED:
                 with pytest.raises(Refusal):
                     find_routes(graph_of(self.snapshot), relay.demand)
+        for path in self.snapshot.paths.values():
+            assert path.phase in {Phase.SETTLED, Phase.NONE}, path
+            assert (path.releasing, path.retiring) == ((), ()), path
+            assert path.state in {RelayState.ACTIVE, RelayState.BLOCKED}, path
+            assert path.state is not RelayState.BLOCKED or path.state_reason, path
         kinds = {alarm.kind for alarm in self.snapshot.alarms.values()}
-        assert kinds <= {"RELAY_BLOCKED", "LINK_OVERPROMISED", "PROTECTION_LOST"}, dict(self.snapshot.alarms)
+        known = {"RELAY_BLOCKED", "PATH_BLOCKED", "LINK_OVERPROMISED", "PROTECTION_LOST"}
+        assert kinds <= known, dict(self.snapshot.alarms)
         for key_id in sorted(self.given.keys() - self.fetched):
             self.fetch(key_id)
         self.check_ledgers()

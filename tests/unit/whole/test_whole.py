@@ -1,18 +1,29 @@
 """Whatever happens to a whole network, controller and agents together keep every promise."""
 
 import random
+from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.domain.entanglement_path import PairDemand
 from controller.domain.key_relay import Demand, Protection
 from controller.domain.refusals import AlreadyExists, Precondition
+from controller.domain.snapshot import Snapshot, put
 from controller.service.requests import ApplyTopology, Request, SetFreeze, UpdateAdministration
 from tests.support.networks import network
 from tests.support.whole_world import WholeWorld
 
 _NOT_NOW = {"NO_ROUTE", "NO_CAPACITY", "NO_DISJOINT_ROUTES"}
 _NOT_NOW |= {"APPLICATION_TAKEN", "ALREADY_EXISTS", "IN_USE", "OVER_RESERVED"}
+
+
+def slow_pairs(snapshot: Snapshot) -> Snapshot:
+    """Return the network with links that make five pairs a second for each memory pair: enough to see them come."""
+    links = (link for link in snapshot.links.values() if link.pairs is not None)
+    return snapshot.applying(
+        put(*(replace(link, pairs=replace(link.pairs, attempt_period_s=1e-2)) for link in links if link.pairs))
+    )
 
 
 class Story:
@@ -24,7 +35,13 @@ class Story:
         # A tree, so that everybody can be reached, and some links more: detours, parallel links.
         pairs = [(names[at], names[self.chance.randrange(at)]) for at in range(1, nodes)]
         pairs += [(pair[0], pair[1]) for pair in (self.chance.sample(names, 2) for _ in range(extra_links))]
-        self.whole = network((f"l{at}", *pair, self.chance.choice((1000, 3000, 6000))) for at, pair in enumerate(pairs))
+        repeaters = [(f"e{at}", *pair, self.chance.choice((1, 2, 4))) for at, pair in enumerate(pairs)]
+        self.whole = slow_pairs(
+            network(
+                ((f"l{at}", *pair, self.chance.choice((1000, 3000, 6000))) for at, pair in enumerate(pairs)),
+                pairs=repeaters,
+            )
+        )
         self.world = WholeWorld(self.whole, seed=seed)
         self.names = names
         self.ends: dict[str, list[str]] = {}
@@ -53,6 +70,29 @@ class Story:
         except (AlreadyExists, Precondition) as refusal:
             if refusal.reason not in _NOT_NOW:
                 raise
+
+    def create_path(self) -> None:
+        source, target = self.chance.sample(self.names, 2)
+        demand = PairDemand(
+            source=source,
+            target=target,
+            minimum_fidelity=0.6,
+            rate_millihertz=self.chance.choice((100, 200, 400)),
+            priority=self.chance.randrange(3),
+            hold_off_ms=self.chance.choice((0, 0, 3000)),
+            lifetime_s=self.chance.choice((None, None, None, 40)),
+            deadline_s=self.chance.choice((None, None, 60)),
+        )
+        try:
+            name = f"p{self.chance.randrange(3)}"
+            self.world.create_path(name, demand, accept_blocked=self.chance.random() < 0.3)
+        except (AlreadyExists, Precondition) as refusal:
+            if refusal.reason not in _NOT_NOW:
+                raise
+
+    def delete_path(self) -> None:
+        if self.world.snapshot.paths:
+            self.world.delete_path(self.chance.choice(sorted(self.world.snapshot.paths)))
 
     def delete(self) -> None:
         if self.world.snapshot.relays:
@@ -147,7 +187,18 @@ class Story:
         self.world.run(self.chance.choice((20, 40)))
 
     def live(self, steps: int) -> None:
-        acts = [self.create, self.create, self.create, self.delete, self.cut, self.repair, self.measure]
+        acts = [
+            self.create_path,
+            self.create_path,
+            self.delete_path,
+            self.create,
+            self.create,
+            self.create,
+            self.delete,
+            self.cut,
+            self.repair,
+            self.measure,
+        ]
         acts += [self.crash_agent, self.world.restart_agents, self.restart_controller, self.break_session, self.leave]
         acts += [self.apply_topology, self.administrate, self.mend_topology]
         acts += [self.break_stream, self.mend_streams, self.get, self.get, self.fetch]
@@ -155,6 +206,8 @@ class Story:
         self.world.run(2)
         self.create()
         self.create()
+        self.create_path()
+        self.create_path()
         self.world.run(8)
         for _ in range(steps):
             self.chance.choice(acts)()
