@@ -107,7 +107,7 @@ class DistilledModule:
             "key of pairs node=%s link=%s path=%s driver=%s leads=%s", self._node, self._link, self.path, DRIVER, leads
         )
         offset_ms = self._clock.wall_ms() - self._clock.boot_s() * 1000
-        began_s = self._clock.boot_s()
+        began_s = self._measured_s = self._clock.boot_s()
         down = ""
         while True:
             now_s = self._clock.boot_s()
@@ -135,11 +135,11 @@ class DistilledModule:
         return outcomes
 
     def _silent(self, now_s: float) -> str:
-        if self._rate_hz <= 0.0:
-            return f"entanglementPaths/{self.path} is not set here with link {self._link} as its key link"
-        quiet_s = max(_QUIET_S, _QUIET_PAIRS / self._rate_hz)
+        quiet_s = max(_QUIET_S, _QUIET_PAIRS / self._rate_hz) if self._rate_hz > 0.0 else _QUIET_S
         if now_s - self._measured_s < quiet_s:
             return ""
+        if self._rate_hz <= 0.0:
+            return f"entanglementPaths/{self.path} is not set here with link {self._link} as its key link"
         return f"entanglementPaths/{self.path} delivered no pair for {quiet_s:.0f} s"
 
     def _block(self, done: Distilled, began_s: float, now_s: float, offset_ms: float) -> ModuleBlock:
