@@ -16,7 +16,7 @@ from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_c
 from os_ken.controller.ofp_event import EventOFPErrorMsg, EventOFPFlowStatsReply, EventOFPStateChange
 from os_ken.ofproto import ofproto_v1_3
 
-from controller.domain.link import Establishment, Link, LinkKind
+from controller.domain.link import Establishment, Link
 from controller.domain.node import Interface
 from controller.domain.snapshot import Snapshot
 from controller.service.host.events import EventNetworkChanged, EventResync
@@ -59,7 +59,7 @@ def _interface(snapshot: Snapshot, link: Link, end: int) -> Interface | None:
 
 def _in_service(link: Link) -> bool:
     return (
-        link.kind is LinkKind.QKD
+        not link.path  # what an entanglement path makes has no fibre of its own
         and link.establishment is Establishment.ESTABLISHED
         and link.admin_enabled
         and not link.maintenance

@@ -9,6 +9,7 @@ import pytest
 
 from controller.domain.events import LinkReport
 from controller.domain.link import LinkKind
+from controller.domain.pair_link import PairModel, PairOption, Regime
 from controller.domain.snapshot import Snapshot, put
 from controller.service.host.host import HostSettings
 from controller.service.requests import UpdateAdministration
@@ -51,13 +52,23 @@ def test_both_ways_of_every_fibre_in_service_are_wanted() -> None:
     assert wanted_joins(two_links()) == {SWITCH: FIRST | SECOND}
 
 
-@pytest.mark.parametrize(
-    "change", [{"admin_enabled": False}, {"maintenance": True}, {"kind": LinkKind.ENTANGLEMENT}], ids=str
-)
+@pytest.mark.parametrize("change", [{"admin_enabled": False}, {"maintenance": True}, {"path": "p"}], ids=str)
 def test_a_link_that_is_not_in_service_wants_none(change: dict[str, object]) -> None:
     network = two_links()
     off = replace(network.links["l01"], **change)  # type: ignore[arg-type]
     assert wanted_joins(network.applying(put(off))) == {SWITCH: FIRST}
+
+
+def test_a_link_that_makes_pairs_wants_its_fibre_as_one_that_makes_key() -> None:
+    network = two_links()
+    model = PairModel(
+        regime=Regime.SLOT,
+        attempt_period_s=0.001,
+        memory_pairs=1,
+        options=(PairOption(success_probability=0.1, fidelity=0.9),),
+    )
+    entangling = replace(network.links["l01"], kind=LinkKind.ENTANGLEMENT, pairs=model)
+    assert wanted_joins(network.applying(put(entangling))) == {SWITCH: FIRST | SECOND}
 
 
 def test_ends_that_are_plugged_in_elsewhere_or_nowhere_want_none() -> None:
