@@ -41,6 +41,7 @@ from southbound.agent.pairs.timers import Timers
 Key = tuple[str, int]
 _WORK: Final = (Herald, Swapped, Sweep, Token)
 _SEQUENCE_STEP: Final = 1024
+_LOOK_EVERY_S: Final = 1.0
 
 
 class EntryRefused(ValueError):  # noqa: N818  (a value that is returned, too)
@@ -81,6 +82,7 @@ class PairEngine:
         self._sequence = 0
         self._sequence_mark = crc32(node.encode()) % _SEQUENCE_STEP
         self._memories_used = 0
+        self._looking = False
         self.late_total = 0
         """Messages of versions that are not set or not in use here."""
 
@@ -159,6 +161,8 @@ class PairEngine:
             else:
                 del self._ends[path]
                 self.service.path_gone(path)
+        if self._ends and not self._looking:
+            self._look()
         return tuple(refused)
 
     def peer_up(self, neighbour: str, now_s: float) -> None:
@@ -294,7 +298,6 @@ class PairEngine:
             return
         if (head := self._heads.get((part.path, part.version))) is not None:
             head.count(lane)
-        end.meter.promise(part.version, part.entry.rate_millihertz / 1000.0, self.now_s)
         end.delivered(part, lane, pair)
 
     def keep(self, part: Part, pair: Pair, identity: PairId) -> bool:
@@ -323,6 +326,14 @@ class PairEngine:
         self.now_s = max(self.now_s, now_s)
         if self.timers.next_due() <= self.now_s:
             self.timers.run(self.now_s)
+
+    def _look(self) -> None:
+        """Look after the ends of paths now and then, as long as there are any."""
+        for path, end in self._ends.items():
+            end.look([part for (name, _), part in self._parts.items() if name == path])
+        self._looking = bool(self._ends)
+        if self._looking:
+            self.timers.at(self.now_s + _LOOK_EVERY_S, self._look)
 
     def _remove(self, key: Key) -> None:
         self._parts.pop(key).drop()

@@ -80,7 +80,7 @@ def path_figures(
         undrained_versions=tuple(sorted(part.version for part in parts if part.phase is Phase.DRAINING)),
         delivered_total=end.delivered_total,
         rate_hz=end.meter.rate_hz(now_s),
-        starved=bool(active) and end.meter.starved(now_s),
+        starved=bool(active) and end.starved,
         estimate=end.tests.estimate(now_s),
         tracked_fidelity=end.meter.tracked_fidelity(now_s),
         dropped_total=sum(part.dropped_total for part in parts),

@@ -1,6 +1,7 @@
 """One end of a path: what becomes of the pairs that arrive there, and what it can report of them."""
 
 import math
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from controller.domain.entanglement_path import PairUse
@@ -9,7 +10,7 @@ from southbound.agent.pairs.chance import shared_uniform
 from southbound.agent.pairs.effects import Delivered, Effect, Measured, PairId, PathChanged
 from southbound.agent.pairs.estimate import TestPairs
 from southbound.agent.pairs.messages import Confirm, Outcome, Outcomes, PathMessage
-from southbound.agent.pairs.part import Part
+from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.path_meter import PathMeter
 from southbound.agent.pairs.states import Pair
 
@@ -53,6 +54,17 @@ class PathEnd:
         self._told_s: dict[int, float] = {}
         self._packet: tuple[int, float, int] = (0, -math.inf, 0)  # version, start of the window, pairs in it
         self.packet_dropped_total = 0
+        self.starved = False
+
+    def look(self, parts: Iterable[Part]) -> None:
+        """Follow what is promised, and tell when the end began or ceased to get less."""
+        now_s = self._host.now_s
+        active = [part for part in parts if part.phase is Phase.ACTIVE]
+        newest = max(active, key=lambda part: part.version, default=None)
+        self.meter.promise(0.0 if newest is None else newest.entry.rate_millihertz / 1000.0, now_s)
+        if (starved := self.meter.starved(now_s)) is not self.starved:
+            self.starved = starved
+            self._host.effect(PathChanged(self.path))
 
     def forget_versions(self, kept: set[int]) -> None:
         """Forget versions that are no longer set here."""

@@ -20,13 +20,13 @@ class PathMeter:
     def __init__(self) -> None:
         self._promised_hz = 0.0
         self._since_s = 0.0
-        self._version = -1
         self._slices: deque[list[float]] = deque()  # start, pairs, their summed fidelity, pairs that are counted
 
-    def promise(self, version: int, rate_hz: float, now_s: float) -> None:
-        """Take what is promised from now on; another version, or another promise, begins another window."""
-        if (version, rate_hz) != (self._version, self._promised_hz):
-            self._version, self._promised_hz, self._since_s = version, rate_hz, now_s
+    def promise(self, rate_hz: float, now_s: float) -> None:
+        """Take what is promised from now on, 0 for nothing; another promise begins another window."""
+        if rate_hz != self._promised_hz:
+            self._promised_hz, self._since_s = rate_hz, now_s
+            self._slices.clear()
 
     @property
     def window_s(self) -> float:

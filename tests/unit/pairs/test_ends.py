@@ -1,0 +1,235 @@
+"""What the ends of a path do with pairs: keep, measure, test, gather in packets, report."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from controller.domain.entanglement_path import PairUse
+from controller.domain.pair_link import Regime
+from southbound.agent.pairs import PathFigures
+from southbound.agent.pairs.effects import Delivered, Failed, Kept, Measured, MeasuredFor, PathChanged, ServiceError
+from southbound.agent.pairs.service import Ack, Create, PairType
+from tests.support.virtual_pairs import VirtualNetwork
+from tests.unit.pairs.paths import chain, hardware, model, network
+
+T = TypeVar("T")
+
+
+def chain_of_three(fidelity: float = 0.97, memories: int = 16, success: float = 0.05) -> VirtualNetwork:
+    return network("abc", model(Regime.MEMORY, success, fidelity), hardware(memories), seed=3)
+
+
+def path_of(net: VirtualNetwork, node: str) -> PathFigures:
+    (figures,) = net.sites[node].engine.path_figures()
+    return figures
+
+
+def of_kind(net: VirtualNetwork, node: str, kind: type[T]) -> list[T]:
+    return [effect for effect in net.sites[node].effects if isinstance(effect, kind)]
+
+
+def test_figures_of_both_ends_tell_the_rate_the_estimate_and_that_pairs_come() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", test_share=0.2))
+    net.run(20.0)
+    for node in "ac":
+        figures = path_of(net, node)
+        tests = sum(effect.test for effect in of_kind(net, node, Delivered))
+        assert figures.confirmed_versions == (1,)
+        assert figures.confirmed
+        assert not figures.starved
+        assert figures.estimate is not None
+        assert figures.estimate.samples == tests
+        assert figures.delivered_total == len(of_kind(net, node, Delivered)) - tests
+        assert figures.rate_hz == pytest.approx(figures.delivered_total / 20.0, rel=0.06)
+        assert figures.tracked_fidelity == pytest.approx((1 + 3 * 0.96**2) / 4, abs=1e-6)
+        assert of_kind(net, node, PathChanged)
+        assert 0.18 < tests / (tests + figures.delivered_total) < 0.22
+    assert path_of(net, "a").estimate == pytest.approx(path_of(net, "c").estimate)
+
+
+def test_a_path_that_gets_less_than_promised_starves_and_recovers() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", promised_hz=15.0))
+    net.run(35.0)
+    assert not path_of(net, "a").starved
+    net.fault("b-c", success_factor=0.2)
+    net.run(35.0)
+    assert path_of(net, "a").starved
+    assert path_of(net, "c").starved
+    (link,) = [one for one in net.sites["b"].engine.link_figures() if one.link == "b-c"]
+    assert link.draws
+    assert link.success_factor == pytest.approx(0.2, rel=0.2)
+    net.fault("b-c")
+    net.run(35.0)
+    assert not path_of(net, "a").starved
+
+
+def test_a_cut_link_starves_its_path_though_nothing_comes() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", promised_hz=15.0))
+    net.run(35.0)
+    net.fault("a-b", cut=True)
+    before = path_of(net, "a").delivered_total
+    net.run(35.0)
+    assert path_of(net, "a").delivered_total <= before + 1
+    assert path_of(net, "a").starved
+    assert path_of(net, "a").rate_hz == 0.0
+
+
+def test_ends_that_measure_agree_as_the_state_says() -> None:
+    net = chain_of_three(fidelity=0.9)
+    net.install(chain("abc", use=PairUse.MEASURE, key_link="a-c", test_share=0.1))
+    net.run(80.0)
+    net.run(0.1)
+    head = {one.sequence: one for one in of_kind(net, "a", Measured)}
+    far = {one.sequence: one for one in of_kind(net, "c", Measured)}
+    assert head.keys() == far.keys()
+    assert {one.key_link for one in head.values()} == {"a-c"}
+    expected = (1 - ((4 * 0.9 - 1) / 3) ** 2) / 2
+    for basis in "XZ":
+        same = [n for n in head if head[n].basis == far[n].basis == basis]
+        assert len(same) == pytest.approx(len(head) / 4, rel=0.2)
+        assert sum(head[n].bit != far[n].bit for n in same) / len(same) == pytest.approx(expected, abs=0.05)
+        assert sum(head[n].bit for n in same) / len(same) == pytest.approx(0.5, abs=0.08)
+    other = [n for n in head if head[n].basis != far[n].basis]
+    assert sum(head[n].bit != far[n].bit for n in other) / len(other) == pytest.approx(0.5, abs=0.06)
+
+
+def test_packets_are_pairs_of_one_window() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", packet=(4, 200), test_share=0.0))
+    net.run(20.0)
+    times = [effect.goodness_s for effect in of_kind(net, "a", Delivered)]
+    figures = path_of(net, "a")
+    assert 0 < figures.packet_total <= len(times) / 4
+    assert abs(figures.packet_total - path_of(net, "c").packet_total) <= 2
+
+
+def test_kept_pairs_take_memories_until_they_are_released() -> None:
+    net = chain_of_three(memories=5)
+    net.install(chain("abc", test_share=0.0))
+    net.run(0.5)
+    service = net.sites["a"].engine.service
+    assert isinstance(service.create(Create(remote="c", number=10, minimum_fidelity=0.7)), Ack)
+    net.run(4.0)
+    kept = of_kind(net, "a", Kept)
+    # One of five memories is the lane's own.
+    assert [one.logical_qubit for one in kept] == [0, 1, 2, 3]
+    assert net.sites["a"].engine.memories_in_use == 5
+    assert service.unserved_total > 0
+    assert len({one.pair for one in kept}) == 4
+    service.release(kept[1].logical_qubit)
+    net.run(4.0)
+    assert of_kind(net, "a", Kept)[-1].logical_qubit == 1
+    assert {one.remote for one in kept} == {"c"}
+
+
+def test_the_higher_priority_is_served_first_and_an_atomic_one_is_not_interrupted() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", test_share=0.0))
+    net.run(0.5)
+    service = net.sites["c"].engine.service
+
+    def create(number: int, priority: int, *, atomic: bool = False) -> int:
+        ack = service.create(Create(remote="a", number=number, minimum_fidelity=0.7, priority=priority, atomic=atomic))
+        assert isinstance(ack, Ack)
+        return ack.create_id
+
+    low = create(3, 0, atomic=True)
+    net.run_until(lambda: len(of_kind(net, "c", Kept)) == 1, 5.0)
+    high, middle = create(2, 7), create(1, 3)
+    net.run(4.0)
+    assert [one.create_id for one in of_kind(net, "c", Kept)] == [low, low, low, high, high, middle]
+
+
+def test_pairs_that_are_wanted_together_come_together_or_not_at_all() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", test_share=0.0))
+    engine = net.sites["a"].engine
+    net.run(0.5)
+    ack = engine.service.create(Create(remote="c", number=9, minimum_fidelity=0.7, max_time_s=0.05, consecutive=False))
+    assert isinstance(ack, Ack)
+    net.run(0.5)
+    assert not of_kind(net, "a", Kept)
+    assert of_kind(net, "a", Failed) == [Failed(ack.create_id, ServiceError.TIMEOUT, (), "a")]
+    assert engine.memories_in_use == 1
+    engine.service.create(Create(remote="c", number=9, minimum_fidelity=0.7, consecutive=False))
+    net.run(4.0)
+    assert len(of_kind(net, "a", Kept)) == 9
+
+
+def test_measured_pairs_are_handed_to_who_asked() -> None:
+    net = chain_of_three()
+    net.install(chain("abc", use=PairUse.MEASURE, test_share=0.0))
+    net.run(0.5)
+    wanted = Create(remote="c", number=3, minimum_fidelity=0.7, type=PairType.MEASURE)
+    assert isinstance(net.sites["a"].engine.service.create(wanted), Ack)
+    net.run(4.0)
+    found = of_kind(net, "a", MeasuredFor)
+    measured = {one.sequence: one for one in of_kind(net, "a", Measured)}
+    assert len(found) == 3
+    assert all((one.basis, one.bit) == measured[one.pair.sequence][3:5] for one in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"minimum_fidelity": 0.95}, ServiceError.UNSUPPORTED),
+        ({"remote": "b"}, ServiceError.UNSUPPORTED),
+        ({"purpose": 5}, ServiceError.UNSUPPORTED),
+        ({"type": PairType.MEASURE}, ServiceError.UNSUPPORTED),
+        ({"number": 99, "consecutive": False}, ServiceError.UNSUPPORTED),
+        ({"number": 0}, ServiceError.CREATE),
+        ({"minimum_fidelity": 0.2}, ServiceError.CREATE),
+        ({"priority": 8}, ServiceError.CREATE),
+    ],
+)
+def test_what_cannot_be_served_is_refused_at_once(change: dict[str, object], error: ServiceError) -> None:
+    net = chain_of_three()
+    net.install(chain("abc"))
+    create = replace(Create(remote="c", number=1, minimum_fidelity=0.7), **change)  # type: ignore[arg-type]
+    answer = net.sites["a"].engine.service.create(create)
+    assert isinstance(answer, Failed)
+    assert answer.error is error
+
+
+def test_requests_end_with_their_path() -> None:
+    net = chain_of_three()
+    entry = chain("abc")
+    net.install(entry)
+    ack = net.sites["a"].engine.service.create(Create(remote="c", number=1, minimum_fidelity=0.7))
+    assert isinstance(ack, Ack)
+    net.remove(entry)
+    assert [one.error for one in of_kind(net, "a", Failed)] == [ServiceError.REJECTED]
+
+
+def test_an_end_without_memories_measures_at_once() -> None:
+    net = chain_of_three()
+    site = net.sites["c"]
+    site.hardware = hardware(memories=0)
+    net.install(chain("abc", use=PairUse.MEASURE))
+    net.crash("c")
+    net.run(5.0)
+    assert of_kind(net, "c", Measured)
+    assert site.engine.memories_in_use == 0
+
+
+def test_lanes_beyond_the_memories_of_a_node_are_refused_and_counted() -> None:
+    net = chain_of_three(memories=4)
+    net.install(chain("abc", lanes=3, test_share=0.0))
+    net.run(3.0)
+    assert net.sites["b"].engine.memories_in_use == 4
+    assert net.sites["b"].engine.refused_total >= 1
+    assert {effect.lane for effect in of_kind(net, "a", Delivered)} == {0, 1}
+
+
+def test_an_entry_that_contradicts_itself_is_refused_by_its_name() -> None:
+    net = chain_of_three()
+    entry = chain("abc")
+    engine = net.sites["b"].engine
+    (refused,) = engine.set_paths([replace(entry, swaps=())], net.now_s)
+    assert "entanglementPaths/p/routes/1" in str(refused)
+    (refused,) = engine.set_paths([replace(entry, nodes=("a", "x", "c"))], net.now_s)
+    assert not engine.parts()
