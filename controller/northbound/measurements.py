@@ -76,12 +76,12 @@ class Measurements:
         return told
 
     def _tell_pairs(self, heard: list[LinkObservation], told: link_pb2.LinkMeasurement) -> None:
-        """Tell what the ends of an entanglement link measure: the slower end's rate, the better known fidelity."""
+        """Tell what the ends of an entanglement link measure; one of them draws the heralds, and it alone counts them."""
         ends = [(seen.pairs, seen.heard_ms) for seen in heard if seen.pairs is not None]
         if not ends:
             return
         # The end that draws the heralds may be the only one that counts them.
-        told.pair_rate_hz = hertz(min((pairs.rate_millihertz for pairs, _ in ends if pairs.pair_total), default=0))
+        told.pair_rate_hz = hertz(max((pairs.rate_millihertz for pairs, _ in ends if pairs.pair_total), default=0))
         told.memory_pairs_in_use = max(pairs.memory_pairs_in_use for pairs, _ in ends)
         told.pair_total = max(pairs.pair_total for pairs, _ in ends)
         estimates = [(pairs.fidelity, heard_ms) for pairs, heard_ms in ends if pairs.fidelity is not None]

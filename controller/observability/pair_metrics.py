@@ -52,10 +52,14 @@ def pair_links(figures: Iterable[PairLinkFigures]) -> Iterable[Metric]:
     per_end = ["link", "node"]
     rate = GaugeMetricFamily(
         "qinet_link_pair_rate_hertz",
-        "Pairs heralded per second over the last reports, as one end counts them.",
+        "Pairs heralded per second over the last reports; counted by the end that draws them, 0 at the other.",
         labels=per_end,
     )
-    made = CounterMetricFamily("qinet_link_heralded_pairs", "Pairs ever heralded, at one end.", labels=per_end)
+    made = CounterMetricFamily(
+        "qinet_link_heralded_pairs",
+        "Pairs ever heralded; counted by the end that draws them, 0 at the other.",
+        labels=per_end,
+    )
     used = GaugeMetricFamily(
         "qinet_link_memory_pairs_in_use", "Memory pairs of a link that hold a pair now, at one end.", labels=per_end
     )

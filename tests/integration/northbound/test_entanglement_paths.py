@@ -311,7 +311,7 @@ async def test_measurements_tell_estimate_and_tracked_fidelity_apart(operator: C
             pairs=PairLinkObservation(rate_millihertz=99_000, pair_total=10, memory_pairs_in_use=2, fidelity=known),
         ),
         LinkObservation(
-            node="b", link="ab", pairs=PairLinkObservation(rate_millihertz=98_000, pair_total=9, memory_pairs_in_use=4)
+            node="b", link="ab", pairs=PairLinkObservation(rate_millihertz=0, pair_total=0, memory_pairs_in_use=4)
         ),
     )
     told = await got(operator)
@@ -330,7 +330,7 @@ async def test_measurements_tell_estimate_and_tracked_fidelity_apart(operator: C
         assert measured.entanglement_path == "entanglementPaths/p"
         assert [end.rate_hz for end in measured.ends] == [5.1, 4.9]
         (link,) = sample.links
-        assert (link.pair_rate_hz, link.pair_total, link.memory_pairs_in_use) == (98.0, 10, 4)
+        assert (link.pair_rate_hz, link.pair_total, link.memory_pairs_in_use) == (99.0, 10, 4)
         assert link.fidelity.samples == 400
         assert not link.HasField("time_to_empty")
         break
