@@ -76,7 +76,7 @@ class Measurements:
         return told
 
     def _tell_pairs(self, heard: list[LinkObservation], told: link_pb2.LinkMeasurement) -> None:
-        """Tell what the ends of an entanglement link measure; one of them draws the heralds, and it alone counts them."""
+        """Tell what the ends of an entanglement link measure; only one of them draws heralds, and counts them."""
         ends = [(seen.pairs, seen.heard_ms) for seen in heard if seen.pairs is not None]
         if not ends:
             return
