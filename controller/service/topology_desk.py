@@ -9,6 +9,7 @@ from controller.domain.alarm import CONTROLLER
 from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.node import Interface, Node, Technology
+from controller.domain.pair_link import PairModel
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition
 from controller.domain.service import Service
 from controller.domain.snapshot import Changes, Snapshot, delete, joined, put
@@ -221,7 +222,7 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
     for name, link in sorted(wanted_links.items()):
         known = snapshot.links.get(name)
         if link != known:
-            if known is not None and known.ends != link.ends:
+            if known is not None and _is_another(known, link):
                 _refuse_use(f"links/{name}", _services_on(snapshot, name))
                 changes.append(_without_condition(snapshot, name))  # what was said of it, other ends said
             changes.append(put(link))
@@ -231,6 +232,15 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
     if network is not None and network != snapshot.network:
         changes.append(Changes(network=network))
     return joined(changes), tuple(sorted(actions))
+
+
+def _is_another(known: Link, link: Link) -> bool:
+    """Tell whether what runs on a link could not stay: it leads elsewhere, or what plans name of it is not there."""
+    return (known.ends, known.kind, _run_by(known.pairs)) != (link.ends, link.kind, _run_by(link.pairs))
+
+
+def _run_by(model: PairModel | None) -> tuple[object, ...]:
+    return () if model is None else (model.regime, len(model.options))
 
 
 def _refuse_less(snapshot: Snapshot, wanted: Mapping[str, Link], nodes: Mapping[str, Node]) -> None:

@@ -6,12 +6,14 @@ import pytest
 
 from controller.domain.alarm import CONTROLLER, Alarm
 from controller.domain.application import Application, Sae
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.etag import etag
 from controller.domain.key_relay import Demand, KeyRelay, RelayState
 from controller.domain.link import Link, LinkCondition, LinkEnd, LinkKind
 from controller.domain.node import Interface, Node, Technology
 from controller.domain.pair_link import PairHardware, PairModel, PairOption, Regime
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
+from controller.domain.route import Route
 from controller.domain.snapshot import Changes, RequestRecord, Snapshot, put, put_condition
 from controller.service.application_desk import add_sae, create_application, delete_application, delete_sae
 from controller.service.request_desk import Decision, decide
@@ -148,6 +150,39 @@ def test_a_node_with_links_or_saes_is_in_use() -> None:
     alone = Snapshot().applying(put(Node(name="a"), Sae(id="alice", node="a")))
     with pytest.raises(Precondition, match="saes/alice"):
         delete_node(alone, "a")
+
+
+def test_a_topology_keeps_what_plans_of_paths_name_of_a_link() -> None:
+    port = Interface(number=1, technology=Technology.ENTANGLEMENT)
+    nodes = [Node(name=name, interfaces=(port,), pairs=PairHardware(memories=4)) for name in "ab"]
+    ends = (LinkEnd(node="a", interface=1), LinkEnd(node="b", interface=1))
+    model = PairModel(
+        regime=Regime.MEMORY,
+        attempt_period_s=0.001,
+        memory_pairs=4,
+        options=(
+            PairOption(success_probability=0.1, fidelity=0.9),
+            PairOption(success_probability=0.01, fidelity=0.95),
+        ),
+    )
+    link = Link(name="l", kind=LinkKind.ENTANGLEMENT, ends=ends, model_skr_millibit_per_s=0, pairs=model)
+    path = EntanglementPath(
+        name="p",
+        demand=PairDemand(source="a", target="b", minimum_fidelity=0.8, rate_millihertz=1000),
+        routes=(Route(nodes=("a", "b"), links=("l",)),),
+        route_version=1,
+    )
+    snapshot = Snapshot().applying(put(*nodes, link, path))
+
+    def applied(pairs: PairModel) -> tuple[tuple[str, str], ...]:
+        wanted = ApplyTopology(nodes=snapshot.nodes, links={"l": replace(link, pairs=pairs)})
+        return apply_topology(snapshot, wanted)[1]
+
+    weaker = tuple(replace(option, fidelity=0.85) for option in model.options)
+    assert applied(replace(model, options=weaker)) == (("links/l", "update"),)
+    for other in (replace(model, regime=Regime.SLOT), replace(model, options=model.options[:1])):
+        with pytest.raises(Precondition, match="links/l is used by entanglementPaths/p"):
+            applied(other)
 
 
 def test_a_topology_is_applied_as_a_difference_and_leaves_administration_alone() -> None:
