@@ -42,11 +42,11 @@ def move_table(moves: Iterable[PredictedMove], *, title: str = "") -> Table:
 
 
 def move_summary(moves: Iterable[PredictedMove]) -> str:
-    """Return how many services end how: `2 MOVES, 1 BLOCKED`; `no relay` without any."""
+    """Return how many services end how: `2 MOVES, 1 BLOCKED`; `no service` without any."""
     counted: dict[str, int] = {}
     for move in moves:
         counted[outcome(move)] = counted.get(outcome(move), 0) + 1
-    return ", ".join(f"{count} {word}" for word, count in counted.items()) or "no relay"
+    return ", ".join(f"{count} {word}" for word, count in counted.items()) or "no service"
 
 
 Entry = KeyRelayHistoryEntry | EntanglementPathHistoryEntry
