@@ -183,7 +183,7 @@ class Modules:
 
     async def _run(self, link: str, far: FarModule) -> None:
         own = self._own[link]
-        driver = type(own.module).__name__
+        driver = own.module.driver if isinstance(own.module, DistilledModule) else type(own.module).__name__
         log.info("module starts node=%s link=%s driver=%s after_block=%s", self._node, link, driver, own.after_block)
         if isinstance(own.module, DistilledModule):
             own.module.meet(self._node, far.neighbour, self._tell)

@@ -44,6 +44,8 @@ def simulated_key(seed: str, link: str, block: int, secret_bit: int) -> bytes:
 class DistilledModule:
     """One end of a link whose key is made of pairs."""
 
+    driver: Final = DRIVER
+
     def __init__(self, link: str, path: str, seed: str, clock: Clock) -> None:
         """Prepare.
 

@@ -240,13 +240,14 @@ class Leader:
         self._open_held = 0
         self._answered: SiftKept | None = None
         self._again: SiftKept | None = None
-        self._sifted = 0
-        self._pending: int | None = None
+        self._filled = Counts()
+        self._pending: Distilled | None = None
+        """A full block whose errors are not told yet; how many bits it has is known, none of them wrong so far."""
 
     @property
     def sifted_bit(self) -> int:
         """Return how many bits the block that is being filled has."""
-        return self._sifted
+        return self._filled.sifted
 
     def measured(self, outcomes: Iterable[Measured]) -> None:
         """Take what was measured here."""
@@ -268,12 +269,12 @@ class Leader:
             )
         elif not known or self._open is None:
             if not known:
-                self._epoch, self._answered, self._sifted = word.epoch, None, 0
+                self._epoch, self._answered, self._filled = word.epoch, None, Counts()
             self._open, self._open_s, self._open_held = word, now_s, self._held(word)
         return done
 
     def due(self, now_s: float, block_bit: int) -> SiftKept | None:
-        """Return what is to be said now; a block is full at `block_bit` sifted bits."""
+        """Return what is to be said now; a block is full at `block_bit` sifted bits, never at 0."""
         if self._again is not None:
             word, self._again = self._again, None
             return word
@@ -290,16 +291,19 @@ class Leader:
         bases = unpacked(batch.x_bases, len(named))
         kept: list[bool] = []
         bits: list[int] = []
+        x_bits = 0
         for one, x_basis in zip(named, bases or (), strict=True):
             ours = self._records.take(*one)
             kept.append(ours is not None and ours.x_basis is x_basis)
             if ours is not None and kept[-1]:
                 bits.append(ours.bit)
-        self._sifted += len(bits)
+                x_bits += x_basis
+        filled = self._filled
+        self._filled = Counts(x_bits=filled.x_bits + x_bits, z_bits=filled.z_bits + len(bits) - x_bits)
         number = max(self._last_block, batch.last_block) + 1
-        full = self._sifted >= block_bit
+        full = 0 < block_bit <= self._filled.sifted
         if full:
-            self._pending, self._sifted = number, 0
+            self._pending, self._filled = Distilled(number, self._filled), Counts()
         self._answered = SiftKept(
             link=self._link,
             epoch=batch.epoch,
@@ -319,12 +323,13 @@ class Leader:
     def _completed(self, word: SiftBatch) -> Distilled | None:
         if self._pending is None:
             return None
+        number, own = self._pending.block, self._pending.counts
         counts = Counts(word.x_bits, word.x_errors, word.z_bits, word.z_errors)
-        sound = word.x_errors <= word.x_bits and word.z_errors <= word.z_bits
-        if word.last_block == self._pending and counts.sifted and sound:
-            self._last_block, self._pending = word.last_block, None
-            return Distilled(word.last_block, counts)
-        if word.last_block >= self._pending or word.epoch != self._epoch:
+        sound = (counts.x_bits, counts.z_bits) == (own.x_bits, own.z_bits)
+        if word.last_block == number and sound and counts.x_errors <= own.x_bits and counts.z_errors <= own.z_bits:
+            self._last_block, self._pending = number, None
+            return Distilled(number, counts)
+        if word.last_block >= number or word.epoch != self._epoch:
             self._pending = None  # the other end began anew: what it knew of the block is lost
         self._last_block = max(self._last_block, word.last_block)
         return None

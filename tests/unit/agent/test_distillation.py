@@ -1,7 +1,7 @@
 """Two ends make blocks of key of what they measured, however much of what they tell each other is lost."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -199,6 +199,22 @@ def test_a_word_that_contradicts_itself_is_not_followed(word: str, lies: dict[st
         lie = SiftKept(**{name: getattr(kept, name) for name in kept.__slots__} | lies)
         assert follower.heard(lie, 2) is None
         assert follower.heard(kept, 2) is not None
+
+
+def test_a_block_of_which_the_other_end_tells_other_numbers_is_never_made() -> None:
+    follower, leader = Follower("k", 1, None), Leader("k", None)
+    for end in (follower, leader):
+        end.measured(Measured(1, number, True, 1) for number in range(8))
+    batch = follower.due(1.0)
+    assert batch is not None
+    leader.heard(batch, 1.0)
+    kept = leader.due(1.0, 8)
+    assert kept is not None
+    assert follower.heard(kept, 2) is not None
+    told = follower.due(9.0)
+    assert told is not None
+    assert leader.heard(replace(told, x_bits=2**60), 9.0) is None
+    assert leader.heard(told, 9.0) is None
 
 
 @given(st.lists(st.booleans(), max_size=70))
