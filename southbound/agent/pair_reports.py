@@ -84,8 +84,8 @@ def pair_link_report(
     pairs.pair_total = totals.of(f"links/{link}", "pair_total", figures.pair_total)
     pairs.memory_pairs_in_use = figures.memory_pairs_in_use
     pairs.rate_millihertz = max(0, round(1000 * figures.rate_hz))
-    if figures.draws and figures.success_factor is not None:
-        pairs.success_factor = figures.success_factor
+    if figures.draws and figures.certain_success_factor is not None:
+        pairs.success_factor = figures.certain_success_factor
     if figures.estimate is not None:
         pairs.fidelity.CopyFrom(estimate_to_pb(figures.estimate))
     if figures.fidelity_loss is not None:

@@ -52,6 +52,7 @@ class LinkFigures:
     Attributes:
         draws: Whether this end draws the heralds, and so is the one to tell rate, totals and success factor.
         success_factor: None while too few attempts were made to tell.
+        certain_success_factor: What chance does not explain of it; None likewise.
         estimate: By test pairs of paths that are this one hop; None without.
         fidelity_loss: Model's fidelity less the estimate, at least 0; None without.
     """
@@ -62,6 +63,7 @@ class LinkFigures:
     pair_total: int
     memory_pairs_in_use: int
     success_factor: float | None
+    certain_success_factor: float | None
     estimate: Estimate | None
     fidelity_loss: float | None
 
@@ -98,6 +100,7 @@ def link_figures(link: Link, parts: Iterable[Part], now_s: float, *, draws: bool
         pair_total=link.meter.pair_total,
         memory_pairs_in_use=sum(part.pairs_on(link.name) for part in parts),
         success_factor=link.meter.success_factor(now_s),
+        certain_success_factor=link.meter.certain_success_factor(now_s),
         estimate=None,
         fidelity_loss=None,
     )

@@ -10,6 +10,7 @@ from southbound.agent.pairs.messages import LinkCondition
 
 _SLICES: Final = 16
 _LEAST_EXPECTED: Final = 100.0
+_SIGMAS: Final = 3.0
 _NORMAL_VARIANCE: Final = 400.0
 WINDOW_S: Final = 30.0
 
@@ -93,6 +94,18 @@ class AttemptMeter:
         recent = [one for one in self._slices if one[0] > now_s - WINDOW_S]
         expected = sum(one[2] for one in recent)
         return sum(one[3] for one in recent) / expected if expected >= _LEAST_EXPECTED else None
+
+    def certain_success_factor(self, now_s: float) -> float | None:
+        """Return what chance does not explain of the success factor: the nearest to 1 within three standard deviations.
+
+        Services are moved by it, and a link that works must not lose them to its dice.
+        """
+        factor = self.success_factor(now_s)
+        if factor is None:
+            return None
+        expected = sum(one[2] for one in self._slices if one[0] > now_s - WINDOW_S)
+        doubt = _SIGMAS * math.sqrt(max(factor, 1.0 / expected) / expected)
+        return min(max(1.0, factor - doubt), factor + doubt)
 
 
 def binomial(random: Random, trials: int, success: float) -> int:
