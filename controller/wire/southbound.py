@@ -237,7 +237,7 @@ def link_event_from_pb(node: str, report: pb.LinkReport) -> events.LinkReport:
         promised_skr_millibit_per_s=promised,
         neighbour_unreachable=report.neighbour_unreachable,
         pair_rate_permille=_permille(report.pairs, "success_factor") if report.HasField("pairs") else None,
-        pair_fidelity_loss_permille=_permille(report.pairs, "fidelity_loss") if report.HasField("pairs") else None,
+        pair_fidelity_loss_permille=_loss_permille(report.pairs) if report.HasField("pairs") else None,
     )
 
 
@@ -245,6 +245,13 @@ def _permille(pairs: pb.PairLinkReport, field: Literal["success_factor", "fideli
     """Return a figure in thousandths, clipped to 0..1000; None where it is not told, or is no number."""
     value: float = getattr(pairs, field)
     return round(1000 * ratio(value)) if pairs.HasField(field) and not math.isnan(value) else None
+
+
+def _loss_permille(pairs: pb.PairLinkReport) -> int | None:
+    """Return what fidelity has lost for sure: against the upper end of the estimate's interval, where it is told."""
+    loss = _permille(pairs, "fidelity_loss")
+    doubt = pairs.fidelity.high - pairs.fidelity.fidelity if pairs.HasField("fidelity") else 0.0
+    return None if loss is None else max(0, loss - round(1000 * ratio(doubt)))
 
 
 def relay_event_from_pb(node: str, report: pb.RelayReport) -> events.ServiceReport:
