@@ -8,13 +8,17 @@ import grpc.aio
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from prometheus_client import CollectorRegistry
 
+from controller.observability.network_metrics import NetworkCollector
 from controller.ports.observations import (
+    AgentObservation,
     FidelityObservation,
     LinkObservation,
     PairLinkObservation,
     PathObservation,
 )
+from controller.service.figures import Listed, network_view
 from qinet.northbound.v1 import entanglement_path_pb2, key_relay_pb2
 from qinet.northbound.v1 import entanglement_service_pb2 as pb
 from qinet.northbound.v1 import key_relay_service_pb2 as relay_pb
@@ -374,3 +378,34 @@ async def test_calls_at_once_are_answered_each(operator: Client) -> None:
     asking = pb.ComputeEntanglementRouteRequest(entanglement_path=path())
     answers = await asyncio.gather(*(operator.entanglement.ComputeEntanglementRoute(asking) for _ in range(8)))
     assert len({answer.SerializeToString(deterministic=True) for answer in answers}) == 1
+
+
+async def test_the_metrics_page_shows_what_a_listed_path_delivers_of_its_promise(
+    operator: Client, world: Controller
+) -> None:
+    for name in ("p", "unlisted"):
+        await operator.entanglement.CreateEntanglementPath(asked(name))
+    known = FidelityObservation(fidelity=0.93, low=0.91, high=0.95, samples=400, age_ms=1500)
+    world.observations.put(
+        PathObservation(node="a", path="p", route_version=1, rate_millihertz=4900, fidelity=known, heard_ms=10_000),
+        PathObservation(node="a", path="unlisted", route_version=1, rate_millihertz=1, heard_ms=10_000),
+        PathObservation(node="a", path="gone", route_version=1, rate_millihertz=1, heard_ms=10_000),
+        AgentObservation(node="b", memories_in_use=64),
+    )
+    view = network_view(world.writer, world.observations, Listed(paths=frozenset({"p", "gone"})), 12_000)
+    registry = CollectorRegistry()
+    NetworkCollector(lambda: view, registry)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(name, labels)
+
+    assert value("qinet_path_promised_pair_rate_hertz", path="p") == (await got(operator)).plan.rate_hz
+    assert value("qinet_path_delivered_pair_rate_hertz", path="p", node="a") == 4.9
+    assert value("qinet_path_fidelity_estimate_age_seconds", path="p", node="a") == 3.5
+    assert value("qinet_path_delivered_pair_rate_hertz", path="unlisted", node="a") is None
+    assert value("qinet_path_delivered_pair_rate_hertz", path="gone", node="a") is None
+    assert value("qinet_node_memories_in_use", node="b") == 64
+    assert value("qinet_entanglement_paths", state="INSTALLING") == 2
+    reserved = value("qinet_node_memories_reserved_ratio", node="b")
+    assert reserved is not None
+    assert 0 < reserved < 1
