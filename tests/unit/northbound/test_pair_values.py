@@ -35,14 +35,14 @@ LINK = Link(
 
 
 @given(pair_hardware)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_what_a_node_has_comes_back_as_it_was_set(hardware: PairHardware) -> None:
     node = Node(name="a", interfaces=(Interface(number=1, technology=Technology.ENTANGLEMENT),), pairs=hardware)
     assert node_from_pb("a", node_to_pb(node)) == node
 
 
 @given(pair_models)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_what_a_link_does_comes_back_as_it_was_set(model: PairModel) -> None:
     printing = tuple(replace(option, label="".join(filter(str.isprintable, option.label))) for option in model.options)
     origin = {"pairs.options[0].fidelity": Provenance(basis=Basis.MEASURED, source="a bench of May")}
