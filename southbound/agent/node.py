@@ -321,6 +321,8 @@ class Agent:
         links, relays = self._link_reports(blocks=True), self._relay_reports()
         told = {f"links/{one.link}": one.SerializeToString() for one in links}
         told |= {f"keyRelays/{one.relay}": one.SerializeToString() for one in relays}
+        if self.pairs is not None:
+            self.pairs.look_at_clock()
         paths = self._path_reports()
         told |= {f"entanglementPaths/{one.path}": one.SerializeToString() for one in paths}
         changed = {name for name, content in told.items() if self._told.get(name) != content}

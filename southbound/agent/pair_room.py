@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 RECENT_PAIRS: Final = 1024
 PATH_REFUSED: Final = "PATH_REFUSED"
+EMULATION_LATE: Final = "EMULATION_LATE"
+_LATE_S: Final = 1.0
+_GRACE_S: Final = 0.05
+"""How late news of a swap may be without a cut-off being carried out over it."""
 _TURN_S: Final = 0.02
 """Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
 _LONGEST_WAIT_S: Final = 3600.0
@@ -88,6 +92,7 @@ class PairRoom:
             hardware,
             Random(secrets.randbits(128)),  # noqa: S311 (nature's dice, no secret)
             now_s=service_s(),
+            grace_s=_GRACE_S,
         )
         self._streams: dict[str, PairStream] = {}
         self._links: dict[str, LinkEntry] = {}
@@ -113,6 +118,15 @@ class PairRoom:
     def late_s(self) -> float:
         """Return how far the engine is behind: above 0 where it has more to do than there is time for."""
         return max(0.0, self._service_s() - max(self._engine.next_due(), self._engine.now_s))
+
+    def look_at_clock(self) -> None:
+        """Raise an alarm where the emulation is behind, or clear it where it has caught up."""
+        late_s = self.late_s
+        if late_s > _LATE_S:
+            problem = "pairs are emulated more slowly than time goes by: the machine is too busy, or asked for too many"
+            self._alarms.raised("", EMULATION_LATE, problem, self._clock.wall_ms())
+        elif late_s < _LATE_S / 10:
+            self._alarms.cleared("", EMULATION_LATE)
 
     def neighbours(self) -> frozenset[str]:
         """Return the nodes that a stream is needed to."""

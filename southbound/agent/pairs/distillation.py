@@ -19,6 +19,8 @@ from southbound.agent.keyplane.messages import SiftBatch, SiftKept
 
 MAX_BATCH: Final = 4096
 """Pairs that one batch names."""
+MAX_BLOCKS: Final = 1 << 48
+"""Number that no block goes beyond."""
 KEPT_RECORDS: Final = 1 << 16
 """Outcomes that wait at an end; the oldest are given up."""
 FLUSH_S: Final = 0.25
@@ -220,7 +222,7 @@ class Follower:
         self._said = self._out = None
         self._batch += 1
         self._counts = counts
-        if not word.full or word.block <= self._last.block:
+        if not word.full or not self._last.block < word.block <= MAX_BLOCKS:
             return None
         self._last, self._counts, self._untold = Distilled(word.block, counts), Counts(), True
         return self._last
@@ -258,6 +260,8 @@ class Leader:
         """Take a batch of the other end; return the block that it completes: to be stored before anything is said."""
         count = len(word.sequences)
         if count > MAX_BATCH or len(word.route_versions) != count or unpacked(word.x_bases, count) is None:
+            return None
+        if not -1 <= word.last_block < MAX_BLOCKS:
             return None
         done = self._completed(word)
         known, answered = word.epoch == self._epoch, self._answered
