@@ -68,14 +68,14 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
 
 
 @given(writes)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_a_document_comes_back_as_it_went_in(write: tuple[str, Any, Any]) -> None:
     assert decode(encode(*write)) == write
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)
 @given(data=st.data())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])  # a key relay has many fields
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a key relay has many fields
 def test_every_collection_comes_back_as_it_went_in(collection: str, data: st.DataObject) -> None:
     write = data.draw(BY_COLLECTION[collection])
     assert decode(encode(*write)) == write
@@ -83,7 +83,7 @@ def test_every_collection_comes_back_as_it_went_in(collection: str, data: st.Dat
 
 
 @given(writes)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_equal_documents_have_equal_bytes(write: tuple[str, Any, Any]) -> None:
     # The document read back is equal, but its sets and mappings were built in another order.
     assert encode(*decode(encode(*write))) == encode(*write)
