@@ -353,6 +353,12 @@ class Core(Listening):
                 self._write(put_condition(link, freed(condition)))
                 self._restless |= dict.fromkeys(self._holdings.on_link(link))
                 self._improved()
+        for link in self._doubts.lapsing(self._holdings.on_link, now.service_ms):
+            forgotten = replace(
+                self._snapshot.condition(link), pair_rate_permille=None, pair_fidelity_loss_permille=None
+            )
+            self._write(put_condition(link, forgotten))
+            self._improved()
         if now.service_ms - self._snapshot.service_time_ms >= SERVICE_TIME_EVERY_MS:
             old = now.service_ms - REQUESTS_KEPT_MS
             stale = (key for key, record in self._snapshot.requests.items() if record.used_ms < old)

@@ -32,6 +32,7 @@ from controller.service.alarm_desk import (
 )
 from controller.service.app_desk import App
 from controller.service.configuration import Configuration, Encode
+from controller.service.doubts import Doubts
 from controller.service.drains import Drains
 from controller.service.holdings import Holdings, waits_for_better
 from controller.service.lifecycle import lifetime_ends_ms
@@ -110,6 +111,9 @@ class Working:
         self._strained: dict[str, None] = {}
         self._missing: dict[str, int] = {}
         self._damped = {link for link, condition in self._snapshot.conditions.items() if condition.damped}
+        self._doubts = Doubts()
+        for link, condition in self._snapshot.conditions.items():
+            self._doubts.decided(link, condition)
         self._impaired = Worklist()
         self._waiting = Worklist()
         self._improved_again = False
@@ -183,6 +187,7 @@ class Working:
                 self._strained[key] = None
                 condition = self._snapshot.conditions.get(key)
                 (self._damped.add if condition and condition.damped else self._damped.discard)(key)
+                self._doubts.decided(key, condition)
                 if _makes_worse_pairs(before.condition(key), self._snapshot.condition(key)):
                     self._impaired.add(self._holdings.on_link(key), self._snapshot)
                 if condition is None or condition.generating:

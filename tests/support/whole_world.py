@@ -31,6 +31,7 @@ from controller.domain.snapshot import Snapshot
 from controller.ports.observations import Observations
 from controller.routing.disjoint import find_routes
 from controller.routing.graph import graph_of
+from controller.routing.places import find_place, ground_of
 from controller.service.core import Core, Now
 from controller.service.requests import ApplyTopology, Create, Delete, Request, Result
 from controller.service.writer import check_storable
@@ -533,7 +534,10 @@ class WholeWorld:
             assert path.phase in {Phase.SETTLED, Phase.NONE}, path
             assert (path.releasing, path.retiring) == ((), ()), path
             assert path.state in {RelayState.ACTIVE, RelayState.BLOCKED}, path
-            assert path.state is not RelayState.BLOCKED or path.state_reason, path
+            if path.state is RelayState.BLOCKED:
+                assert path.state_reason, path
+                with pytest.raises(Refusal):
+                    find_place(ground_of(self.snapshot, path), path)
         kinds = {alarm.kind for alarm in self.snapshot.alarms.values()}
         known = {"RELAY_BLOCKED", "PATH_BLOCKED", "LINK_OVERPROMISED", "PROTECTION_LOST"}
         assert kinds <= known, dict(self.snapshot.alarms)

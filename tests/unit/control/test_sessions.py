@@ -445,8 +445,8 @@ def test_what_ends_measure_of_pairs_is_news_where_decisions_rest_on_it(stage: St
     seen = stage.observations.path("p", "a")
     assert seen is not None
     assert (seen.tracked_fidelity, seen.route_version) == (0.8, 2)
-    for estimate, lost in ((None, 31), (pairs_pb2.FidelityEstimate(fidelity=0.9, high=0.92), 11)):
-        pairs = pb.PairLinkReport(success_factor=0.5, fidelity_loss=0.0312, pair_total=9, fidelity=estimate)
+    for known, lost in ((None, 31), (pairs_pb2.FidelityEstimate(fidelity=0.9, high=0.92), 11)):
+        pairs = pb.PairLinkReport(success_factor=0.5, fidelity_loss=0.0312, pair_total=9, fidelity=known)
         stage.hear(session, said(report=pb.Report(links=[pb.LinkReport(link="a-b", pairs=pairs)])))
         (event,) = stage.take()
         assert isinstance(event, events.LinkReport)

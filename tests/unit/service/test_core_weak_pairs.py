@@ -73,6 +73,27 @@ def test_with_no_detour_it_stays_degraded_and_says_what_it_gets_until_the_link_i
     assert path_of(world).route_version == old.route_version
 
 
+def test_a_weak_link_that_nobody_uses_is_tried_again_later_each_time_after_twice_as_long() -> None:
+    world, old = running(8, 8, hertz=40.0, avoid_nodes=frozenset({"m1"}), protection=Protection.UNPROTECTED)
+    link = old.routes[0].links[0]
+    for wait_ms in (60_000, 120_000, 240_000):
+        world.weaken_pairs(link, rate_permille=10)
+        world.quiet()
+        assert path_of(world).state is ServiceState.DEGRADED
+        world.pass_time(1_000_000)  # as long as it is used it is measured, and what is measured counts
+        assert world.snapshot.condition(link).pair_rate_permille == 10
+        world.ask(UpdatePath(path="p", admin_enabled=False))
+        world.quiet()
+        world.pass_time(1)
+        world.pass_time(wait_ms - 1)
+        assert world.snapshot.condition(link).pair_rate_permille == 10
+        world.pass_time(1)
+        assert world.snapshot.condition(link).pair_rate_permille is None
+        world.ask(UpdatePath(path="p", admin_enabled=True))
+        world.quiet()
+        assert path_of(world).state is ServiceState.ACTIVE
+
+
 def test_worse_pairs_move_it_too_most_important_path_first() -> None:
     world = VirtualNetwork(parallel(8, 4))
     world.connect_all()
