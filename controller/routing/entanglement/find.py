@@ -17,7 +17,7 @@ from controller.routing.entanglement.network import PairNetwork
 from controller.routing.entanglement.regimes import bears_storage, best_candidate, drafts, storage_loss
 from controller.routing.entanglement.standing import shortfalls
 
-STEPS: Final = 20_000
+STEPS: Final = 2_000
 """What a search without a known polynomial method may look at before it answers with a gap."""
 _DETOURS: Final = 4
 """How many nodes that lack memories or time for the plan of the best route are gone round."""

@@ -1,28 +1,33 @@
 """The best route in the memory regime: best first, with bounds that no route beyond them exceeds.
 
 Neither the waiting time nor the decay keeps its order when a route grows, and the tree depends on the whole route; so
-nothing is dropped but what a bound excludes. Ways from the start are taken up in the order of their bounds, then the
-allocations of a whole route, and what is whole is predicted exactly. When the best prediction is not below any bound
-left the search has proven it best; else its steps ran out and the largest bound left is told.
+nothing is dropped but what a bound excludes. A few quick routes give a first plan to beat. Then ways from the start
+are taken up in the order of their bounds, then the allocations of a whole route, and what is whole is predicted
+exactly. When the best prediction is not below any bound left the search has proven it best; else its steps ran out
+and the largest bound left is told.
 """
 
 import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.physics.lane import Lane, LaneHop, LaneNode
 from controller.physics.memory_regime import LanePrediction, predict_lane
-from controller.physics.swap_tree import SwapTree, first_hop, nested_halving
+from controller.physics.swap_tree import nested_halving
 from controller.routing.entanglement.candidate import Candidate, Links, better
 from controller.routing.entanglement.choices import Choice
+from controller.routing.entanglement.estimate import guess, guessed_cutoff
 from controller.routing.entanglement.ground import SAME, Ground
-from controller.routing.entanglement.waits import Waits
+from controller.routing.entanglement.waits import Array, RouteWaits, Waits
 
 SHORTEST_CUTOFF: Final = 12
 LONGEST_CUTOFF: Final = -2
-_SLOWER_WITHOUT_CUTOFF: Final = 1.02
-"""By how much a cut-off could raise the rate: it never does but by cutting short a message under way."""
+_STEPS_OF_PREDICTION: Final = 50
+_CUTOFF_GAIN: Final = 1.02
+"""How much a cut-off might raise the rate: only by cutting short a message under way."""
+
+Choices = tuple[Choice, ...]
 
 
 def cutoffs_s(lane: Lane) -> tuple[float | None, ...]:
@@ -34,13 +39,12 @@ def cutoffs_s(lane: Lane) -> tuple[float | None, ...]:
     return (None, *(shortest_s * 2.0**-step for step in range(LONGEST_CUTOFF, SHORTEST_CUTOFF + 1)))
 
 
-def lane_of(ground: Ground, links: Links, choices: tuple[Choice, ...], cutoff_s: float | None = None) -> Lane:
+def lane_of(ground: Ground, links: Links, choices: Choices, cutoff_s: float | None = None) -> Lane:
     """Return one lane of a route."""
     network = ground.network
     edges = [network.wiring.edges[link] for link in links]
-    nodes = ground.nodes_on(links)
     lane_nodes = []
-    for place, node in enumerate(nodes):
+    for place, node in enumerate(ground.nodes_on(links)):
         station = network.wiring.stations[node]
         decay = 0.0 if node in ground.storeless else station.decay_per_s
         if place in (0, len(links)):
@@ -65,22 +69,21 @@ def lane_of(ground: Ground, links: Links, choices: tuple[Choice, ...], cutoff_s:
     )
 
 
-def lanes_within(ground: Ground, links: Links, rounds: tuple[int, ...]) -> int:
-    """Return how many lanes the free memories hold of a beginning of a route, or of all of it."""
+def lanes_within(ground: Ground, links: Links, choices: Choices) -> int:
+    """Return how many lanes of a route the free memories hold; of hops without a choice the least."""
     network = ground.network
-    nodes = ground.nodes_on(links)
-    held = [0] * len(nodes)
+    rounds = [choice.rounds for choice in choices] + [0] * (len(links) - len(choices))
     most = 2**62
-    for hop, (link, times) in enumerate(zip(links, rounds, strict=True)):
+    before = 0
+    node = ground.start
+    for link, times in zip(links, rounds, strict=True):
         most = min(most, network.room[link] >> times)
-        held[hop] += 1 << times
-        held[hop + 1] += 1 << times
-    if nodes[-1] != ground.goal:
-        held[-1] += 1
-    for node, taken in zip(nodes, held, strict=True):
         if node not in ground.storeless:
-            most = min(most, network.memories[node] // taken)
-    return most
+            most = min(most, network.memories[node] // (before + (1 << times)))
+        before = 1 << times
+        a, b = network.wiring.edges[link].ends
+        node = b if node == a else a
+    return most if node in ground.storeless else min(most, network.memories[node] // before)
 
 
 def lanes_in_time(ground: Ground, links: Links, lane: LanePrediction) -> float:
@@ -105,17 +108,23 @@ class Best:
 def longest_cutoff(lane: Lane, least_fidelity: float) -> Best | None:
     """Return the longest cut-off of the grid that keeps a fidelity, or None. Fidelity rises as cut-offs get shorter."""
     grid = cutoffs_s(lane)
-    low, high = 0, len(grid)
     found: Best | None = None
-    middle = 0
+    low, high = 0, len(grid)
+    middle = guessed_cutoff(lane, grid, least_fidelity)[0]
+    stride = 1
     while low < high:
         one = _with_cutoff(lane, grid[middle])
         if one is None or one.fidelity >= least_fidelity:
             found = None if one is None else Best(cutoff_s=grid[middle], lane=one)
             high = middle
+            middle = max(low, middle - stride)
         else:
             low = middle + 1
-        middle = (low + high) // 2
+            middle = min(high - 1, middle + stride)
+        stride *= 2
+        if found is not None or high < len(grid):
+            # Bracketed from both sides: halve what is left, but try next to a good guess first.
+            middle = max(low, high - 1) if stride == 2 else (low + high) // 2
     return found
 
 
@@ -127,9 +136,26 @@ def _with_cutoff(lane: Lane, cutoff_s: float | None) -> LanePrediction | None:
         return None
 
 
-_WAY, _ALLOCATION = 0, 1
-Item = tuple[float, int, int, Links, tuple[Choice, ...], tuple[int, ...], float]
-"""(-bound, hops, kind, links, choices of the first hops, nodes, -ln w of them)."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A beginning of a route, or all of it; its bound holds for whatever follows and is allocated."""
+
+    links: Links
+    nodes: tuple[int, ...]
+    loss: float
+    lanes: int
+    chances: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Allocation:
+    """A whole route of which the first hops have their choices."""
+
+    route: RouteWaits
+    links: Links
+    nodes: tuple[int, ...]
+    choices: Choices
+    loss: float
 
 
 class MemorySearch:
@@ -140,47 +166,54 @@ class MemorySearch:
         self._least_fidelity = least_fidelity
         self._waits = Waits(ground)
         self._best: Candidate | None = None
-        self.left_hz = 0.0
+        self._settled: set[tuple[Links, Choices]] = set()
+        self._queue: list[tuple[float, int, Links, int, _Way | _Allocation]] = []
+        self._order = 0
+        self._steps = 0
 
     def best(self, steps: int) -> Candidate | None:
         """Return the best candidate; its bound is above its rate where steps ran out.
 
         A prediction counts as fifty steps.
         """
+        self._steps = steps
+        left_hz = 0.0
+        for links in self._quick_routes():
+            self._try(links)
         ground = self._ground
-        order = 0
-        queue: list[tuple[float, int, Links, int, Item]] = []
-
-        def push(item: Item) -> None:
-            nonlocal order
-            if self._may_win(-item[0], item[3], item[5][-1]):
-                order += 1
-                heapq.heappush(queue, (item[0], item[1], item[3], order, item))
-
-        push((-math.inf, 0, _WAY, (), (), (ground.start,), 0.0))
-        while queue:
-            item = heapq.heappop(queue)[-1]
-            bound, _, kind, links, choices, nodes, loss = item
-            if not self._may_win(-bound, links, nodes[-1]):
+        self._push(math.inf, _Way((), (ground.start,), 0.0, 2**62, self._waits.certain))
+        while self._queue:
+            negative, _, links, _, item = heapq.heappop(self._queue)
+            if not self._may_win(-negative, links, item.nodes[-1]):
                 continue
-            if steps <= 0:
-                self.left_hz = -bound
+            if self._steps <= 0:
+                left_hz = -negative
                 break
-            steps -= 1
-            if kind == _WAY and nodes[-1] != ground.goal:
-                for grown in self._grown(item):
-                    push(grown)
-            elif len(choices) < len(links):
-                for allocated in self._allocated(links, choices, nodes, loss):
-                    push(allocated)
+            self._steps -= 1
+            if isinstance(item, _Allocation):
+                if len(item.choices) == len(links):
+                    self._settle(links, item.choices)
+                else:
+                    self._allocate(item)
+            elif item.nodes[-1] == ground.goal:
+                route = RouteWaits(self._waits, ground, links, item.nodes)
+                swaps = sum(ground.swap_losses[node] for node in item.nodes[1:-1])
+                self._allocate(_Allocation(route, links, item.nodes, (), swaps))
             else:
-                steps -= 50
-                self._settle(links, choices)
+                self._grow(item)
         if self._best is None:
             return None
-        return _bounded(self._best, self.left_hz)
+        return replace(self._best, bound_hz=max(self._best.rate_hz, left_hz))
+
+    def _push(self, bound_hz: float, item: _Way | _Allocation) -> None:
+        if self._may_win(bound_hz, item.links, item.nodes[-1]):
+            self._order += 1
+            heapq.heappush(self._queue, (-bound_hz, len(item.links), item.links, self._order, item))
 
     def _may_win(self, bound_hz: float, links: Links, node: int) -> bool:
+        """Tell whether a route that begins so can be preferred to the best one found."""
+        if bound_hz <= 0.0:
+            return False
         if self._best is None:
             return True
         value, best = self._best.rate_hz, self._best.links
@@ -189,92 +222,158 @@ class MemorySearch:
         hops = len(links) + self._ground.hops_to_goal[node]
         return hops < len(best) or (hops == len(best) and links <= best[: len(links)])
 
-    def _grown(self, item: Item) -> list[Item]:
+    def _grow(self, way: _Way) -> None:
         ground = self._ground
-        _, hops, _, links, _, nodes, loss = item
-        swapped = loss + (ground.swap_losses[nodes[-1]] if hops else 0.0)
-        found: list[Item] = []
-        for link, far in ground.ways(nodes[-1]):
-            if far in nodes or hops + 1 + ground.hops_to_goal[far] > ground.most:
+        network = ground.network
+        node = way.nodes[-1]
+        swapped = way.loss + (ground.swap_losses[node] if way.links else 0.0)
+        for link, far in ground.ways(node):
+            if far in way.nodes or len(way.links) + 1 + ground.hops_to_goal[far] > ground.most:
                 continue
             rest = ground.losses_to_goal[far] + (ground.swap_losses[far] if far != ground.goal else 0.0)
-            least = ground.least_loss(link)
-            if swapped + least + rest > ground.allowed:
+            loss = swapped + ground.least_loss(link)
+            if loss + rest > ground.allowed:
                 continue
-            grown = (*links, link)
-            bound = lanes_within(ground, grown, (0,) * len(grown)) * self._waits.lane_bound_hz(grown, (*nodes, far))
-            if bound > 0.0:
-                found.append((-bound, hops + 1, _WAY, grown, (), (*nodes, far), swapped + least))
-        return found
+            lanes = min(way.lanes, network.room[link])
+            for end in (node, far):
+                if end not in ground.storeless:
+                    lanes = min(lanes, network.memories[end] // (1 if end in (ground.start, ground.goal) else 2))
+            links, nodes = (*way.links, link), (*way.nodes, far)
+            chances = way.chances + self._waits.chance(link)
+            self._push(
+                lanes * self._waits.lane_bound_hz(links, nodes, chances), _Way(links, nodes, loss, lanes, chances)
+            )
 
-    def _allocated(self, links: Links, choices: tuple[Choice, ...], nodes: tuple[int, ...], _loss: float) -> list[Item]:
+    def _allocate(self, item: _Allocation) -> None:
+        """Give the next hop of a route each of its choices."""
         ground = self._ground
-        losses = sum(ground.swap_losses[node] for node in nodes[1:-1]) + sum(choice.loss for choice in choices)
-        rest = sum(ground.least_loss(link) for link in links[len(choices) + 1 :])
-        found: list[Item] = []
-        for choice in ground.choices(links[len(choices)]):
-            if losses + choice.loss + rest > ground.allowed:
+        done = len(item.choices)
+        rest = item.route.losses_after[done + 1]
+        for choice in ground.choices(item.links[done]):
+            loss = item.loss + choice.loss
+            if loss + rest > ground.allowed:
                 continue
-            chosen = (*choices, choice)
-            rounds = tuple(each.rounds for each in chosen) + (0,) * (len(links) - len(chosen))
-            bound = lanes_within(ground, links, rounds) * self._waits.route_bound_hz(links, nodes, chosen)
-            if bound > 0.0:
-                found.append((-bound, len(links), _ALLOCATION, links, chosen, nodes, losses + choice.loss))
-        return found
+            choices = (*item.choices, choice)
+            bound_hz = lanes_within(ground, item.links, choices) * item.route.bound_hz(choices)
+            self._push(bound_hz, _Allocation(item.route, item.links, item.nodes, choices, loss))
 
-    def _settle(self, links: Links, choices: tuple[Choice, ...]) -> None:
+    def _settle(self, links: Links, choices: Choices) -> None:
         """Predict one allocation of one route, and keep it where it is better than what was found."""
+        if (links, choices) in self._settled:
+            return
+        self._settled.add((links, choices))
         ground = self._ground
         lane = lane_of(ground, links, choices)
-        lanes = lanes_within(ground, links, tuple(choice.rounds for choice in choices))
+        lanes = lanes_within(ground, links, choices)
+        if lanes < 1:
+            return
         if self._best is not None:
+            self._steps -= _STEPS_OF_PREDICTION
             unlimited = _with_cutoff(lane, None)
-            if unlimited is None or not self._may_win(
-                lanes * unlimited.rate_hz * _SLOWER_WITHOUT_CUTOFF, links, ground.goal
-            ):
+            if unlimited is None or not self._may_win(lanes * unlimited.rate_hz * _CUTOFF_GAIN, links, ground.goal):
                 return
+        self._steps -= _STEPS_OF_PREDICTION
         one = longest_cutoff(lane, self._least_fidelity)
         if one is None:
             return
         lanes = int(min(lanes, lanes_in_time(ground, links, one.lane)))
         if lanes < 1:
             return
-        rate_hz = lanes * one.lane.rate_hz
-        if self._best is None or _preferred(rate_hz, one.lane.werner, links, choices, self._best):
-            self._best = Candidate(
-                links=links,
-                choices=choices,
-                tree=nested_halving(len(links)),
-                lanes=lanes,
-                cutoff_s=one.cutoff_s,
-                rate_hz=rate_hz,
-                werner=one.lane.werner,
-                bound_hz=rate_hz,
+        candidate = Candidate(
+            links=links,
+            choices=choices,
+            tree=nested_halving(len(links)),
+            lanes=lanes,
+            cutoff_s=one.cutoff_s,
+            rate_hz=lanes * one.lane.rate_hz,
+            werner=one.lane.werner,
+            bound_hz=lanes * one.lane.rate_hz,
+        )
+        if self._best is None or _preferred(candidate, self._best):
+            self._best = candidate
+
+    def _quick_routes(self) -> list[Links]:
+        """Return a few routes that are likely good: the fastest, the purest and the shortest."""
+        ground = self._ground
+
+        def slowness(link: int) -> float:
+            return min(1.0 / choice.rate_hz for choice in ground.choices(link))
+
+        found: list[Links] = []
+        for of_link, of_node in (
+            (slowness, lambda _: 0.0),
+            (ground.least_loss, ground.swap_losses.__getitem__),
+            (lambda _: 1.0, lambda _: 0.0),
+        ):
+            to_goal = ground.least_to_goal(of_link, of_node)
+            links = self._descent(to_goal, of_link, of_node)
+            if links is not None and links not in found:
+                found.append(links)
+        return found
+
+    def _descent(self, to_goal, of_link, of_node) -> Links | None:  # type: ignore[no-untyped-def]
+        """Return the way from the start on which what is left falls just by what each step adds."""
+        ground = self._ground
+        node, links = ground.start, list[int]()
+        seen = {node}
+        while node != ground.goal:
+            if len(links) >= ground.most:
+                return None
+            steps = [
+                (of_link(link) + (of_node(far) if far != ground.goal else 0.0) + to_goal[far], link, far)
+                for link, far in ground.ways(node)
+                if far not in seen and ground.hops_to_goal[far] < math.inf
+            ]
+            if not steps:
+                return None
+            _, link, node = min(steps)
+            seen.add(node)
+            links.append(link)
+        return tuple(links)
+
+    def _try(self, links: Links) -> None:
+        """Settle what looks like the best allocation of a route, one hop improved after the other."""
+        ground = self._ground
+        options = [ground.choices(link) for link in links]
+        guesses: dict[Choices, tuple[int, float]] = {}
+
+        def worth(choices: Choices) -> tuple[int, float]:
+            """Return (1, rate) of what keeps the fidelity, else (0, fidelity)."""
+            made = guesses.get(choices)
+            if made is None:
+                lanes = lanes_within(ground, links, choices)
+                lane = lane_of(ground, links, choices)
+                if lanes < 1:
+                    made = (-1, 0.0)
+                elif guess(lane, 1e-9 if len(links) > 1 else None).fidelity < self._least_fidelity:
+                    made = (0, guess(lane, None).fidelity)
+                else:
+                    _, one = guessed_cutoff(lane, cutoffs_s(lane), self._least_fidelity)
+                    kept = one.fidelity >= self._least_fidelity
+                    made = (1, lanes * one.rate_hz) if kept else (0, one.fidelity)
+                guesses[choices] = made
+            return made
+
+        for rounds in (0, 1):
+            choices = tuple(
+                max(each, key=lambda choice: (-abs(choice.rounds - rounds), -choice.loss)) for each in options
             )
+            improved = True
+            while improved:
+                improved = False
+                for hop, each in enumerate(options):
+                    best = max(each, key=lambda choice: worth((*choices[:hop], choice, *choices[hop + 1 :])))
+                    changed = (*choices[:hop], best, *choices[hop + 1 :])
+                    if worth(changed) > worth(choices):
+                        choices, improved = changed, True
+            if worth(choices)[0] >= 0:
+                self._settle(links, choices)
 
 
-def _preferred(rate_hz: float, werner: float, links: Links, choices: tuple[Choice, ...], best: Candidate) -> bool:
-    if better((rate_hz, links), (best.rate_hz, best.links)):
+def _preferred(one: Candidate, best: Candidate) -> bool:
+    if better((one.rate_hz, one.links), (best.rate_hz, best.links)):
         return True
-    if links != best.links or abs(rate_hz - best.rate_hz) > SAME * best.rate_hz:
+    if one.links != best.links or abs(one.rate_hz - best.rate_hz) > SAME * best.rate_hz:
         return False
-    rank = [(choice.rounds, choice.option) for choice in choices]
-    return (-werner, rank) < (-best.werner, [(choice.rounds, choice.option) for choice in best.choices])
-
-
-def _bounded(best: Candidate, left_hz: float) -> Candidate:
-    return Candidate(
-        links=best.links,
-        choices=best.choices,
-        tree=best.tree,
-        lanes=best.lanes,
-        cutoff_s=best.cutoff_s,
-        rate_hz=best.rate_hz,
-        werner=best.werner,
-        bound_hz=max(best.rate_hz, left_hz),
-    )
-
-
-def root_of(tree: SwapTree) -> int | None:
-    """Return the place of the node of the last swap; None for one hop."""
-    return None if isinstance(tree, int) else first_hop(tree[1])
+    ranks = [[(choice.rounds, choice.option) for choice in each.choices] for each in (one, best)]
+    return (-one.werner, ranks[0]) < (-best.werner, ranks[1])

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.physics.swap_tree import SwapTree, first_hop, nested_halving
+from controller.physics.swap_tree import first_hop, nested_halving, swap_nodes_above
 from controller.routing.entanglement.candidate import Links
 from controller.routing.entanglement.choices import Choice
 from controller.routing.entanglement.ground import Ground
@@ -31,7 +31,7 @@ class Waits:
         self._ground = ground
         self._of_choice: dict[tuple[float, float, int], Array] = {}
         self._of_link: dict[int, Array] = {}
-        self._of_beginning: dict[Links, Array] = {}
+        self._paces: dict[int, float] = {}
         stations = ground.network.wiring.stations
         self._best_success = max(
             (stations[node].swap_success for node in ground.near),
@@ -56,7 +56,12 @@ class Waits:
     def _steps_s(self) -> Array:
         return np.diff(self._times_s, prepend=0.0)
 
-    def _chance_of(self, link: int, choice: Choice) -> Array:
+    @cached_property
+    def certain(self) -> Array:
+        """Return ln 1, at each time."""
+        return np.zeros(len(self._times_s))
+
+    def chance_of(self, link: int, choice: Choice) -> Array:
         """Return ln P(all raw pairs of one purified pair are there), at each time."""
         period_s = self._ground.network.wiring.edges[link].model.attempt_period_s
         key = choice.success_probability, period_s, choice.rounds
@@ -71,14 +76,14 @@ class Waits:
             self._of_choice[key] = made
         return made
 
-    def _chance(self, link: int) -> Array:
-        """Return the same of the best choice of a link."""
+    def chance(self, link: int) -> Array:
+        """Return the same of the best choice of a link for each time."""
         made = self._of_link.get(link)
         if made is None:
             choices = self._ground.choices(link)
-            made = self._chance_of(link, choices[0])
+            made = self.chance_of(link, choices[0])
             for choice in choices[1:]:
-                made = np.maximum(made, self._chance_of(link, choice))
+                made = np.maximum(made, self.chance_of(link, choice))
             self._of_link[link] = made
         return made
 
@@ -98,7 +103,7 @@ class Waits:
             return best
         starts = np.array([end[0] for end in ends])
         fars = np.array([end[1] for end in ends])
-        chances = np.stack([self._chance(end[2]) for end in ends])
+        chances = np.stack([self.chance(end[2]) for end in ends])
         heads = np.concatenate(([0], np.flatnonzero(np.diff(starts)) + 1))
         owners = starts[heads]
         for _ in range(count):
@@ -109,17 +114,20 @@ class Waits:
             best[owners] = risen
         return best
 
-    def _mean_s(self, chances: Array) -> float:
+    def mean_s(self, chances: Array) -> float:
         """Return a lower bound of the mean time: survival falls, so a sum over right ends is below the integral."""
         return float(self._steps_s @ -np.expm1(chances))
 
-    def lane_bound_hz(self, links: Links, nodes: tuple[int, ...]) -> float:
-        """Return pairs per second that one lane of no route which begins so exceeds."""
+    def lane_bound_hz(self, links: Links, nodes: tuple[int, ...], chances: Array) -> float:
+        """Return pairs per second that one lane of no route which begins so exceeds.
+
+        Args:
+            links: Of the beginning.
+            nodes: Of the beginning.
+            chances: Sum of `chance` of its links.
+        """
         ground = self._ground
-        before = self._of_beginning.get(links[:-1])
-        chances = self._chance(links[-1]) if before is None else before + self._chance(links[-1])
-        self._of_beginning[links] = chances
-        mean_s = self._mean_s(chances + self._to_goal[nodes[-1]])
+        mean_s = self.mean_s(chances + self._to_goal[nodes[-1]])
         hops = len(links) + ground.hops_to_goal[nodes[-1]]
         if hops > 1:
             success = self._best_success
@@ -128,39 +136,57 @@ class Waits:
                 success = max(stations[node].swap_success for node in nodes[1:-1])
             # Every hop of nested halving lies at least so deep.
             depth = int(math.log2(hops) + 1e-9)
-            slowest = min(max(choice.pace_hz for choice in ground.choices(link)) for link in links)
+            slowest = min(self.pace_hz(link) for link in links)
             mean_s = max(mean_s, 1.0 / (slowest * success ** (depth - 1))) / success
         return 1.0 / mean_s if mean_s > 0.0 else math.inf
 
-    def route_bound_hz(self, links: Links, nodes: tuple[int, ...], choices: tuple[Choice, ...]) -> float:
-        """Return pairs per second that one lane of a route does not exceed whose first hops run so."""
-        ground = self._ground
-        chances: Array | None = None
-        paces = []
-        for hop, link in enumerate(links):
-            if hop < len(choices):
-                own = self._chance_of(link, choices[hop])
-                paces.append(choices[hop].pace_hz)
-            else:
-                own = self._chance(link)
-                paces.append(max(choice.pace_hz for choice in ground.choices(link)))
-            chances = own if chances is None else chances + own
-        assert chances is not None
-        mean_s = self._mean_s(chances)
-        if len(links) == 1:
-            return min(paces[0], 1.0 / mean_s) if mean_s > 0.0 else paces[0]
+    def pace_hz(self, link: int) -> float:
+        """Return the largest pace of a link's choices."""
+        made = self._paces.get(link)
+        if made is None:
+            self._paces[link] = made = max(choice.pace_hz for choice in self._ground.choices(link))
+        return made
+
+
+class RouteWaits:
+    """The bounds of one whole route, by the choices of its first hops.
+
+    Attributes:
+        losses_after: The least -ln w of the hops from each one on, swaps not counted; shape (n + 1,).
+    """
+
+    def __init__(self, waits: Waits, ground: Ground, links: Links, nodes: tuple[int, ...]) -> None:
+        self._waits = waits
+        self._links = links
+        hops = len(links)
+        self.losses_after = [0.0] * (hops + 1)
+        self._chances_after = [waits.certain] * (hops + 1)
+        for hop in range(hops - 1, -1, -1):
+            self.losses_after[hop] = self.losses_after[hop + 1] + ground.least_loss(links[hop])
+            self._chances_after[hop] = self._chances_after[hop + 1] + waits.chance(links[hop])
         stations = ground.network.wiring.stations
-        tree = nested_halving(len(links))
+        tree = nested_halving(hops)
+        self._weights = [1.0] * hops
+        self._half = 0
+        self._last = 1.0
+        if not isinstance(tree, int):
+            self._half = first_hop(tree[1])
+            self._last = stations[nodes[self._half]].swap_success
+            for hop, above in swap_nodes_above(tree).items():
+                self._weights[hop] = math.prod(stations[nodes[node]].swap_success for node in above[1:])
 
-        def slowest(branch: SwapTree) -> float:
-            if isinstance(branch, int):
-                return paces[branch]
-            node = nodes[first_hop(branch[1])]
-            return stations[node].swap_success * min(slowest(branch[0]), slowest(branch[1]))
-
-        assert not isinstance(tree, int)
-        left, right = slowest(tree[0]), slowest(tree[1])
-        last = stations[nodes[first_hop(tree[1])]].swap_success
+    def bound_hz(self, choices: tuple[Choice, ...]) -> float:
+        """Return pairs per second that one lane of the route does not exceed whose first hops run so."""
+        links, done = self._links, len(choices)
+        chances = self._chances_after[done]
+        for link, choice in zip(links, choices, strict=False):
+            chances = chances + self._waits.chance_of(link, choice)
+        paces = [choice.pace_hz for choice in choices] + [self._waits.pace_hz(link) for link in links[done:]]
+        mean_s = self._waits.mean_s(chances)
+        if not self._half:
+            return min(paces[0], 1.0 / mean_s) if mean_s > 0.0 else paces[0]
+        weighed = [pace * weight for pace, weight in zip(paces, self._weights, strict=True)]
+        left, right = min(weighed[: self._half]), min(weighed[self._half :])
         apart_s = 1.0 / left + 1.0 / right - 1.0 / (left + right) if left + right < math.inf else 0.0
-        mean_s = max(mean_s, apart_s) / last
+        mean_s = max(mean_s, apart_s) / self._last
         return 1.0 / mean_s if mean_s > 0.0 else math.inf
