@@ -1,4 +1,7 @@
-"""`qinetctl demo`: the main job on a real network, from certificates to a key that survives a cut fibre."""
+"""`qinetctl demo`: the main job on a real network, from certificates to what survives a cut fibre.
+
+Which story is told follows from the topology: of keys, or, where there are entanglement links, of pairs.
+"""
 
 import json
 import shlex
@@ -7,28 +10,27 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import grpc
 
-from controller.cli.demo_keys import KeyClient
-from controller.cli.demo_network import RELAY, Network, State
-from controller.cli.demo_processes import MASTER, OPERATOR, SLAVE, Daemons, wait_for
+from controller.cli.demo_network import Network
+from controller.cli.demo_pairs import PairStory
+from controller.cli.demo_processes import OPERATOR, Daemons, wait_for
+from controller.cli.demo_relay import RelayStory
 from controller.cli.demo_screen import Screen, Stopped
 from controller.cli.output import Format, as_text
 from controller.config.topology_file import TopologyFile, load_topology
+from controller.domain.link import LinkKind
 from controller.domain.refusals import Precondition, Refusal
 from controller.identity.peers import parse_identity
 
 DEFAULT_TOPOLOGY: Final = "tokyo-2010"
-KEY_BIT: Final = 256
-KEYS: Final = 4
-_RATE_BIT_PER_S: Final = 1000.0
-_LOWEST_RATE_BIT_PER_S: Final = 1.0
+Story = RelayStory | PairStory
 
 
 def run(*, topology: str | None, once: bool, directory: Path | None, output: Format = Format.TABLE) -> int:
@@ -144,9 +146,9 @@ def _show_logs(daemons: Daemons) -> None:
 
 
 def _show(daemons: Daemons, *, once: bool, output: Format) -> int:
-    source, target = ends_of(daemons.topology)
+    story = story_of(daemons.topology)
     for_people = output is Format.TABLE
-    title = f"{daemons.topology.title}: {source} to {target}"
+    title = f"{daemons.topology.title}: {story.source} to {story.target}"
     live = for_people and sys.stdout.isatty()
     with Screen(title, live=live, to=None if for_people else sys.stderr) as screen:
         with screen.step("certificates of a lab CA"):
@@ -156,18 +158,37 @@ def _show(daemons: Daemons, *, once: bool, output: Format) -> int:
             step.note(daemons.addresses["northbound"])
         with screen.step(f"{len(daemons.topology.nodes)} node agents") as step:
             daemons.start_fleet()
-            step.note("simulated QKD modules")
+            step.note(_simulated(daemons.topology))
         # The fleet serves the lab under the certificate of one of its nodes.
         lab = daemons.fleet["lab"]
         lab_peer = parse_identity(lab["identity"])
         northbound = daemons.addresses["northbound"]
         with Network(daemons.pki, OPERATOR, northbound, lab["address"], lab_peer, within_s=daemons.within_s) as network:
-            outcome = _main_job(daemons, network, screen, source, target)
+            with screen.step("sessions of all agents"):
+                everybody = len(daemons.topology.nodes)
+                wait_for(lambda: network.connected() == everybody, network.within_s, f"{everybody} agents to connect")
+            outcome = story.tell(daemons, network, screen)
     if not once:
-        _stay(daemons, source, target, to=None if for_people else sys.stderr)
+        _stay(daemons, story, to=None if for_people else sys.stderr)
     sys.stdout.write(json.dumps(outcome) + "\n" if for_people else as_text(outcome, output))
     sys.stdout.flush()
-    return 0 if outcome["relays_active"] == 1 and outcome["keys_equal"] else 1
+    return 0 if story.held(outcome) else 1
+
+
+def story_of(topology: TopologyFile) -> Story:
+    """Return what is worth showing of a network: pairs where it makes some, else key."""
+    if any(link.pairs is not None for link in topology.links):
+        return PairStory(topology, *pair_ends_of(topology))
+    return RelayStory(*ends_of(topology))
+
+
+def _simulated(topology: TopologyFile) -> str:
+    kinds = {link.kind for link in topology.links}
+    words = [word for kind, word in _SIMULATED.items() if kind in kinds]
+    return "simulated " + " and ".join(words)
+
+
+_SIMULATED: Final = {LinkKind.QKD: "QKD modules", LinkKind.ENTANGLEMENT: "pairs"}
 
 
 def ends_of(topology: TopologyFile) -> tuple[str, str]:
@@ -180,170 +201,67 @@ def ends_of(topology: TopologyFile) -> tuple[str, str]:
     """
     if topology.suggested_ends is not None:
         return topology.suggested_ends
-    neighbours: dict[str, set[str]] = {node.name: set() for node in topology.nodes}
-    for link in topology.links:
-        for node, other in (link.nodes, link.nodes[::-1]):
-            neighbours[node].add(other)
+    nodes = sorted(node.name for node in topology.nodes)
+    return _farthest(nodes, [link.nodes for link in topology.links], nodes)
+
+
+def pair_ends_of(topology: TopologyFile) -> tuple[str, str]:
+    """Return where to deliver pairs: at the suggested ends if pairs end there, else at end nodes far apart.
+
+    >>> from types import SimpleNamespace as Made
+    >>> def link(a, b): return Made(nodes=(a, b), pairs=object())
+    >>> def node(name, end): return Made(name=name, pairs=Made(end_node=end))
+    >>> nodes = [node("a", None), node("b", "memory"), node("c", None), node("d", "computer")]
+    >>> links = [link("a", "b"), link("b", "c"), link("c", "d")]
+    >>> pair_ends_of(Made(suggested_ends=("a", "d"), links=links, nodes=nodes))
+    ('b', 'd')
+    """
+    paired = sorted(node.name for node in topology.nodes if node.pairs is not None)
+    ends = [node.name for node in topology.nodes if node.pairs is not None and node.pairs.end_node is not None]
+    suggested = topology.suggested_ends
+    if suggested is not None and set(suggested) <= set(ends or paired):
+        return suggested
+    links = [link.nodes for link in topology.links if link.pairs is not None]
+    return _farthest(sorted(ends) if len(ends) > 1 else paired, links, paired)
+
+
+def _farthest(ends: Sequence[str], links: Sequence[tuple[str, str]], nodes: Sequence[str]) -> tuple[str, str]:
+    """Return two of the ends with the most links between them, of several the first by name."""
+    neighbours: dict[str, set[str]] = {node: set() for node in nodes}
+    for one, other in links:
+        neighbours[one].add(other)
+        neighbours[other].add(one)
     best = (0, "", "")
-    for start in sorted(neighbours):
+    for start in ends:
         distance = {start: 0}
         ring = [start]
         while ring:
             ring = sorted({far for node in ring for far in neighbours[node]} - distance.keys())
             distance |= {node: 1 + max(distance.values()) for node in ring}
-        farthest = min(distance, key=lambda node: (-distance[node], node))
+        farthest = min(distance.keys() & set(ends), key=lambda node: (-distance[node], node))
         if distance[farthest] > best[0]:
             best = (distance[farthest], start, farthest)
     return best[1], best[2]
 
 
-def _main_job(daemons: Daemons, network: Network, screen: Screen, source: str, target: str) -> dict[str, Any]:
-    with screen.step("sessions of all agents"):
-        everybody = len(daemons.topology.nodes)
-        wait_for(lambda: network.connected() == everybody, network.within_s, f"{everybody} agents to connect")
-    with screen.step("key relay") as step:
-        network.register((MASTER, source), (SLAVE, target))
-        network.create(source, target, _rate(network, source, target))
-        relay, _ = network.follow(
-            lambda seen: seen.state == State.STATE_ACTIVE, network.within_s, "the relay to become ACTIVE"
-        )
-        links = [hop.link.removeprefix("links/") for hop in relay.routes[0].hops]
-        step.note("over " + ", ".join(links))
-    nodes = daemons.fleet["nodes"]
-    alice = KeyClient(daemons.pki, MASTER, nodes[source]["delivery"])
-    bob = KeyClient(daemons.pki, SLAVE, nodes[target]["delivery"])
-    with screen.step(f"{KEYS} keys at both ends over GS QKD 014") as step:
-        equal = _fetch_and_compare(alice, bob, KEYS)
-        step.note("equal" if equal else "NOT EQUAL")
-    with screen.step("two disjoint shares") as step:
-        step.note(_two_shares(network, source, target))
-    cut, detour = _link_to_cut(network, source, target, links)
-    with screen.step(f"cut of {cut}") as step:
-        after_cut, restore_s = _cut(network, cut, relay.route_version, detour=detour)
-        step.note(after_cut + (f" in {restore_s:.2f} s" if restore_s is not None else ""))
-    with screen.step("a key of the time after the cut") as step:
-        equal = _use_up(network, alice, bob) and equal
-        step.note("equal" if equal else "NOT EQUAL")
-    if after_cut == "rode_on_store":
-        with screen.step(f"repair of {cut}"):
-            network.repair(cut)
-            network.follow(lambda seen: not seen.riding_on_store, network.within_s, "word of the repair")
-    # Its stock was just used up on purpose: it may be DEGRADED until the first key of the refill.
-    network.follow(lambda seen: seen.state == State.STATE_ACTIVE, network.within_s, "the relay to be ACTIVE in the end")
-    return {"relays_active": 1, "keys_equal": equal, "after_cut": after_cut, "restore_s": restore_s}
-
-
-def _rate(network: Network, source: str, target: str) -> float:
-    """Return the largest of a few sensible rates that fits."""
-    rate = _RATE_BIT_PER_S
-    while rate > _LOWEST_RATE_BIT_PER_S:
-        try:
-            network.routes(source, target, rate)
-        except grpc.RpcError as refused:
-            if refused.code() is not grpc.StatusCode.FAILED_PRECONDITION:
-                raise
-            rate /= 4
-        else:
-            break
-    return rate
-
-
-def _fetch_and_compare(alice: KeyClient, bob: KeyClient, number: int) -> bool:
-    keys = alice.get_keys(SLAVE, number, KEY_BIT)
-    return len(keys) == number and bob.get_keys_with_ids(MASTER, [key.key_id for key in keys]) == keys
-
-
-def _use_up(network: Network, alice: KeyClient, bob: KeyClient) -> bool:
-    """Fetch keys until the stock of the time before the cut is used up, and one more. Oldest key is given first."""
-    left_bit = max((end.stock_bit for end in network.relay().ends), default=0)
-    most = int(alice.status(SLAVE)["max_key_per_request"])
-    equal = True
-    while left_bit >= 0 and equal:
-        number = max(1, min(most, left_bit // KEY_BIT))
-        try:
-            equal = _fetch_and_compare(alice, bob, number)
-        except Precondition as refused:
-            if refused.reason != "HTTP_503":
-                raise
-            # The stock is at its end, and key comes at the promised rate.
-            wait_for(lambda: alice.status(SLAVE)["stored_key_count"] > 0, network.within_s, "more key")
-            continue
-        left_bit -= number * KEY_BIT
-        if left_bit < KEY_BIT:
-            break
-    return equal and _fetch_one_more(alice, bob, network.within_s)
-
-
-def _fetch_one_more(alice: KeyClient, bob: KeyClient, within_s: float) -> bool:
-    wait_for(lambda: alice.status(SLAVE)["stored_key_count"] > 0, within_s, "more key")
-    return _fetch_and_compare(alice, bob, 1)
-
-
-def _two_shares(network: Network, source: str, target: str) -> str:
-    """Return what the controller says to two disjoint shares."""
-    try:
-        network.routes(source, target, _LOWEST_RATE_BIT_PER_S, shares=2)
-    except grpc.RpcError as refused:
-        if refused.code() is not grpc.StatusCode.FAILED_PRECONDITION:
-            raise
-        return f"refused: {refused.details()}"
-    return "two disjoint routes exist"
-
-
-def _link_to_cut(network: Network, source: str, target: str, links: list[str]) -> tuple[str, bool]:
-    """Return a link of the route, from the far end, that has a detour, and True; else the last link and False."""
-    for link in reversed(links):
-        try:
-            network.routes(source, target, _LOWEST_RATE_BIT_PER_S, avoid=f"links/{link}")
-        except grpc.RpcError as refused:
-            if refused.code() is not grpc.StatusCode.FAILED_PRECONDITION:
-                raise
-        else:
-            return link, True
-    return links[-1], False
-
-
-def _cut(network: Network, link: str, version: int, *, detour: bool) -> tuple[str, float | None]:
-    """Cut a link and see what becomes of the relay.
-
-    Returns:
-        "rerouted" and the seconds from the order to the first key confirmed on the new route; or, where the graph has
-        no detour, "rode_on_store" or "blocked_and_back".
-    """
-    ordered = network.cut(link)
-    if detour:
-        _, told = network.follow(
-            lambda seen: seen.state == State.STATE_ACTIVE and seen.route_version > version,
-            network.within_s,
-            "the new route",
-        )
-        return "rerouted", round(told - ordered, 3)
-    relay, _ = network.follow(
-        lambda seen: seen.riding_on_store or seen.state == State.STATE_BLOCKED, network.within_s, "word of the cut"
-    )
-    if relay.riding_on_store:
-        return "rode_on_store", None  # the fibre stays cut until a key was fetched that was made without it
-    network.repair(link)
-    _, told = network.follow(lambda seen: seen.state == State.STATE_ACTIVE, network.within_s, "the relay to come back")
-    return "blocked_and_back", round(told - ordered, 3)
-
-
-def _stay(daemons: Daemons, source: str, target: str, *, to: TextIO | None) -> None:
+def _stay(daemons: Daemons, story: Story, *, to: TextIO | None) -> None:
     """Print what to try, and stay until a signal comes."""
-    northbound = daemons.addresses["northbound"]
+    northbound, nodes = daemons.addresses["northbound"], daemons.fleet["nodes"]
+    delivery = ", ".join(f"{end}: https://{nodes[end]['delivery']}" for end in (story.source, story.target))
+    to_try = [
+        f"export QINET_CONTROLLER={northbound} QINET_PKI={shlex.quote(str(daemons.pki))}",
+        "qinetctl get links",
+        *story.to_try(),
+        f"qinet-agent fault cut LINK --state {shlex.quote(str(daemons.directory / 'fleet'))}",
+    ]
     print(
-        f"\nThe network stays up until Ctrl-C. Logs, certificates and stores are in {daemons.directory}.\n"
-        f"  northbound gRPC  {northbound}\n"
-        f"  metrics          {daemons.addresses['metrics']}\n"
-        f"  GS QKD 014       {source}: https://{daemons.fleet['nodes'][source]['delivery']}, "
-        f"{target}: https://{daemons.fleet['nodes'][target]['delivery']}\n"
-        "In another terminal, with .venv/bin on the PATH:\n"
-        f"  export QINET_CONTROLLER={northbound} QINET_PKI={shlex.quote(str(daemons.pki))}\n"
-        "  qinetctl get links\n"
-        f"  qinetctl relay show {RELAY}\n"
-        f"  qinetctl route {source} {target} --rate 100\n"
-        "  qinetctl watch relays\n"
-        f"  qinet-agent fault cut LINK --state {shlex.quote(str(daemons.directory / 'fleet'))}",
+        f"\nThe network stays up until Ctrl-C. Logs, certificates and stores are in {daemons.directory}.",
+        f"  northbound gRPC  {northbound}",
+        f"  metrics          {daemons.addresses['metrics']}",
+        f"  GS QKD 014       {delivery}",
+        "In another terminal, with .venv/bin on the PATH:",
+        *(f"  {line}" for line in to_try),
+        sep="\n",
         file=to,
     )
     never = threading.Event()

@@ -6,9 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-import grpc
-
-from controller.domain.refusals import Precondition
+from controller.cli.demo_paths import Paths, State, follow
 from controller.identity.credentials import open_channel
 from controller.identity.peers import Identity, Kind
 from controller.identity.tls_files import files_in, load_tls
@@ -26,7 +24,7 @@ from qinet.northbound.v1 import (
 
 DEADLINE_S: Final = 20.0
 RELAY: Final = "demo"
-State = key_relay_pb2.KeyRelay.State
+__all__ = ["DEADLINE_S", "RELAY", "Network", "State"]
 
 
 class Network:
@@ -50,6 +48,7 @@ class Network:
         self._applications = application_service_pb2_grpc.ApplicationServiceStub(north)
         self._operations = operations_service_pb2_grpc.OperationsServiceStub(north)
         self._lab = lab_pb2_grpc.LabServiceStub(south)
+        self.paths = Paths(north)
 
     def __enter__(self) -> "Network":
         return self
@@ -91,12 +90,16 @@ class Network:
             timeout=DEADLINE_S,
         )
 
-    def create(self, source: str, target: str, rate_bit_per_s: float) -> key_relay_pb2.KeyRelay:
-        """Create the key relay of the demonstration."""
+    def create(
+        self, source: str, target: str, rate_bit_per_s: float, *, name: str = RELAY, no_trusted_transit: bool = False
+    ) -> key_relay_pb2.KeyRelay:
+        """Create a key relay; the one that bears the demonstration's name feeds its application."""
         wanted = self._wanted(source, target, rate_bit_per_s)
-        wanted.application = f"applications/{RELAY}"
+        wanted.no_trusted_transit = no_trusted_transit
+        if name == RELAY:
+            wanted.application = f"applications/{RELAY}"
         request = key_relay_service_pb2.CreateKeyRelayRequest(
-            key_relay_id=RELAY, key_relay=wanted, request_id="demo-relay"
+            key_relay_id=name, key_relay=wanted, request_id=f"demo-relay-{name}"
         )
         return self._relays.CreateKeyRelay(request, timeout=DEADLINE_S).key_relay
 
@@ -125,28 +128,15 @@ class Network:
         return self._relays.GetKeyRelay(request, timeout=DEADLINE_S).key_relay
 
     def follow(
-        self, until: Callable[[key_relay_pb2.KeyRelay], bool], within_s: float, what: str
+        self, until: Callable[[key_relay_pb2.KeyRelay], bool], within_s: float, what: str, *, name: str = RELAY
     ) -> tuple[key_relay_pb2.KeyRelay, float]:
-        """Watch the relay until the condition holds; return it and the monotonic time at which we were told.
+        """Watch a relay until the condition holds; return it and the monotonic time at which we were told.
 
         Raises:
             Precondition: TIMED_OUT; says how the relay is.
         """
-        last: key_relay_pb2.KeyRelay | None = None
         stream = self._relays.WatchKeyRelays(key_relay_service_pb2.WatchKeyRelaysRequest(), timeout=within_s)
-        try:
-            for step in stream:
-                if step.key_relay.name == f"keyRelays/{RELAY}":
-                    last = step.key_relay
-                    if until(last):
-                        return last, time.monotonic()
-        except grpc.RpcError as ended:
-            if ended.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
-        finally:
-            stream.cancel()
-        now = f"it is {State.Name(last.state)}: {last.state_reason}" if last else "it is not there"
-        raise Precondition("TIMED_OUT", f"waited {within_s:.0f} s in vain for {what}; {now}", {"what": what})
+        return follow(stream, lambda step: step.key_relay, f"keyRelays/{name}", until, what)
 
     def cut(self, link: str) -> float:
         """Cut a link's fibre; return the monotonic time of the order."""
