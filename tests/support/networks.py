@@ -23,11 +23,13 @@ def network(
     links: Iterable[tuple[str, str, str, int]],
     *,
     pairs: Iterable[tuple[str, str, str, int]] = (),
+    model: PairModel | None = None,
+    memories: int = 64,
     locations: dict[str, str] | None = None,
 ) -> Snapshot:
     """Return a snapshot of links (name, node, node, capacity in bit/s), and of pairs (the same, memory pairs).
 
-    Every agent is there, and where pairs are made every node has memories.
+    Every agent is there, and where pairs are made every node has memories; `model` is for links of another regime.
     """
     interfaces: dict[str, list[Interface]] = {}
     made: list[Link] = []
@@ -52,7 +54,7 @@ def network(
                 ends=ends_of(first, second, Technology.ENTANGLEMENT),
                 model_skr_millibit_per_s=0,
                 length_km=10.0,
-                pairs=replace(PAIRS, memory_pairs=memory_pairs),
+                pairs=replace(model or PAIRS, memory_pairs=memory_pairs),
             )
         )
     nodes = [
@@ -60,7 +62,7 @@ def network(
             name=name,
             interfaces=tuple(own),
             location=(locations or {}).get(name, ""),
-            pairs=HARDWARE if entangled else None,
+            pairs=replace(HARDWARE, memories=memories) if entangled else None,
         )
         for name, own in interfaces.items()
     ]

@@ -7,6 +7,7 @@ import pytest
 
 from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.events import AgentLost, ConfigRefused
+from controller.domain.pair_link import PairModel, PairOption, Regime
 from controller.domain.prediction import Outcome
 from controller.domain.refusals import Precondition
 from controller.domain.service import Phase, Protection, ServiceState
@@ -110,6 +111,52 @@ def test_worse_pairs_move_it_too_most_important_path_first() -> None:
     assert (high.routes[0].transit, high.state) == (("m1",), ServiceState.ACTIVE)
     assert low.state is ServiceState.DEGRADED or low.routes[0].transit == ("m1",)
     world.check_promises()
+
+
+BUFFERED = PairModel(
+    regime=Regime.BUFFERED,
+    attempt_period_s=1e-3,
+    memory_pairs=32,
+    options=(PairOption(success_probability=0.1, fidelity=0.98),),
+)
+
+
+def test_of_a_weak_stream_of_pairs_the_least_important_paths_leave_until_what_is_promised_fits() -> None:
+    rows = [(f"{end}{i}", end, f"m{i}", 32) for end in "az" for i in range(2)]
+    world = VirtualNetwork(network([], pairs=rows, model=BUFFERED, memories=1000))
+    world.connect_all()
+    for number in range(3):
+        world.create_path(f"p{number}", "a", "z", 20.0, priority=number, avoid_nodes=frozenset({"m1"}))
+        world.quiet()
+        world.ask(UpdatePath(path=f"p{number}", demand={"avoid_nodes": frozenset()}))
+    world.quiet()
+    assert {path.routes[0].transit for path in world.snapshot.paths.values()} == {("m0",)}
+    reserved = world.core.reserved()["a0"]
+    world.weaken_pairs("a0", rate_permille=500)
+    world.quiet()
+    assert world.core.reserved()["a0"] < reserved
+    on_it = {name for name, path in world.snapshot.paths.items() if path.routes[0].transit == ("m0",)}
+    assert on_it in ({"p2"}, {"p1", "p2"})
+    assert {path.state for path in world.snapshot.paths.values()} == {ServiceState.ACTIVE}
+    assert not world.snapshot.alarms
+    world.check_promises()
+
+
+def test_where_they_cannot_leave_an_operator_is_told_how_much_is_promised_beyond() -> None:
+    world = VirtualNetwork(network([], pairs=[("e", "a", "z", 32)], model=BUFFERED, memories=1000))
+    world.connect_all()
+    for number in range(2):
+        world.create_path(f"p{number}", "a", "z", 35.0)
+    world.quiet()
+    world.weaken_pairs("e", rate_permille=500)
+    world.quiet()
+    alarm = world.snapshot.alarms["", "links/e", "LINK_OVERPROMISED"]
+    assert "pairs/s are promised beyond" in alarm.message
+    world.check_promises({"e"})
+    world.delete_path("p0")
+    world.quiet()
+    assert not world.snapshot.alarms
+    assert path_of(world, "p1").state is ServiceState.ACTIVE
 
 
 @pytest.mark.parametrize("kept", ["manual", "frozen", "unprotected"])
