@@ -21,7 +21,7 @@ from controller.wire.path_entries import check_path, path_from_pb, path_to_pb
 from qinet.southbound.v1 import entries_pb2 as pb
 from qinet.types.v1 import types_pb2
 
-__all__ = ["MAX_CHUNK_BIT", "entry_from_bytes", "entry_to_bytes"]
+__all__ = ["MAX_CHUNK_BIT", "entry_from_bytes", "entry_to_bytes", "is_path_instruction"]
 
 MAX_CHUNK_BIT: Final = 1 << 23
 """Largest chunk that a hop may be asked to carry: it travels as one message, 1 MiB."""
@@ -88,6 +88,14 @@ def entry_from_bytes(entry_id: str, content: bytes) -> Entry:
     if problems:
         raise InvalidValue(entry_id, *problems)
     return entry
+
+
+def is_path_instruction(content: bytes) -> bool:
+    """Tell whether that is a node's part in an entanglement path, sound or not."""
+    try:
+        return pb.Entry.FromString(content).HasField("path_instruction")
+    except DecodeError:
+        return False
 
 
 def _hop_to_pb(hop: Hop) -> types_pb2.Hop:

@@ -18,7 +18,7 @@ from controller.domain.entries import (
     entry_hash,
 )
 from controller.domain.refusals import InvalidValue, NotServed, Refusal
-from controller.wire.entries import entry_from_bytes
+from controller.wire.entries import entry_from_bytes, is_path_instruction
 from southbound.agent.keyplane import settings as plane
 from southbound.agent.pair_entries import PairMeans, path_problem
 
@@ -350,15 +350,17 @@ def _read(
     problems: dict[str, Status] = {}
     for one in upserts:
         try:
+            if not served and is_path_instruction(one.content):
+                problems[one.entry_id] = _no_pairs(one.entry_id, node)
+                continue
             entry = _checked(one.entry_id, one.content, node)
         except NotServed as refusal:
             problems[one.entry_id] = Status(code=Code.UNIMPLEMENTED, message=refusal.message)
         except Refusal as refusal:
             problems[one.entry_id] = Status(code=Code.INVALID_ARGUMENT, message=refusal.message)
         else:
-            if not served and _about_pairs(entry):
-                message = f"{one.entry_id}: {node} has nothing for entangled pairs: lead paths around it"
-                problems[one.entry_id] = Status(code=Code.UNIMPLEMENTED, message=message)
+            if not served and isinstance(entry, LinkEntry) and (entry.entanglement or entry.path):
+                problems[one.entry_id] = _no_pairs(one.entry_id, node)
             held[one.entry_id] = Held(
                 content=one.content,
                 entry=entry,
@@ -368,8 +370,9 @@ def _read(
     return held, problems
 
 
-def _about_pairs(entry: Entry) -> bool:
-    return isinstance(entry, PathEntry) or (isinstance(entry, LinkEntry) and (entry.entanglement or bool(entry.path)))
+def _no_pairs(name: str, node: str) -> Status:
+    message = f"{name}: {node} has nothing for entangled pairs: lead paths around it"
+    return Status(code=Code.UNIMPLEMENTED, message=message)
 
 
 def _checked(name: str, content: bytes, node: str) -> Entry:
