@@ -7,8 +7,12 @@ pairs per slot but where hertz is in the name; no fidelity is computed here (w =
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from controller.physics.ranges import checked, checked_count
+
+_WIDEST_EXACT: Final = 1000
+"""Beyond it, numbers of ways to choose do not fit into a float."""
 
 
 def one_lane_success(probabilities: Sequence[float], swap_successes: Sequence[float]) -> float:
@@ -39,6 +43,18 @@ def hop_lanes(probability: float, width: int) -> tuple[float, ...]:
     """
     checked("probability", probability, 0.0, 1.0, above_low=True)
     checked_count("width", width, 1)
+    if probability < 1.0 and width > _WIDEST_EXACT:
+        succeeds, fails = math.log(probability), math.log1p(-probability)
+        of_all = math.lgamma(width + 1)
+        return tuple(
+            math.exp(
+                (of_all - math.lgamma(count + 1) - math.lgamma(width - count + 1))
+                + (count * succeeds + (width - count) * fails)
+            )
+            for count in range(width + 1)
+        )
+    if probability == 1.0:
+        return (*(0.0 for _ in range(width)), 1.0)
     return tuple(
         math.comb(width, count) * probability**count * (1.0 - probability) ** (width - count)
         for count in range(width + 1)

@@ -83,3 +83,11 @@ def test_impossible_arguments_are_refused_by_name(bad: float) -> None:
         hop_lanes(0.5, 0)
     with pytest.raises(ValueError, match="swap_successes"):
         one_lane_success([0.5, 0.5], [])
+
+
+@pytest.mark.parametrize("probability", [1e-6, 0.3, 0.999, 1.0])
+def test_counts_of_very_many_channels_have_their_mean(probability: float) -> None:
+    for width in (1000, 1001, 20_000):
+        lanes = hop_lanes(probability, width)
+        assert math.fsum(lanes) == pytest.approx(1.0, abs=1e-9)
+        assert expected_lanes(lanes) == pytest.approx(width * probability, rel=1e-9)
