@@ -283,6 +283,8 @@ class Core(Listening):
         # Paths and relays share nothing that one could keep from the other.
         if isinstance(service, KeyRelay) and self._holdings.room_is_kept_from(service.demand.priority):
             return
+        if isinstance(service, EntanglementPath) and self._tried_before(service):
+            return
         self._offer(ServiceWaits(service=name), now)
 
     def _move_off(self, service: Service, what: Leaving, now: Now) -> None:

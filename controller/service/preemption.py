@@ -14,6 +14,7 @@ from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Snapshot
 from controller.routing.feasible import check_move, find_move
 from controller.routing.graph import Graph, graph_of
+from controller.routing.places import closed_to
 from controller.service.deployment import by_importance, find_deployment
 from controller.service.lifecycle import backed_up, blocked, making_room, next_version, routed
 
@@ -49,12 +50,12 @@ def preempted(snapshot: Snapshot, relay: KeyRelay, *, version: int, now_ms: int)
     for other in below:
         emptied = emptied.freed(service_charges(other))
     try:
-        place = find_deployment(emptied, relay)
+        place = find_deployment(closed_to(emptied, snapshot, relay), relay)
     except Refusal:
         return None
     need = route_charges((*place.routes, *(place.backup or ())), relay.demand.rate_millibit_per_s)
     leaving = _chosen(graph, need, below)
-    planned = _Plan(graph.charged(need), relay, frozenset(need), version, now_ms)
+    planned = _Plan(snapshot, graph.charged(need), relay, frozenset(need), version=version, now_ms=now_ms)
     for other in by_importance(leaving):
         planned.leave(other)
     names = ", ".join(f"keyRelays/{other.name}" for other in planned.others)
@@ -99,7 +100,17 @@ def _used(relay: KeyRelay) -> frozenset[str]:
 class _Plan:
     """Finds places for those that leave, one after the other, on what is left beside what is needed."""
 
-    def __init__(self, graph: Graph, relay: KeyRelay, needed: frozenset[str], version: int, now_ms: int) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        graph: Graph,
+        relay: KeyRelay,
+        needed: frozenset[str],
+        *,
+        version: int,
+        now_ms: int,
+    ) -> None:
+        self._snapshot = snapshot
         self._graph = graph
         self._for = relay.name
         self._needed = needed
@@ -120,9 +131,10 @@ class _Plan:
         # A backup that is in the way is given up; another is sought when there is room again.
         backup = () if spare else None
         free = self._graph.freed(service_charges(other))
+        usable = closed_to(free, self._snapshot, other)
         try:
-            routes = find_move(free, replace(other, backup=None) if spare else other)
-            check_move(free, other, routes, backup=backup)
+            routes = find_move(usable, replace(other, backup=None) if spare else other)
+            check_move(usable, other, routes, backup=backup)
         except Refusal as refusal:
             because = f"{because}; fits nowhere else: {refusal.message}"
             self._done(blocked(other, because), Outcome.BLOCKED, because)

@@ -101,6 +101,7 @@ class Working:
         self._words: dict[str, dict[str, ServiceReport]] = {}
         self._refusals: dict[str, int] = {}
         self._shortfalls: dict[str, tuple[object, str]] = {}
+        self._tries: dict[str, tuple[EntanglementPath, dict[str, int], tuple[object, ...]]] = {}
         self._losses = Losses()
         self._unreachable = {
             key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] == NODE_UNREACHABLE
@@ -232,6 +233,7 @@ class Working:
             self._words.pop(name, None)
             self._refusals.pop(name, None)
             self._shortfalls.pop(name, None)
+            self._tries.pop(name, None)
             return
         if before is not None and before.demand != after.demand:
             self._impaired.add([name], self._snapshot)  # what kept it where it is may be over
@@ -273,6 +275,24 @@ class Working:
         if known is None or known[0] != rests_on:
             known = self._shortfalls[service.key] = rests_on, shortfall(snapshot, service)
         return known[1]
+
+    def _tried_before(self, path: EntanglementPath) -> bool:
+        """Tell whether a path was tried on what is now: a search for pairs costs more than to see that it is the same.
+
+        What key relays release makes a better network, too, but not for paths.
+        """
+        snapshot = self._snapshot
+        held = {
+            resource: amount
+            for resource, amount in self._holdings.reserved.items()
+            if (link := snapshot.links.get(resource)) is None or link.pairs is not None
+        }
+        same = snapshot.nodes, snapshot.links, snapshot.conditions, snapshot.connected, snapshot.frozen
+        known = self._tries.get(path.key)
+        self._tries[path.key] = path, held, same
+        if known is None or known[:2] != (path, held):
+            return False
+        return all(one is other for one, other in zip(known[2], same, strict=True))
 
     def _node_written(self, node: str, *, known: bool) -> None:
         if node not in self._snapshot.nodes:

@@ -1,8 +1,14 @@
 """Entanglement paths in the core, among virtual agents: they live as key relays do, and end as they do."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from apps.restoration import Restoration
+from apps.retry_blocked import RetryBlocked
+from controller.domain.commands import Command
 from controller.domain.entanglement_path import EntanglementPath
+from controller.domain.events import AppEvent, ServiceWaits
 from controller.domain.refusals import Precondition
 from controller.domain.service import Phase, ServiceState
 from controller.domain.snapshot import Snapshot
@@ -44,7 +50,7 @@ def test_a_path_is_installed_at_every_node_and_active_when_both_ends_have_had_a_
     assert not world.instructions("a", "p")  # the head end is told last
     world.quiet()
     path = path_of(world)
-    assert (path.state, path.phase, path.confirmed_by) == (ServiceState.ACTIVE, Phase.SETTLED, {"a", "z"})
+    assert (path.state, path.phase, path.confirmed_by) == (ServiceState.ACTIVE, Phase.SETTLED, frozenset({"a", "z"}))
     assert {entry.passive for node in ("a", "m0", "z") for entry in world.instructions(node, "p").values()} == {False}
     assert path.plan is not None
     assert world.core.reserved() == path.plan.charges
@@ -162,3 +168,38 @@ def test_a_drain_moves_paths_off_as_it_does_relays() -> None:
     world.quiet()
     assert path_of(world).links().isdisjoint(old.links())
     assert path_of(world).state_reason == ""
+
+
+class Waits:
+    """Notes which services are tried again."""
+
+    listens_to = (ServiceWaits,)
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def handle(self, event: AppEvent, snapshot: Snapshot) -> Iterator[Command]:
+        assert isinstance(event, ServiceWaits)
+        self.seen.append(event.service)
+        yield from ()
+
+
+def test_what_key_relays_release_does_not_have_blocked_paths_searched_for_again() -> None:
+    waits = Waits()
+    world = VirtualNetwork(parallel(1, key=True), apps=[Restoration(), RetryBlocked(), waits])
+    world.connect_all()
+    world.create_path("p", "a", "z", 1e5, accept_blocked=True)
+    for number in range(4):
+        world.create(f"r{number}", "a", "z", 10)
+    world.quiet()
+    world.delete("r0")
+    world.quiet()
+    waits.seen.clear()
+    for number in range(1, 4):
+        world.delete(f"r{number}")
+        world.quiet()
+    assert waits.seen == []
+    world.cut("a0")
+    world.repair("a0")
+    world.quiet()
+    assert set(waits.seen) == {"entanglementPaths/p"}

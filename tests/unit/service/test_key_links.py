@@ -204,3 +204,12 @@ def test_blocks_that_give_no_key_and_names_that_are_taken_are_refused() -> None:
     assert refused.value.reason == "NO_SECRET_KEY"
     with pytest.raises(AlreadyExists):
         world.create_path("p", "a", "z", **{**MEASURED, "key_link": "qa"})
+
+
+def test_one_that_makes_room_for_others_does_not_go_to_the_link_that_rests_on_it() -> None:
+    world = running()
+    world.create("r", "a", "z", 9_410, priority=9, may_preempt=True)
+    world.quiet()
+    assert world.snapshot.relays["r"].links() == {"qa", "qz"}
+    assert world.snapshot.relays["auth"].state is ServiceState.BLOCKED
+    assert "k" not in world.snapshot.relays["auth"].told_links()
