@@ -42,8 +42,25 @@ class VirtualNetwork:
     """Engines, the streams between neighbours, and a clock that jumps from one event to the next."""
 
     def __init__(
-        self, nodes: Mapping[str, PairHardware], fibres: Iterable[Fibre], *, seed: int = 0, announce: bool = True
+        self,
+        nodes: Mapping[str, PairHardware],
+        fibres: Iterable[Fibre],
+        *,
+        seed: int = 0,
+        announce: bool = True,
+        late_s: float = 0.0,
     ) -> None:
+        """Begin.
+
+        Args:
+            nodes: By name.
+            fibres: Between them.
+            seed: Of everything that is drawn.
+            announce: See `PairEngine`.
+            late_s: Up to this much later than fibre and timers have it everything is done, as on a busy machine.
+        """
+        self._late_s = late_s
+        self._arrived_s: dict[tuple[str, str], float] = {}
         self.now_s = 1.0
         self._random = Random(seed)
         self._announce = announce
@@ -63,6 +80,8 @@ class VirtualNetwork:
         """Called after every event."""
         self.tap: Callable[[str, str, Message], None] | None = None
         """Called with sender, receiver and message of everything that is sent."""
+        self.loses: Callable[[Message], bool] = lambda message: False
+        """Says which messages are lost though their stream stands, which the engines are promised never happens."""
         for site in self.sites.values():
             self._links(site)
         for one, other in sorted({tuple(sorted(fibre.ends)) for fibre in self.fibres.values()}):
@@ -70,7 +89,12 @@ class VirtualNetwork:
 
     def _engine(self, name: str, hardware: PairHardware) -> PairEngine:
         return PairEngine(
-            name, hardware, Random(self._random.getrandbits(64)), now_s=self.now_s, announce=self._announce
+            name,
+            hardware,
+            Random(self._random.getrandbits(64)),
+            now_s=self.now_s,
+            grace_s=2.0 * self._late_s,
+            announce=self._announce,
         )
 
     def _links(self, site: Site) -> None:
@@ -192,17 +216,22 @@ class VirtualNetwork:
         if engine.outbox:
             for neighbour, message in engine.outbox:
                 stream = self._streams.get((name, neighbour))
-                if stream is not None:
+                if stream is not None and not self.loses(message):
                     if self.tap is not None:
                         self.tap(name, neighbour, message)
                     self._serial += 1
                     at_s = self.now_s + self._latency_s[name, neighbour]
+                    if self._late_s:
+                        at_s += self._random.random() * self._late_s
+                        at_s = self._arrived_s[name, neighbour] = max(at_s, self._arrived_s.get((name, neighbour), 0.0))
                     heapq.heappush(self._queue, (at_s, self._serial, neighbour, name, message, stream))
             engine.outbox.clear()
         if engine.effects:
             site.effects += [effect for effect in engine.effects if not isinstance(effect, Send)]
             engine.effects.clear()
         due_s = engine.next_due()
+        if self._late_s and due_s < site.armed_s:
+            due_s = max(due_s, self.now_s) + self._random.random() * self._late_s
         if due_s < site.armed_s:
             site.armed_s = due_s
             self._serial += 1

@@ -20,8 +20,9 @@ Time. `now_s` is on one clock per engine that never goes back; any zero will do.
 ages: on the wire they are nanoseconds since 1970, so the shell gives `offset_ns` = wall clock less engine clock, taken
 once when it starts, to both functions of `wire`. Nodes need synchronised clocks, as their photons do: what a skew
 between two nodes does is to shift what one draws for the other by as much. In virtual time all engines have one clock
-and there is no wire. What falls due late is done late, but counts from when it was due, so a slow machine delays pairs
-and does not change how many attempts they take; their memories decay until the swap is really made.
+and there is no wire. What falls due is done as of its own time, however late; so is news of a swap, which is never
+faster than light in the fibre. A slow machine tells of pairs late, and does not change their number or their state,
+as long as it keeps up and is not late by as much as a cut-off.
 
 Streams must keep their order and lose nothing while they stand. After each new stream the head begins the path anew.
 """

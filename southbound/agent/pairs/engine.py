@@ -13,6 +13,7 @@ from southbound.agent.pairs.buffers import Buffers
 from southbound.agent.pairs.effects import Delivered, Effect, PairId, Send
 from southbound.agent.pairs.figures import LinkFigures, PathFigures, link_figures, path_figures
 from southbound.agent.pairs.lanes import Lanes
+from southbound.agent.pairs.link_tests import try_link
 from southbound.agent.pairs.links import Link
 from southbound.agent.pairs.messages import (
     Activate,
@@ -52,7 +53,14 @@ class PairEngine:
     """See the package for how a shell drives it. All methods take the time, which never goes back."""
 
     def __init__(
-        self, node: str, hardware: PairHardware, random: Random, *, now_s: float = 0.0, announce: bool = True
+        self,
+        node: str,
+        hardware: PairHardware,
+        random: Random,
+        *,
+        now_s: float = 0.0,
+        grace_s: float = 0.0,
+        announce: bool = True,
     ) -> None:
         """Begin with nothing known.
 
@@ -60,9 +68,12 @@ class PairEngine:
             node: Name of this node.
             hardware: What it truly has.
             random: The only source of chance.
-            now_s: Network time.
+            now_s: On the engine's clock.
+            grace_s: How long to wait for news that is late before a cut-off is carried out (as of its own time); 0 in
+                virtual time.
             announce: Whether `Delivered` is told of every pair; else only counted.
         """
+        self.grace_s = grace_s
         self.node = node
         self.hardware = hardware
         self.noise = swap_noise(hardware)
@@ -97,6 +108,9 @@ class PairEngine:
         elif (known.model, known.enabled) == (model, enabled):
             return
         known.model, known.enabled = model, enabled
+        if not self._looking:
+            self._looking = True
+            self.timers.at(self.now_s + _LOOK_EVERY_S, self._look)
         self._link_changed(link)
 
     def remove_link(self, link: str, now_s: float) -> None:
@@ -161,8 +175,6 @@ class PairEngine:
             else:
                 del self._ends[path]
                 self.service.path_gone(path)
-        if self._ends and not self._looking:
-            self._look()
         return tuple(refused)
 
     def peer_up(self, neighbour: str, now_s: float) -> None:
@@ -202,7 +214,7 @@ class PairEngine:
             else:
                 self._control(part, neighbour, message)
         if self.timers.next_due() <= now_s:
-            self.timers.run(now_s)
+            self._at(now_s)
 
     def tick(self, now_s: float) -> None:
         """Do what is due."""
@@ -323,15 +335,21 @@ class PairEngine:
     # Its own.
 
     def _at(self, now_s: float) -> None:
-        self.now_s = max(self.now_s, now_s)
-        if self.timers.next_due() <= self.now_s:
+        # What is due is done as of its own time, however late it is done.
+        while (due_s := self.timers.next_due()) <= now_s:
+            self.now_s = max(self.now_s, due_s)
             self.timers.run(self.now_s)
+        self.now_s = max(self.now_s, now_s)
 
     def _look(self) -> None:
-        """Look after the ends of paths now and then, as long as there are any."""
+        """Look after the ends of paths, and test links, now and then."""
         for path, end in self._ends.items():
             end.look([part for (name, _), part in self._parts.items() if name == path])
-        self._looking = bool(self._ends)
+        parts = self._parts.values()
+        for link in self._links.values():
+            if self.node < link.neighbour and self.hears(link.neighbour) and link.enabled:
+                try_link(link, parts, self.random, _LOOK_EVERY_S, self.now_s)
+        self._looking = bool(self._ends or self._links)
         if self._looking:
             self.timers.at(self.now_s + _LOOK_EVERY_S, self._look)
 
@@ -418,8 +436,13 @@ def _rate(hardware: PairHardware) -> float:
 
 
 def _same_plan(wanted: PathEntry | None, known: PathEntry) -> bool:
-    return wanted is not None and (wanted.nodes, wanted.hops, wanted.hop_lengths_m, wanted.swaps, wanted.regime) == (
-        known.nodes, known.hops, known.hop_lengths_m, known.swaps, known.regime
+    return wanted is not None and _plan(wanted) == _plan(known)
+
+
+def _plan(entry: PathEntry) -> tuple[object, ...]:
+    return (
+        entry.nodes, entry.hops, entry.hop_lengths_m, entry.swaps, entry.regime, entry.lanes, entry.buffer_pairs,
+        entry.use,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What consumed test pairs tell of a path's fidelity: an estimate, never the tracked state."""
+"""What consumed test pairs tell of the fidelity of a path, or a link: an estimate, never the tracked state."""
 
 from collections import deque
 from typing import Final, NamedTuple
@@ -22,18 +22,55 @@ class Estimate(NamedTuple):
     age_s: float
 
 
+class FidelityWindow:
+    """Compared outcomes of the latest test pairs: no more than so many, none older than so many seconds."""
+
+    def __init__(self, *, samples: int = WINDOW_SAMPLES, seconds: float = WINDOW_S) -> None:
+        self._samples = samples
+        self._seconds = seconds
+        self._compared: deque[tuple[float, int, int]] = deque()
+        self._tried = [0, 0, 0]
+        self._wrong = [0, 0, 0]
+        self._known: Estimate | None = None
+
+    def add(self, basis: int, wrong: int, now_s: float) -> None:
+        """Take a comparison in X (0), Y (1) or Z (2), and whether it was not as Phi+ has it (1)."""
+        self._compared.append((now_s, basis, wrong))
+        self._tried[basis] += 1
+        self._wrong[basis] += wrong
+        self._known = None
+        if len(self._compared) > self._samples:
+            self._oldest_out()
+
+    def estimate(self, now_s: float) -> Estimate | None:
+        """Return what the window tells; None without a comparison."""
+        while self._compared and self._compared[0][0] < now_s - self._seconds:
+            self._oldest_out()
+        if not self._compared:
+            return None
+        age_s = now_s - self._compared[0][0]
+        if self._known is None:
+            tried, wrong = self._tried, self._wrong
+            low, fidelity, high = fidelity_interval((wrong[0], wrong[1], wrong[2]), (tried[0], tried[1], tried[2]))
+            self._known = Estimate(fidelity, low, high, sum(tried), age_s)
+        return self._known._replace(age_s=age_s)
+
+    def _oldest_out(self) -> None:
+        _, basis, wrong = self._compared.popleft()
+        self._tried[basis] -= 1
+        self._wrong[basis] -= wrong
+        self._known = None
+
+
 class TestPairs:
-    """Compares the outcomes of both ends, over a sliding window; keeps no more than a bounded number of anything."""
+    """Compares the outcomes of both ends of a path; keeps no more than a bounded number of anything."""
 
     __test__ = False
 
     def __init__(self) -> None:
         self._mine: dict[int, Outcome] = {}
         self._theirs: dict[int, Outcome] = {}
-        self._compared: deque[tuple[float, int, int]] = deque()
-        self._tried = [0, 0, 0]
-        self._wrong = [0, 0, 0]
-        self._known: Estimate | None = None
+        self.window = FidelityWindow()
 
     def measured(self, outcome: Outcome, now_s: float) -> None:
         """Take what this end measured."""
@@ -45,16 +82,7 @@ class TestPairs:
 
     def estimate(self, now_s: float) -> Estimate | None:
         """Return what the window tells; None before the first pair that both ends measured."""
-        while self._compared and self._compared[0][0] < now_s - WINDOW_S:
-            self._oldest_out()
-        if not self._compared:
-            return None
-        age_s = now_s - self._compared[0][0]
-        if self._known is None:
-            tried, wrong = self._tried, self._wrong
-            low, fidelity, high = fidelity_interval((wrong[0], wrong[1], wrong[2]), (tried[0], tried[1], tried[2]))
-            self._known = Estimate(fidelity, low, high, sum(tried), age_s)
-        return self._known._replace(age_s=age_s)
+        return self.window.estimate(now_s)
 
     def _match(self, outcome: Outcome, own: dict[int, Outcome], other: dict[int, Outcome], now_s: float) -> None:
         theirs = other.pop(outcome.sequence, None)
@@ -62,20 +90,6 @@ class TestPairs:
             own[outcome.sequence] = outcome
             if len(own) > _PENDING:
                 del own[next(iter(own))]
-            return
-        if theirs.basis != outcome.basis or outcome.basis not in _BASES:
-            return
-        basis = _BASES.index(outcome.basis)
-        wrong = outcome.bit ^ theirs.bit ^ (outcome.basis == "Y")
-        self._compared.append((now_s, basis, wrong))
-        self._tried[basis] += 1
-        self._wrong[basis] += wrong
-        self._known = None
-        if len(self._compared) > WINDOW_SAMPLES:
-            self._oldest_out()
-
-    def _oldest_out(self) -> None:
-        _, basis, wrong = self._compared.popleft()
-        self._tried[basis] -= 1
-        self._wrong[basis] -= wrong
-        self._known = None
+        elif theirs.basis == outcome.basis and outcome.basis in _BASES:
+            wrong = outcome.bit ^ theirs.bit ^ (outcome.basis == "Y")
+            self.window.add(_BASES.index(outcome.basis), int(wrong), now_s)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from southbound.agent.pairs.activation import Head
 from southbound.agent.pairs.estimate import Estimate
+from southbound.agent.pairs.link_tests import fidelity_loss
 from southbound.agent.pairs.links import Link
 from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.path_end import PathEnd
@@ -53,8 +54,9 @@ class LinkFigures:
         draws: Whether this end draws the heralds, and so is the one to tell rate, totals and success factor.
         success_factor: None while too few attempts were made to tell.
         certain_success_factor: What chance does not explain of it; None likewise.
-        estimate: By test pairs of paths that are this one hop; None without.
-        fidelity_loss: Model's fidelity less the estimate, at least 0; None without.
+        estimate: By test pairs of the link's own (`link_tests.py`), at the end that draws; None without.
+        fidelity_loss: Model's fidelity less the estimate where chance does not explain it, else 0; None while too few
+            were measured to tell.
     """
 
     link: str
@@ -101,6 +103,6 @@ def link_figures(link: Link, parts: Iterable[Part], now_s: float, *, draws: bool
         memory_pairs_in_use=sum(part.pairs_on(link.name) for part in parts),
         success_factor=link.meter.success_factor(now_s),
         certain_success_factor=link.meter.certain_success_factor(now_s),
-        estimate=None,
-        fidelity_loss=None,
+        estimate=link.tests.estimate(now_s),
+        fidelity_loss=fidelity_loss(link, parts, now_s),
     )

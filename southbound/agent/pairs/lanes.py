@@ -18,17 +18,19 @@ from southbound.agent.pairs.timers import Timer
 _LEFT, _RIGHT = 0, 1
 _ZEROS: tuple[Rounds, ...] = tuple((0,) * length for length in range(64))
 _ROUNDING = 1.0 + 1e-12
+_EARLY_S = 1e-9
 
 
 class _Lane:
     """One lane at this node: its segment's two pairs, and the hops that it draws."""
 
-    __slots__ = ("cutoff", "expected", "number", "pairs", "rounds", "works")
+    __slots__ = ("cutoff", "expected", "number", "pairs", "ready_s", "rounds", "works")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.rounds: Rounds = ()
         self.pairs: list[Pair | None] = [None, None]
+        self.ready_s = [0.0, 0.0]
         self.expected: list[Timer | None] = [None, None]
         self.cutoff: Timer | None = None
         self.works: list[HopWork] = []
@@ -41,6 +43,7 @@ class Lanes(Part):
         super().__init__(host, entry, route)
         self._own = route.own
         self._length = 0 if route.own is None else route.own.depth + 2
+        self._own_left, self._own_right = (0, 0) if route.own is None else (route.own.left, route.own.right)
         self._cutoff_s = None if route.own is None else route.own.cutoff_s
         self._farther_s = (
             0.0
@@ -143,8 +146,17 @@ class Lanes(Part):
             self._adopt(lane, message.next_rounds, message.restart_s, message.left, message.right)
 
     def _child(self, lane: _Lane, side: int, rounds: Rounds, pair: Pair) -> None:
-        if self._current(lane, rounds[: self._length]):
-            self._ready(lane, side, pair, self.host.now_s)
+        if not self._current(lane, rounds[: self._length]):
+            return
+        # News that is faster than light in the fibre waits; news that is late counts from when it was due.
+        route = self.route
+        left, right = (self._own_left, route.place) if side == _LEFT else (route.place, self._own_right)
+        child = route.segment_of(left, right)
+        ready_s = self.host.now_s if child is None else pair.at_s + route.news_s(child.place, route.place)
+        if ready_s > self.host.now_s + _EARLY_S:
+            lane.expected[side] = self.host.timers.at(ready_s, self._ready, lane, side, pair, ready_s)
+        else:
+            self._ready(lane, side, pair, min(ready_s, self.host.now_s))
 
     def _current(self, lane: _Lane, rounds: Rounds) -> bool:
         """Tell whether something belongs to what the lane is at; follow it when it is ahead."""
@@ -214,22 +226,26 @@ class Lanes(Part):
     def _ready(self, lane: _Lane, side: int, pair: Pair, ready_s: float) -> None:
         """Take one of the two pairs to swap; the older one waits no longer than the cut-off."""
         lane.pairs[side] = pair
+        lane.ready_s[side] = ready_s
         if lane.pairs[1 - side] is None:
             if self._cutoff_s is not None:
                 due_s = ready_s + self._cutoff_s
-                lane.cutoff = self.host.timers.at(due_s * _ROUNDING, self._cut_off, lane, due_s)
+                lane.cutoff = self.host.timers.at(due_s * _ROUNDING + self.host.grace_s, self._cut_off, lane, due_s)
             return
         self.host.timers.off(lane.cutoff)
-        self._swap(lane)
+        first_s, last_s = sorted(lane.ready_s)
+        if self._cutoff_s is not None and last_s - first_s > self._cutoff_s * _ROUNDING:
+            self._cut_off(lane, first_s + self._cutoff_s)
+        else:
+            self._swap(lane, last_s)
 
-    def _swap(self, lane: _Lane) -> None:
+    def _swap(self, lane: _Lane, now_s: float) -> None:
         host, own = self.host, self._own
         left, right = lane.pairs
         assert own is not None
         assert left is not None
         assert right is not None
         lane.pairs = [None, None]
-        now_s = host.now_s
         quality = host.hardware.swap_success
         if quality < 1.0 and host.random.random() >= quality:
             self._again(lane, None, left.sequence, right.sequence, now_s + self._farther_s)

@@ -6,6 +6,7 @@ from random import Random
 from typing import Final
 
 from controller.domain.pair_link import PairModel
+from southbound.agent.pairs.estimate import FidelityWindow
 from southbound.agent.pairs.messages import LinkCondition
 
 _SLICES: Final = 16
@@ -13,6 +14,8 @@ _LEAST_EXPECTED: Final = 100.0
 _SIGMAS: Final = 3.0
 _NORMAL_VARIANCE: Final = 400.0
 WINDOW_S: Final = 30.0
+TEST_SAMPLES: Final = 1200
+TEST_WINDOW_S: Final = 60.0
 
 
 class Link:
@@ -26,6 +29,7 @@ class Link:
         self.own = LinkCondition(name, 1.0, 1.0, False)
         self.far = LinkCondition(name, 1.0, 1.0, False)
         self.meter = AttemptMeter()
+        self.tests = FidelityWindow(samples=TEST_SAMPLES, seconds=TEST_WINDOW_S)
 
     @property
     def cut(self) -> bool:
@@ -66,20 +70,27 @@ class AttemptMeter:
 
     def __init__(self) -> None:
         self.pair_total = 0
-        self._slices: deque[list[float]] = deque()  # start, attempts, pairs that the model has of them, pairs
+        self._slices: deque[list[float]] = (
+            deque()
+        )  # start, attempts, pairs that the model has of them, pairs, those of paths
 
-    def add(self, now_s: float, attempts: float, pairs: int, expected: float) -> None:
-        """Count attempts that are over, the pairs that came of them and those that the model has come of them."""
-        self.pair_total += pairs
+    def add(self, now_s: float, attempts: float, pairs: int, expected: float, *, test: bool = False) -> None:
+        """Count attempts that are over, the pairs that came of them and those that the model has come of them.
+
+        Pairs that were made to test the link count for its success alone.
+        """
+        made = 0 if test else pairs
+        self.pair_total += made
         slices = self._slices
         if not slices or now_s - slices[-1][0] >= WINDOW_S / _SLICES:
-            slices.append([now_s, 0.0, 0.0, 0.0])
+            slices.append([now_s, 0.0, 0.0, 0.0, 0.0])
             while len(slices) > _SLICES + 1:
                 slices.popleft()
         newest = slices[-1]
         newest[1] += attempts
         newest[2] += expected
         newest[3] += pairs
+        newest[4] += made
 
     def rate_hz(self, now_s: float) -> float:
         """Return pairs per second over the window."""
@@ -87,7 +98,7 @@ class AttemptMeter:
         if not recent:
             return 0.0
         span_s = now_s - recent[0][0]
-        return sum(one[3] for one in recent) / span_s if span_s > 0.0 else 0.0
+        return sum(one[4] for one in recent) / span_s if span_s > 0.0 else 0.0
 
     def success_factor(self, now_s: float) -> float | None:
         """Return pairs over those that the model expects; None where too few were tried to tell."""

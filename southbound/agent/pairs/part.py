@@ -27,6 +27,7 @@ class Host(Protocol):
     hardware: PairHardware
     noise: SwapNoise
     timers: Timers
+    grace_s: float
 
     def send(self, neighbour: str, message: PathMessage) -> None:
         """Send to a neighbour; lost where no stream stands."""
