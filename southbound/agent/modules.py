@@ -113,7 +113,8 @@ class Modules:
         """Run the modules of these links, as far as they are enabled, and no others."""
         for link, running in list(self._running.items()):
             wanted = entries.get(link)
-            if wanted is None or not wanted.enabled or wanted.neighbour != running.far.neighbour:
+            now = (running.far.neighbour, running.entry.path)
+            if wanted is None or not wanted.enabled or (wanted.neighbour, wanted.path) != now:
                 self._running.pop(link).task.cancel()
         for link in self._missing - entries.keys():
             self._missing.discard(link)
@@ -161,7 +162,8 @@ class Modules:
         return False
 
     def _has_module(self, link: str, path: str) -> bool:
-        if link not in self._own:
+        own = self._own.get(link)
+        if own is None or path != (own.module.path if isinstance(own.module, DistilledModule) else ""):
             module = self._find_distilled(link, path) if path else self._find_module(link)
             if module is None:
                 self._missing.add(link)
@@ -173,7 +175,8 @@ class Modules:
                 self._alarms.raised(f"links/{link}", MODULE_MISSING, problem, self._clock.wall_ms())
                 return False
             kept = self._values.get(_COUNTER + link)
-            self._own[link] = _Own(module, None if kept is None else int(kept))
+            after = own.after_block if own is not None else None if kept is None else int(kept)
+            self._own[link] = _Own(module, after)
         self._alarms.cleared(f"links/{link}", MODULE_MISSING)
         return True
 
