@@ -66,13 +66,24 @@ def test_a_contract_fails_when_it_is_broken(checkout: Path, contract: str, file:
     assert "BROKEN" in broken.stdout
 
 
+WITH_NUMPY = {"meeting_window", "memory_regime", "ready_pair", "renewal_grid"}
+"""Files of physics that only the engine needs."""
+
+
 @pytest.mark.parametrize("layer", ["physics", "domain"])
 def test_the_lowest_layers_import_only_the_standard_library(layer: str) -> None:
     allowed = {"physics": {"controller.physics"}, "domain": {"controller.physics", "controller.domain"}}[layer]
     for file in sorted((ROOT / "controller" / layer).glob("*.py")):
         for module in _imported(file):
             ours = any(module == name or module.startswith(f"{name}.") for name in allowed)
+            ours |= module.partition(".")[0] == "numpy" and file.stem in WITH_NUMPY
             assert ours or module.partition(".")[0] in sys.stdlib_module_names, f"{file.name} imports {module}"
+
+
+def test_neither_agents_nor_the_command_line_load_numpy() -> None:
+    told = "import sys, southbound.commands.main, controller.cli.main, southbound.agent.node, southbound.fleet.fleet; "
+    run = [sys.executable, "-c", told + "print('numpy' in sys.modules)"]
+    assert subprocess.run(run, check=True, capture_output=True, text=True, cwd=ROOT).stdout == "False\n"
 
 
 def test_there_is_no_package_in_proto() -> None:
