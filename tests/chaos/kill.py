@@ -1,8 +1,9 @@
 """Kills controller and agents at random moments under load: python -m tests.chaos.kill --times 50 [--seed N].
 
-Every program is a process of its own. What was acknowledged must be there and ACTIVE afterwards (or gone, if its
-deletion was), keys equal at both ends, no key id given twice, none lost; requests that were in flight at a kill are
-counted apart. Then nobody is told what he knows: neither a restarted agent nor, by a restarted controller, any.
+Every program is a process of its own; key relays and entanglement paths run beside each other. What was acknowledged
+must be there and ACTIVE afterwards (or gone, if its deletion was), keys equal at both ends, no key id given twice,
+none lost; requests that were in flight at a kill are counted apart. Then nobody is told what he knows: neither a
+restarted agent nor, by a restarted controller, any.
 Prints one JSON object a line, and ends with exit code 1 when a promise was broken.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from qinet.northbound.v1 import operations_service_pb2
+from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
 from tests.chaos.interrupt import closes_on_signals
 from tests.chaos.load import Asked, Load
 from tests.chaos.traffic import Pair, pairs_of
@@ -33,6 +35,8 @@ PAIRS: Final[dict[str, tuple[tuple[str, str], dict[str, Any]]]] = {
     "spare": (("a", "b"), {"protection": Relay.PROTECTION_ONE_FOR_ONE}),
     "twice": (("c", "d"), {"protection": Relay.PROTECTION_ONE_PLUS_ONE}),
 }
+ENTANGLED: Final = [("eab", "a", "b"), ("ebc", "b", "c"), ("ecd", "c", "d"), ("ead", "a", "d")]
+PATHS: Final = {"pairs-ac": ("a", "c"), "pairs-bd": ("b", "d"), "pairs-ad": ("a", "d")}
 _RATE_BIT_PER_S: Final = 400.0
 _SETTLE_S: Final = 120.0
 _TELL_EVERY_S: Final = 10.0
@@ -61,6 +65,9 @@ class Chaos(World):
             self.application(name, (f"{name}.m", source), (f"{name}.s", target))
             self.create(name, source, target, _RATE_BIT_PER_S, application=f"applications/{name}", **more)
         self.active(*PAIRS)
+        for name, (source, target) in PATHS.items():
+            self.create_path(name, source, target)
+        wait_until(lambda: all(_settled(path) for path in self.all_paths().values()), "paths", _SETTLE_S)
 
     def _spawn(self, node: str) -> None:
         state = self.directory / "fleet" / node
@@ -103,6 +110,13 @@ class Chaos(World):
             wrong += [f"{name} was deleted, or never made, and is there" for name in relays.keys() - wanted.keys()]
             for name in sorted(wanted.keys() & relays.keys()):
                 wrong += [f"{name}: {what}" for what in _amiss(relays[name], kinds[name], wanted[name])]
+            paths = self.all_paths()
+            wrong += [f"{name} was acknowledged, and is gone" for name in PATHS.keys() - paths.keys()]
+            wrong += [
+                f"{name}: {State.Name(path.state)} {path.state_reason}"
+                for name, path in paths.items()
+                if not _settled(path)
+            ]
             if not wrong or time.monotonic() > began + _SETTLE_S:
                 tell({"quiet_after_s": round(time.monotonic() - began, 1)})
                 return wrong
@@ -128,6 +142,12 @@ class Chaos(World):
         if _WRITTEN in self.daemons[again].said():
             told.append(f"{again} was pushed what it had, after its own restart")
         return told
+
+
+def _settled(path: EntanglementPath) -> bool:
+    """Tell whether a path is at rest, delivers, and holds nothing that it left."""
+    rest = path.phase == Relay.PHASE_SETTLED and not path.unconfirmed_nodes and not path.retiring_routes
+    return path.state == State.STATE_ACTIVE and rest and not any(each.releasing for each in path.reservations)
 
 
 def _amiss(relay: Relay, kind: dict[str, Any], rates: set[float]) -> list[str]:
@@ -167,6 +187,7 @@ def run(directory: Path, *, times: int, seed: int, tell: Callable[[dict[str, Any
             random.Random(seed + 1),
             every_s=_REQUEST_EVERY_S,
             most=_MOST_RELAYS,
+            paths=sorted(PATHS),
         )
         threads += [*pairs, load]
         for thread in threads:
@@ -219,7 +240,7 @@ def run(directory: Path, *, times: int, seed: int, tell: Callable[[dict[str, Any
 def _topology(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "topology.yaml"
-    path.write_text(topology_yaml("kite", LINKS))
+    path.write_text(topology_yaml("kite", LINKS, pairs=ENTANGLED))
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from qinet.northbound.v1 import entanglement_service_pb2
 from qinet.northbound.v1 import key_relay_service_pb2 as pb
 from tests.support.operator_calls import Operator, Relay, refused_with
 
@@ -20,6 +21,7 @@ _AGAIN_S: Final = 0.1
 _ANSWER_WITHIN_S: Final = 90.0
 _CUT_OFF: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _SHARE_OF_CREATES: Final = 0.6
+_SHARE_OF_PATHS: Final = 0.2
 _RATES: Final = (2.0, 3.0, 5.0)
 _KINDS: Final[tuple[dict[str, Any], ...]] = (
     {},
@@ -58,13 +60,20 @@ class Load(threading.Thread):
     """The operator."""
 
     def __init__(
-        self, hands: Operator, nodes: Sequence[str], chance: random.Random, *, every_s: float, most: int
+        self,
+        hands: Operator,
+        nodes: Sequence[str],
+        chance: random.Random,
+        *,
+        every_s: float,
+        most: int,
+        paths: Sequence[str] = (),
     ) -> None:
-        """Begin on hands of its own; at most so many relays of its stand at a time."""
+        """Begin on hands of its own; at most so many relays of its stand at a time, and these paths are moved."""
         super().__init__(name="load", daemon=True)
         self.asked = Asked()
         self._hands, self._nodes, self._chance = hands, nodes, chance
-        self._every_s, self._most = every_s, most
+        self._every_s, self._most, self._paths = every_s, most, paths
         self._stopping = threading.Event()
 
     def halt(self) -> None:
@@ -80,6 +89,9 @@ class Load(threading.Thread):
     def run(self) -> None:
         """Ask for one thing after another."""
         while not self._stopping.wait(self._every_s):
+            if self._paths and self._chance.random() < _SHARE_OF_PATHS:
+                self._move_path(self._chance.choice(self._paths))
+                continue
             standing = sorted(self.asked.standing)
             if len(standing) < self._most and (not standing or self._chance.random() < _SHARE_OF_CREATES):
                 self._make(f"load-{len(self.asked.kinds) + self.asked.refused.total():04}")
@@ -107,6 +119,10 @@ class Load(threading.Thread):
     def _move(self, name: str) -> None:
         request = pb.RedeployKeyRelayRequest(name=f"keyRelays/{name}")
         self._ask("redeploy", lambda: self._hands.relays.RedeployKeyRelay(request, timeout=20.0))
+
+    def _move_path(self, name: str) -> None:
+        request = entanglement_service_pb2.RedeployEntanglementPathRequest(name=f"entanglementPaths/{name}")
+        self._ask("redeploy path", lambda: self._hands.paths.RedeployEntanglementPath(request, timeout=20.0))
 
     def _remove(self, name: str) -> None:
         if self._ask("delete", lambda: self._hands.delete(name), also=grpc.StatusCode.NOT_FOUND)[0]:

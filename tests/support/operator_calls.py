@@ -21,6 +21,9 @@ from qinet.northbound.v1 import (
     application_pb2,
     application_service_pb2,
     application_service_pb2_grpc,
+    entanglement_path_pb2,
+    entanglement_service_pb2,
+    entanglement_service_pb2_grpc,
     key_relay_pb2,
     key_relay_service_pb2,
     key_relay_service_pb2_grpc,
@@ -136,6 +139,11 @@ class Operator:
         return key_relay_service_pb2_grpc.KeyRelayServiceStub(self._north())
 
     @property
+    def paths(self) -> entanglement_service_pb2_grpc.EntanglementServiceStub:
+        """Return the stub of entanglement paths."""
+        return entanglement_service_pb2_grpc.EntanglementServiceStub(self._north())
+
+    @property
     def applications(self) -> application_service_pb2_grpc.ApplicationServiceStub:
         """Return the stub of applications."""
         return application_service_pb2_grpc.ApplicationServiceStub(self._north())
@@ -234,6 +242,24 @@ class Operator:
         relay = Relay(source=f"nodes/{source}", target=f"nodes/{target}", rate_bit_per_s=rate_bit_per_s, **more)
         request = key_relay_service_pb2.CreateKeyRelayRequest(key_relay_id=name, key_relay=relay, request_id=request_id)
         return self.relays.CreateKeyRelay(request, timeout=DEADLINE_S).key_relay
+
+    def create_path(self, name: str, source: str, target: str, rate_hz: float = 0.5, fidelity: float = 0.7) -> None:
+        """Create an entanglement path."""
+        path = entanglement_path_pb2.EntanglementPath(
+            source=f"nodes/{source}", target=f"nodes/{target}", rate_hz=rate_hz, minimum_fidelity=fidelity
+        )
+        self.paths.CreateEntanglementPath(
+            entanglement_service_pb2.CreateEntanglementPathRequest(
+                entanglement_path_id=name, entanglement_path=path, request_id=f"create-{name}"
+            ),
+            timeout=DEADLINE_S,
+        )
+
+    def all_paths(self) -> dict[str, entanglement_path_pb2.EntanglementPath]:
+        """Return every entanglement path, by id."""
+        request = entanglement_service_pb2.ListEntanglementPathsRequest(page_size=1000)
+        answer = self.paths.ListEntanglementPaths(request, timeout=DEADLINE_S)
+        return {path.name.removeprefix("entanglementPaths/"): path for path in answer.entanglement_paths}
 
     def delete(self, name: str, etag: str = "") -> None:
         """Delete a key relay; it may be gone only later."""
