@@ -21,12 +21,12 @@ from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath, PathEndM
 
 KEY_LINK: Final = "key-of-pairs"
 AUTHENTICATION: Final = "authentication"
-_BLOCK_BIT: Final = 8192
+_BLOCK_BIT: Final = 10240
 _KEYED_FLOORS: Final = (0.97, 0.95, 0.9)
 _FLOORS: Final = (0.9, 0.8, 0.7, 0.6, 0.5)
-_TOO_MUCH: Final = 100
+_TOO_MUCH: Final = 10
 _LOWEST_RATE_HZ: Final = 0.001
-_MOST_RATE_HZ: Final = 400.0
+_MOST_RATE_HZ: Final = 2000.0
 """All agents share one process, and each pair is told from node to node: more would be too much for it."""
 
 _PART_ASKED: Final = 0.7
