@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Final
 
-from tests.bench import creation, restoration
+from tests.bench import creation, entanglement, restoration
 from tests.bench.agent_throughput import carrying
 from tests.bench.line import rate_line, tell
 from tests.bench.peers import peer, stream_per_s
@@ -67,6 +67,7 @@ _WORKS: Final[dict[str, Callable[[], Iterator[dict[str, object]]]]] = {
     "restoration": restoring,
     "relaying": relaying,
     "start": starting,
+    "entanglement": entanglement.measured,
 }
 
 

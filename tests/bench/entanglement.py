@@ -6,11 +6,12 @@ largest gap of the others. In this process, on one core; making the view of the 
 """
 
 import math
+import os
 import random
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from controller.domain.entanglement_path import PairDemand
@@ -124,7 +125,7 @@ def measure(size: int, regime: Regime, demands: int = DEMANDS) -> dict[str, obje
         routed += 1
         gaps.append(found.plan.certificate.gap)
     return {
-        "what": f"best entanglement path, {regime.value} regime",
+        "work": f"best entanglement path, {regime.value} regime",
         "nodes": size,
         "links": len(network.wiring.edges),
         "demands": demands,
@@ -135,22 +136,21 @@ def measure(size: int, regime: Regime, demands: int = DEMANDS) -> dict[str, obje
         "median_ms": round(statistics.median(times_ms), 2),
         "worst_ms": round(max(times_ms), 2),
         "view_ms": round(view_ms, 2),
+        "load_average": round(os.getloadavg()[0], 1),
     }
 
 
-def measured() -> Iterator[dict[str, object]]:
+def measured(sizes: Sequence[int] = SIZES) -> Iterator[dict[str, object]]:
     """Measure every size in both regimes."""
     for regime in (Regime.BUFFERED, Regime.MEMORY):
-        for size in SIZES:
+        for size in sizes:
             yield measure(size, regime)
 
 
 def main() -> int:
     """Print the lines of the sizes that were named, or of all."""
-    sizes = [int(argument) for argument in sys.argv[1:]] or list(SIZES)
-    for regime in (Regime.BUFFERED, Regime.MEMORY):
-        for size in sizes:
-            tell(measure(size, regime))
+    for line in measured([int(argument) for argument in sys.argv[1:]] or SIZES):
+        tell(line)
     return 0
 
 

@@ -28,13 +28,15 @@ class Best:
     """From the smaller end."""
 
 
-def best_by_trying_all(snapshot: Snapshot, demand: PairDemand, regime: Regime) -> Best | None:
+def best_by_trying_all(snapshot: Snapshot, demand: PairDemand, regime: Regime, *, keyed: bool = False) -> Best | None:
+    """Return the best route, or None; `keyed`: of the most secret bits per second, not in the memory regime."""
     best: Best | None = None
     for nodes, links in simple_ways(snapshot, demand, regime):
         least_hz = 0.0 if best is None else best.rate_hz * (1 - 1e-6)
-        for rate_hz in rates_of(snapshot, demand, regime, nodes, links, least_hz):
-            if rate_hz > 0 and (best is None or _preferred(rate_hz, links, best)):
-                best = Best(rate_hz, tuple(link.name for link in links))
+        for rate_hz, w in rates_of(snapshot, demand, regime, nodes, links, least_hz):
+            value = rate_hz * key_share(w) if keyed else rate_hz
+            if value > 0 and (best is None or _preferred(value, links, best)):
+                best = Best(value, tuple(link.name for link in links))
     return best
 
 
@@ -66,8 +68,8 @@ def simple_ways(snapshot: Snapshot, demand: PairDemand, regime: Regime) -> Itera
 
 def rates_of(
     snapshot: Snapshot, demand: PairDemand, regime: Regime, nodes: list[str], links: list[Link], least_hz: float
-) -> Iterator[float]:
-    """Yield the rate of every plan of a route that keeps the fidelity, but of those that physics says are below."""
+) -> Iterator[tuple[float, float]]:
+    """Yield (rate, w) of every plan of a route that keeps the fidelity, but of those that physics says are below."""
     hardware = [snapshot.nodes[name].pairs for name in nodes]
     if any(each is None for each in hardware):
         return
@@ -112,14 +114,23 @@ def rates_of(
                 stations[-1].memories,
             )
             for width in range(1, widest + 1):
-                yield math.prod(q) * mean_least(chances, width) / max(periods)
+                yield math.prod(q) * mean_least(chances, width) / max(periods), ideal
             continue
         rates = [p / tau / cost for p, tau, (_, cost) in zip(chances, periods, purified, strict=True)]
         if regime is Regime.AT_ONCE:
-            yield math.prod(q) * min(rates)
+            yield math.prod(q) * min(rates), ideal
         else:
             for tree in trees(0, len(rates)):
-                yield tree_rate(tree, rates, q)
+                yield tree_rate(tree, rates, q), ideal
+
+
+def key_share(w: float) -> float:
+    """Return 1 - h(Q) - 1.16 h(Q) of Werner pairs, where that is positive."""
+    error = (1 - w) / 2
+    if error <= 0.0:
+        return 1.0
+    entropy = -error * math.log2(error) - (1 - error) * math.log2(1 - error)
+    return max(0.0, 1 - 2.16 * entropy)
 
 
 def purify(w: float, rounds: int) -> tuple[float, float]:
@@ -191,7 +202,7 @@ def _lane(links, stations, chosen) -> Lane:  # type: ignore[no-untyped-def]
     )
 
 
-def memory_rates(lane, links, stations, rounds, demand, least_hz) -> Iterator[float]:  # type: ignore[no-untyped-def]
+def memory_rates(lane, links, stations, rounds, demand, least_hz) -> Iterator[tuple[float, float]]:  # type: ignore[no-untyped-def]
     """Yield the rate of the longest cut-off that keeps the fidelity, with as many lanes as fit."""
     lanes = min(link.pairs.memory_pairs // 2**times for link, times in zip(links, rounds, strict=True))
     for place, each in enumerate(stations):
@@ -209,5 +220,5 @@ def memory_rates(lane, links, stations, rounds, demand, least_hz) -> Iterator[fl
         except ValueError:
             continue
         if one.fidelity >= demand.minimum_fidelity * (1 - 1e-12):
-            yield lanes * one.rate_hz
+            yield lanes * one.rate_hz, one.werner
             return

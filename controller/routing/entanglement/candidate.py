@@ -35,6 +35,20 @@ class Candidate:
     bound_hz: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Valued:
+    """A candidate with what it is worth in the figure that is maximised.
+
+    Attributes:
+        value: Of the candidate.
+        bound: No plan of the ground that keeps the fidelity is worth more.
+    """
+
+    candidate: Candidate
+    value: float
+    bound: float
+
+
 def better(one: tuple[float, Links], other: tuple[float, Links]) -> bool:
     """Tell whether one of two (value, links) is to be preferred: more, then fewer hops, then first link names."""
     (value, links), (other_value, other_links) = one, other

@@ -1,6 +1,6 @@
 """The best route and plan of an entanglement path: the highest rate that keeps the fidelity, in whatever regime."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,12 +9,13 @@ from controller.domain.path_plan import Certificate, PathPlan
 from controller.domain.route import Route
 from controller.routing.entanglement.asked import Asked, asked_of
 from controller.routing.entanglement.buffered_plan import MOST_STORAGE_LOSS
-from controller.routing.entanglement.candidate import Candidate
+from controller.routing.entanglement.candidate import Valued
 from controller.routing.entanglement.draft import Draft
 from controller.routing.entanglement.explain import check_ends, why_none
 from controller.routing.entanglement.ground import SAME, Ground, ground_of
+from controller.routing.entanglement.keyed import best_by_rate, best_keyed
 from controller.routing.entanglement.network import PairNetwork
-from controller.routing.entanglement.regimes import bears_storage, best_candidate, drafts, storage_loss
+from controller.routing.entanglement.regimes import bears_storage, drafts, storage_loss
 from controller.routing.entanglement.standing import shortfalls
 
 STEPS: Final = 2_000
@@ -39,6 +40,8 @@ class Found:
 def find_path(network: PairNetwork, demand: PairDemand) -> Found:
     """Return the route and plan with the highest rate that keeps the fidelity; the plan reserves what is asked.
 
+    Of a demand whose pairs become key, with the most secret key: rate times secret fraction.
+
     Of equal rates: fewest hops, then first link names read from the smaller end, so that b to a is the reverse of a
     to b. A route is of one regime; the best of all regimes is taken.
 
@@ -50,66 +53,82 @@ def find_path(network: PairNetwork, demand: PairDemand) -> Found:
     check_ends(network, demand)
     asked = asked_of(network, demand)
     searched = network.charged(asked.held)
+    search = _Search(
+        asked=asked,
+        best=best_keyed if demand.key_link else best_by_rate,
+        objective="secret_key_millibit_per_s" if demand.key_link else "rate_millihertz",
+    )
     grounds = [ground_of(searched, demand, regime) for regime in network.wiring.regimes]
     found = [
-        (ground, candidate)
-        for ground in grounds
-        if (candidate := best_candidate(ground, asked.fidelity, STEPS)) is not None
+        (ground, valued) for ground in grounds if (valued := search.best(ground, asked.fidelity, STEPS)) is not None
     ]
-    found.sort(key=lambda each: (-each[1].rate_hz, len(each[1].links)))
-    for ground, candidate in found:
-        for draft in _workable(ground, candidate, asked):
+    found.sort(key=lambda each: (-each[1].value, len(each[1].candidate.links)))
+    for ground, valued in found:
+        for draft, worth in search.workable(ground, valued):
             plan = draft.plan(
                 rate_millihertz=asked.rate_millihertz,
                 test_share=demand.test_share,
                 certificate=Certificate(
-                    objective="rate_millihertz",
-                    value=draft.candidate.rate_hz * 1000,
-                    upper_bound=max(candidate.bound_hz, draft.candidate.bound_hz) * 1000,
+                    objective=search.objective, value=worth.value * 1000, upper_bound=worth.bound * 1000
                 ),
                 held=asked.held,
             )
             if not shortfalls(network, plan.charges):
                 return Found(route=ground.route(draft.candidate.links), plan=plan)
-    raise why_none(network, demand, asked, found)
+    raise why_none(network, demand, asked, [(ground, valued.candidate) for ground, valued in found])
 
 
-def _workable(ground: Ground, candidate: Candidate, asked: Asked) -> Iterator[Draft]:
-    """Yield plans that keep the fidelity with all storage counted: of the best route, then of detours."""
-    closed = ground
-    for _ in range(_DETOURS):
-        draft = _kept(closed, candidate, asked)
-        if draft is not None:
-            yield draft
-        else:
-            return
-        tight = _lacking(closed, draft)
-        if not tight:
-            return
-        closed = closed.closing(tight)
-        detour = best_candidate(closed, asked.fidelity, STEPS)
-        if detour is None:
-            return
-        candidate = detour
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """What is asked, and what is maximised.
 
+    Attributes:
+        best: Returns the best route of a ground that keeps a fidelity, within so many steps.
+        objective: What its value is called, in thousandths.
+    """
 
-def _kept(ground: Ground, candidate: Candidate, asked: Asked) -> Draft | None:
-    """Return the plan of a route whose pairs keep the fidelity after their storage, of a purer route where needed."""
-    floor = asked.fidelity
-    for _ in range(3):
-        least = 0.0
-        for draft in drafts(ground, candidate, asked.gross_hz):
-            least = storage_loss(draft)
-            if bears_storage(draft) and draft.fidelity >= asked.fidelity * (1 - SAME):
-                return draft
-        if least == 0.0 or least > MOST_STORAGE_LOSS:
-            return None
-        floor = max(floor + least / 4, asked.fidelity + least * 1.05)
-        purer = best_candidate(ground, floor, STEPS)
-        if purer is None:
-            return None
-        candidate = replace(purer, bound_hz=max(purer.bound_hz, candidate.bound_hz))
-    return None
+    asked: Asked
+    best: Callable[[Ground, float, int], Valued | None]
+    objective: str
+
+    def workable(self, ground: Ground, valued: Valued) -> Iterator[tuple[Draft, Valued]]:
+        """Yield plans that keep the fidelity with all storage counted: of the best route, then of detours."""
+        bound = valued.bound
+        closed = ground
+        for _ in range(_DETOURS):
+            kept = self._kept(closed, valued)
+            if kept is None:
+                return
+            draft, worth = kept
+            bound = max(bound, worth.bound)
+            yield draft, replace(worth, bound=bound)
+            tight = _lacking(closed, draft)
+            if not tight:
+                return
+            closed = closed.closing(tight)
+            detour = self.best(closed, self.asked.fidelity, STEPS)
+            if detour is None:
+                return
+            valued = detour
+
+    def _kept(self, ground: Ground, valued: Valued) -> tuple[Draft, Valued] | None:
+        """Return the plan of a route whose pairs keep the fidelity after storage, of a purer route where needed."""
+        wanted = self.asked.fidelity
+        floor = wanted
+        for _ in range(3):
+            least = 0.0
+            for draft in drafts(ground, valued.candidate, self.asked.gross_hz):
+                least = storage_loss(draft)
+                if bears_storage(draft) and draft.fidelity >= wanted * (1 - SAME):
+                    return draft, valued
+            if least == 0.0 or least > MOST_STORAGE_LOSS:
+                return None
+            floor = max(floor + least / 4, wanted + least * 1.05)
+            purer = self.best(ground, floor, STEPS)
+            if purer is None:
+                return None
+            valued = replace(purer, bound=max(purer.bound, valued.bound))
+        return None
 
 
 def _lacking(ground: Ground, draft: Draft) -> frozenset[int]:

@@ -213,3 +213,19 @@ def test_a_node_that_has_no_time_for_its_swaps_is_gone_round() -> None:
     round_b = find_path(network, _demand(rate_millihertz=30_000))
     assert round_b.route.nodes == ("a", "d", "c")
     assert round_b.plan.certificate.upper_bound > round_b.plan.certificate.value
+
+
+def test_pairs_that_become_key_take_the_route_of_the_most_key() -> None:
+    links = [
+        pair_link("ab", "a", "b", (0.1, 0.94)),
+        pair_link("bc", "b", "c", (0.1, 0.94)),
+        pair_link("ad", "a", "d", (0.05, 0.99)),
+        pair_link("cd", "c", "d", (0.05, 0.99)),
+    ]
+    network = pair_network_of(pair_snapshot([station(name) for name in "abcd"], links))
+    keyed = _demand(use=PairUse.MEASURE, key_link="k", authentication="pre-shared")
+    assert find_path(network, _demand()).route.nodes == ("a", "b", "c")
+    found = find_path(network, keyed)
+    assert found.route.nodes == ("a", "d", "c")
+    assert found.plan.certificate.objective == "secret_key_millibit_per_s"
+    assert found.plan.certificate.gap == pytest.approx(0, abs=1e-6)
