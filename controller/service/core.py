@@ -38,6 +38,7 @@ from controller.domain.events import (
 )
 from controller.domain.key_links import relays_on
 from controller.domain.key_relay import KeyRelay
+from controller.domain.lifetimes import deadline_runs
 from controller.domain.refusals import Refusal
 from controller.domain.service import Phase, Service, ServiceState
 from controller.domain.snapshot import (
@@ -63,7 +64,6 @@ from controller.service.key_link_desk import key_link_follows
 from controller.service.lifecycle import (
     advanced,
     apart_from_backup,
-    deadline_runs,
     drained,
     heard,
     next_version,

@@ -5,6 +5,7 @@ from typing import Final
 
 from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.etag import etag
+from controller.domain.lifetimes import first_end_ms
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.route import Route
 from controller.domain.service import ServiceState
@@ -12,7 +13,7 @@ from controller.domain.snapshot import Changes, Snapshot, put
 from controller.routing.places import ground_of
 from controller.service.deployment import deployed, find_deployment
 from controller.service.key_link_desk import check_key_link, key_link_brought
-from controller.service.lifecycle import blocked, first_end_ms, next_version
+from controller.service.lifecycle import blocked, next_version
 from controller.service.relay_desk import DISABLED, check_etag
 from controller.service.requests import RedeployPath, UpdatePath
 

@@ -13,6 +13,7 @@ from controller.domain.events import (
     ServiceReport,
 )
 from controller.domain.history import with_change
+from controller.domain.lifetimes import lifetime_ends_ms
 from controller.domain.link import LinkCondition
 from controller.domain.service import Service, service_key
 from controller.domain.snapshot import (
@@ -35,7 +36,6 @@ from controller.service.configuration import Configuration, Encode
 from controller.service.doubts import Doubts
 from controller.service.drains import Drains
 from controller.service.holdings import Holdings, waits_for_better
-from controller.service.lifecycle import lifetime_ends_ms
 from controller.service.losses import Losses
 from controller.service.worklist import Worklist
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from controller.domain.entanglement_path import PRE_SHARED, EntanglementPath, PairDemand
 from controller.domain.etag import etag
 from controller.domain.history import RelayChange
+from controller.domain.lifetimes import lifetime_ends_ms
 from controller.domain.path_plan import PathPlan
 from controller.domain.snapshot import NIL_NETWORK
 from controller.physics.pair_keys import PairKeying, key_rate_hz, time_to_first_key_s
@@ -94,8 +95,9 @@ def path_to_pb(
         told.deadline.CopyFrom(duration_ms(1000 * demand.deadline_s))
     if demand.lifetime_s is not None:
         told.lifetime.CopyFrom(duration_ms(1000 * demand.lifetime_s))
-    if path.expires_at_ms is not None:
-        told.expire_time.CopyFrom(timestamp_ms(wall_ms + path.expires_at_ms - service_time_ms))
+    ends_at_ms = lifetime_ends_ms(path)
+    if ends_at_ms is not None:
+        told.expire_time.CopyFrom(timestamp_ms(wall_ms + ends_at_ms - service_time_ms))
     if path.routes:
         told.route.CopyFrom(route_to_pb(path.routes[0]))
     if path.plan is not None:
