@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from controller.domain.capacity import link_charge_millibit_per_s, service_charges, route_charges
+from controller.domain.capacity import link_charge_millibit_per_s, route_charges, service_charges
 from controller.domain.key_relay import Demand, KeyRelay, Releasing
 from controller.domain.path_plan import PathPlan
 from controller.domain.refusals import Precondition, Refusal, TooHard

@@ -84,7 +84,7 @@ class Reports:
         return news
 
     def repeat(self, entry_ids: Iterable[str]) -> None:
-        """Let the next report on the links and services of these entries be news: what it meant before may have changed.
+        """Let the next report on links and services of these entries be news: what it meant before may have changed.
 
         A link or service that was deleted and made anew under its name has not heard the old word.
         """
