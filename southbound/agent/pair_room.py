@@ -15,10 +15,11 @@ from southbound.agent.alarms import LINK_DOWN, Alarms
 from southbound.agent.clock import Clock
 from southbound.agent.modules import MODULE_MISSING
 from southbound.agent.pair_faults import PairFaults
-from southbound.agent.pairs.effects import Delivered, Measured, PathChanged, Send
+from southbound.agent.pairs.effects import Delivered, Failed, Kept, Measured, MeasuredFor, PathChanged, Send
 from southbound.agent.pairs.engine import PairEngine
 from southbound.agent.pairs.figures import LinkFigures, PathFigures
 from southbound.agent.pairs.messages import LinkCondition, PairHello
+from southbound.agent.pairs.service import Ack, Create
 from southbound.agent.pairs.wire import message_from_pb, message_to_pb
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ _GRACE_S: Final = 0.05
 _TURN_S: Final = 0.02
 """Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
 _LONGEST_WAIT_S: Final = 3600.0
+
+
+Reply = Kept | MeasuredFor | Failed
 
 
 class PairStream(Protocol):
@@ -101,6 +105,8 @@ class PairRoom:
         self._wake: asyncio.TimerHandle | None = None
         self._open = True
         faults.watch(self._on_fault)
+        self._asked: dict[int, tuple[Callable[[Reply], None], int]] = {}
+        """By request: who gets the replies, and how many pairs are still to come."""
         self.recent: deque[Delivered] = deque(maxlen=RECENT_PAIRS)
         """The last pairs delivered here, test pairs included."""
 
@@ -166,6 +172,31 @@ class PairRoom:
         for place, problem in problems.items():
             self._alarms.raised(place, PATH_REFUSED, problem, self._clock.wall_ms())
         self._refused = set(problems)
+        self._carry_out()
+
+    def create(self, create: Create, reply: Callable[[Reply], None]) -> Ack | Failed:
+        """Ask for pairs of a path that ends here: CREATE of the link-layer draft, answered at once by ACK or ERR.
+
+        Args:
+            create: What is asked for.
+            reply: Called with each OK, whose goodness refers to a time in seconds since 1970 UTC, and with each ERR.
+        """
+        self._engine.tick(self._now_s())
+        answer = self._engine.service.create(create)
+        if isinstance(answer, Ack):
+            self._asked[answer.create_id] = (reply, create.number)
+        self._carry_out()
+        return answer
+
+    def cancel(self, create_id: int) -> None:
+        """Withdraw a request."""
+        self._asked.pop(create_id, None)
+        self._engine.service.cancel(create_id)
+        self._carry_out()
+
+    def release(self, logical_qubit: int) -> None:
+        """Give back the memory of a pair that was handed over."""
+        self._engine.service.release(logical_qubit)
         self._carry_out()
 
     def peer_up(self, node: str, stream: PairStream) -> None:
@@ -250,6 +281,7 @@ class PairRoom:
     def _carry_out(self) -> None:
         changed: dict[str, None] = {}
         measured: dict[str, list[Measured]] = {}
+        replies: list[Reply] = []
         while effects := self._engine.drain():
             for effect in effects:
                 match effect:
@@ -263,11 +295,29 @@ class PairRoom:
                             measured.setdefault(link, []).append(effect)
                     case PathChanged(path=path):
                         changed[path] = None
+                    case Kept() | MeasuredFor() | Failed():
+                        replies.append(effect)
         for link, outcomes in measured.items():
             self._on_measured(link, outcomes)
         for path in changed:
             self._on_path(path)
         self._rearm()
+        for one in replies:
+            self._reply(one)
+
+    def _reply(self, told: Reply) -> None:
+        asked = self._asked.get(told.create_id)
+        if asked is None:
+            return
+        reply, left = asked
+        left = 0 if isinstance(told, Failed) and not told.sequences else left - (not isinstance(told, Failed))
+        if left > 0:
+            self._asked[told.create_id] = (reply, left)
+        else:
+            del self._asked[told.create_id]
+        if isinstance(told, Kept):
+            told = told._replace(goodness_s=told.goodness_s + self._offset_ns / 1e9)
+        reply(told)
 
     def _rearm(self) -> None:
         if not self._open:

@@ -352,8 +352,11 @@ class Peers:
                 return
             kind = travelling.WhichOneof("kind")
             if kind in {"pair", "pairs"}:
+                said = [travelling.pair] if kind == "pair" else travelling.pairs.messages
+                if len(said) > _PAIRS_AT_ONCE:
+                    log.warning("peer says more at once than it may, stream ended peer=%s", stream.node)
+                    return
                 if self._pairs is not None:
-                    said = [travelling.pair] if kind == "pair" else travelling.pairs.messages
                     self._pairs.received(stream.node, said)
             elif (message := message_from_pb(travelling)) is not None:
                 await self._post(Received(now_s=0.0, node=stream.node, message=message))

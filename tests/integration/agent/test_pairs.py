@@ -1,5 +1,6 @@
 """Agents deliver entangled pairs to both ends of a path, over real streams and in real time."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from controller.identity import lab_ca
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
 from southbound.agent.pair_faults import PairCondition
-from southbound.agent.pairs.effects import Measured
+from southbound.agent.pair_room import Reply
+from southbound.agent.pairs.effects import Failed, Kept, Measured, ServiceError
+from southbound.agent.pairs.service import Ack, Create
 from tests.integration.agent.pair_line import RunningLine
 from tests.integration.agent.scripted import Controller, certificate, eventually
 
@@ -62,6 +65,35 @@ async def test_an_end_reports_what_it_got_and_says_at_once_that_a_version_works(
         said = await session.until(lambda said: any(one.pairs.pair_total for one in said.report.links))
         link = said.report.links[0]
     assert link.status == types_pb2.LINK_STATUS_ACTIVE
+
+
+async def test_who_asks_at_both_ends_is_given_the_two_halves_of_the_same_pairs(line: RunningLine) -> None:
+    await line.set_up(test_share=0.0)
+    told: dict[str, list[Reply]] = {"a": [], "c": []}
+    for node, far in (("a", "c"), ("c", "a")):
+        room = line.agents[node].pairs
+        assert room is not None
+        answer = room.create(Create(remote=far, number=4, minimum_fidelity=0.8), told[node].append)
+        assert isinstance(answer, Ack)
+        refused = room.create(Create(remote=far, number=1, minimum_fidelity=0.95), told[node].append)
+        assert isinstance(refused, Failed)
+        assert refused.error is ServiceError.UNSUPPORTED
+
+    await eventually(lambda: all(len(replies) == 4 for replies in told.values()))
+    kept = {node: {one.pair: one for one in replies if isinstance(one, Kept)} for node, replies in told.items()}
+    both = kept["a"].keys() & kept["c"].keys()
+    assert both
+    for pair in both:
+        ours, theirs = kept["a"][pair], kept["c"][pair]
+        assert ours.goodness_s == pytest.approx(theirs.goodness_s, abs=0.01)
+        assert ours.goodness_s == pytest.approx(time.time(), abs=60)
+        assert 0.8 < ours.goodness <= 1.0
+    for node, replies in told.items():
+        room = line.agents[node].pairs
+        assert room is not None
+        for one in replies:
+            assert isinstance(one, Kept)
+            room.release(one.logical_qubit)
 
 
 async def test_a_cut_is_told_by_both_ends_and_pairs_come_again_after_the_repair(line: RunningLine) -> None:
