@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from controller.domain.path_plan import HopPlan
 from controller.identity import lab_ca
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
+from southbound.agent import configuration as rules
 from southbound.agent.pair_faults import PairCondition
 from southbound.agent.pair_room import Reply
 from southbound.agent.pairs.effects import Failed, Kept, Measured, ServiceError
@@ -94,6 +96,33 @@ async def test_who_asks_at_both_ends_is_given_the_two_halves_of_the_same_pairs(l
         for one in replies:
             assert isinstance(one, Kept)
             room.release(one.logical_qubit)
+
+
+async def test_a_path_moves_to_a_new_version_without_a_gap(line: RunningLine) -> None:
+    # given a path over two repeaters that delivers on version 1
+    line.nodes = ("a", "b", "c", "d")
+    await line.set_up(hops=tuple(HopPlan(link=name, option=0, memory_pairs=1) for name in line.links), lanes=1)
+    await line.delivered(3)
+
+    # when another version is made, the head being told last, together with the end of the old one
+    old = next(iter(rules.path_entries(line.agents["a"].configuration)))
+    new = replace(old, route_version=2)
+    for node in ("d", "c", "b"):
+        assert (await line.configure(node, new)).HasField("ack")
+    assert (await line.configure("a", new, replace(old, passive=True))).HasField("ack")
+
+    # then both ends say that pairs come on it, and that the old one is drained
+    for node in ("a", "d"):
+        await line.controller.sessions[node].until(
+            lambda said: any(
+                path.route_version == 2 and path.confirmed and not path.undrained_versions
+                for path in (said.notification.path_update, *said.report.paths)
+            )
+        )
+    for node in line.nodes:
+        assert (await line.configure(node, deletes=[old.id])).HasField("ack")
+    before = line.ids("a") | line.ids("d")
+    await eventually(lambda: len((line.ids("a") & line.ids("d")) - before) >= 3)
 
 
 async def test_a_cut_is_told_by_both_ends_and_pairs_come_again_after_the_repair(line: RunningLine) -> None:
