@@ -37,13 +37,18 @@ class Found:
     plan: PathPlan
 
 
-def find_path(network: PairNetwork, demand: PairDemand) -> Found:
+def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -> Found:
     """Return the route and plan with the highest rate that keeps the fidelity; the plan reserves what is asked.
 
     Of a demand whose pairs become key, with the most secret key: rate times secret fraction.
 
     Of equal rates: fewest hops, then first link names read from the smaller end, so that b to a is the reverse of a
     to b. A route is of one regime; the best of all regimes is taken.
+
+    Args:
+        network: With what is free.
+        demand: What is asked.
+        steps: What a search without a known polynomial method may look at; fewer are quicker, and leave a larger gap.
 
     Raises:
         NotFound: Source or target is no node of the network.
@@ -57,10 +62,11 @@ def find_path(network: PairNetwork, demand: PairDemand) -> Found:
         asked=asked,
         best=best_keyed if demand.key_link else best_by_rate,
         objective="secret_key_millibit_per_s" if demand.key_link else "rate_millihertz",
+        steps=steps,
     )
     grounds = [ground_of(searched, demand, regime) for regime in network.wiring.regimes]
     found = [
-        (ground, valued) for ground in grounds if (valued := search.best(ground, asked.fidelity, STEPS)) is not None
+        (ground, valued) for ground in grounds if (valued := search.best(ground, asked.fidelity, steps)) is not None
     ]
     found.sort(key=lambda each: (-each[1].value, len(each[1].candidate.links)))
     for ground, valued in found:
@@ -85,11 +91,13 @@ class _Search:
     Attributes:
         best: Returns the best route of a ground that keeps a fidelity, within so many steps.
         objective: What its value is called, in thousandths.
+        steps: What each search without a known polynomial method may look at.
     """
 
     asked: Asked
     best: Callable[[Ground, float, int], Valued | None]
     objective: str
+    steps: int
 
     def workable(self, ground: Ground, valued: Valued) -> Iterator[tuple[Draft, Valued]]:
         """Yield plans that keep the fidelity with all storage counted: of the best route, then of detours."""
@@ -106,7 +114,7 @@ class _Search:
             if not tight:
                 return
             closed = closed.closing(tight)
-            detour = self.best(closed, self.asked.fidelity, STEPS)
+            detour = self.best(closed, self.asked.fidelity, self.steps)
             if detour is None:
                 return
             valued = detour
@@ -124,7 +132,7 @@ class _Search:
             if least == 0.0 or least > MOST_STORAGE_LOSS:
                 return None
             floor = max(floor + least / 4, wanted + least * 1.05)
-            purer = self.best(ground, floor, STEPS)
+            purer = self.best(ground, floor, self.steps)
             if purer is None:
                 return None
             valued = replace(purer, bound=max(purer.bound, valued.bound))
