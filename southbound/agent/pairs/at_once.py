@@ -11,7 +11,7 @@ from southbound.agent.pairs.messages import Herald, Sweep, Swept, Token
 from southbound.agent.pairs.part import Host, Part, Phase, WorkMessage
 from southbound.agent.pairs.route import HopPart, Route
 from southbound.agent.pairs.states import Pair, swapped
-from southbound.agent.pairs.stream import Stream
+from southbound.agent.pairs.stream import Stream, room_of
 
 
 class AtOnce(Part):
@@ -25,7 +25,7 @@ class AtOnce(Part):
         """Pairs of the hop towards the far end, the oldest first; the first `_aside` are set aside."""
         self._aside = 0
         self._tokens = 0
-        self._needed = self._depth * len(route.hops)
+        self._needed = sum(room_of(entry, hop) for hop in route.hops)
         self._taken = 0
 
     def begin(self, at_s: float) -> None:

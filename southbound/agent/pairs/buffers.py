@@ -12,7 +12,7 @@ from southbound.agent.pairs.messages import Herald, Swapped
 from southbound.agent.pairs.part import Host, Part, Phase, WorkMessage
 from southbound.agent.pairs.route import HopPart, Route
 from southbound.agent.pairs.states import Pair, swapped
-from southbound.agent.pairs.stream import Stream
+from southbound.agent.pairs.stream import Stream, room_of
 
 _LEFT, _RIGHT = 0, 1
 
@@ -29,7 +29,7 @@ class Buffers(Part):
         """Pairs of the own segment that are not spent yet, as far as is known here."""
         # The pair of the last swap is delivered at once; all others lie in a buffer at both of their ends.
         ends = sum(route.place in (one.left, one.right) for one in route.segments if one.parent_place is not None)
-        self._needed = self._depth * (len(route.hops) + ends)
+        self._needed = self._depth * ends + sum(room_of(entry, hop) for hop in route.hops)
         self._taken = 0
 
     def begin(self, at_s: float) -> None:

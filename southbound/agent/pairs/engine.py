@@ -3,16 +3,13 @@
 from collections.abc import Iterable
 from random import Random
 from typing import Final
-from zlib import crc32
 
 from controller.domain.entries import PathEntry
-from controller.domain.pair_link import PairHardware, PairModel, Regime
+from controller.domain.pair_link import PairHardware, PairModel
 from southbound.agent.pairs.activation import Head
-from southbound.agent.pairs.at_once import AtOnce
-from southbound.agent.pairs.buffers import Buffers
-from southbound.agent.pairs.effects import Delivered, Effect, PairId, Send
+from southbound.agent.pairs.effects import Effect, PairId, Send
 from southbound.agent.pairs.figures import LinkFigures, PathFigures, link_figures, path_figures
-from southbound.agent.pairs.lanes import Lanes
+from southbound.agent.pairs.kinds import part_of, same_plan
 from southbound.agent.pairs.link_tests import try_link
 from southbound.agent.pairs.links import Link
 from southbound.agent.pairs.messages import (
@@ -33,15 +30,13 @@ from southbound.agent.pairs.messages import (
 )
 from southbound.agent.pairs.part import Part
 from southbound.agent.pairs.path_end import PathEnd
+from southbound.agent.pairs.resources import Resources
 from southbound.agent.pairs.route import Route
 from southbound.agent.pairs.service import LinkLayerService
-from southbound.agent.pairs.slots import Slots
-from southbound.agent.pairs.states import Pair, swap_noise
-from southbound.agent.pairs.timers import Timers
+from southbound.agent.pairs.states import Pair
 
 Key = tuple[str, int]
 _WORK: Final = (Herald, Swapped, Sweep, Token)
-_SEQUENCE_STEP: Final = 1024
 _LOOK_EVERY_S: Final = 1.0
 
 
@@ -49,7 +44,7 @@ class EntryRefused(ValueError):  # noqa: N818  (a value that is returned, too)
     """A path entry that this node cannot follow; says which and why."""
 
 
-class PairEngine:
+class PairEngine(Resources):
     """See the package for how a shell drives it. All methods take the time, which never goes back."""
 
     def __init__(
@@ -73,26 +68,11 @@ class PairEngine:
                 virtual time.
             announce: Whether `Delivered` is told of every pair; else only counted.
         """
-        self.grace_s = grace_s
-        self.node = node
-        self.hardware = hardware
-        self.noise = swap_noise(hardware)
-        self.random = random
-        self.now_s = now_s
-        self.timers = Timers()
-        self.effects: list[Effect] = []
-        self.outbox: list[tuple[str, Message]] = []
+        super().__init__(node, hardware, random, now_s=now_s, grace_s=grace_s, announce=announce)
         self.service = LinkLayerService(self)
-        self._announce = announce
-        self._links: dict[str, Link] = {}
         self._parts: dict[Key, Part] = {}
         self._heads: dict[Key, Head] = {}
         self._ends: dict[str, PathEnd] = {}
-        self._up: set[str] = set()
-        self._decay_rates: dict[str, float] = {node: _rate(hardware)}
-        self._sequence = 0
-        self._sequence_mark = crc32(node.encode()) % _SEQUENCE_STEP
-        self._memories_used = 0
         self._looking = False
         self.late_total = 0
         """Messages of versions that are not set or not in use here."""
@@ -149,13 +129,13 @@ class PairEngine:
         self._at(now_s)
         refused: list[EntryRefused] = []
         wanted = {(entry.path, entry.route_version): entry for entry in entries}
-        for key in [key for key, part in self._parts.items() if not _same_plan(wanted.get(key), part.entry)]:
+        for key in [key for key, part in self._parts.items() if not same_plan(wanted.get(key), part.entry)]:
             self._remove(key)
         for key, entry in wanted.items():
             part = self._parts.get(key)
             if part is None:
                 try:
-                    part = _part(self, entry, Route(entry, self.node))
+                    part = part_of(self, entry, Route(entry, self.node))
                 except ValueError as problem:
                     refused.append(EntryRefused(f"{entry.id}: {problem}"))
                     continue
@@ -251,11 +231,6 @@ class PairEngine:
         ]
 
     @property
-    def memories_in_use(self) -> int:
-        """Memories taken by pairs, by attempts for them, and by delivered pairs that are kept."""
-        return self._memories_used
-
-    @property
     def refused_total(self) -> int:
         """Pairs and lanes that there was no memory for."""
         return sum(part.refused_total for part in self._parts.values())
@@ -264,45 +239,7 @@ class PairEngine:
         """Return the versions that are set here."""
         return list(self._parts.values())
 
-    # What the parts ask (`part.Host`, `activation.HeadHost`, `path_end.EndHost`).
-
-    def send(self, neighbour: str, message: Message) -> None:
-        """See `part.Host`."""
-        if neighbour in self._up:
-            self.outbox.append((neighbour, message))
-
-    def effect(self, effect: Effect) -> None:
-        """See `path_end.EndHost`."""
-        if self._announce or not isinstance(effect, Delivered):
-            self.effects.append(effect)
-
-    def link(self, name: str) -> Link | None:
-        """See `part.Host`."""
-        return self._links.get(name)
-
-    def hears(self, neighbour: str) -> bool:
-        """See `part.Host`."""
-        return neighbour in self._decay_rates and neighbour in self._up
-
-    def sequence(self) -> int:
-        """See `part.Host`: never repeats in a life, nor in a later one, which begins at a later time."""
-        self._sequence = max(self._sequence + 1, int(self.now_s * 1e6))
-        return self._sequence * _SEQUENCE_STEP + self._sequence_mark
-
-    def decay_rate(self, node: str) -> float:
-        """See `part.Host`."""
-        return self._decay_rates.get(node, 0.0)
-
-    def take_memories(self, wanted: int, *, least: int = 0) -> int:
-        """See `part.Host`."""
-        free = self.hardware.memories - self._memories_used
-        taken = min(wanted, free) if free >= least else 0
-        self._memories_used += taken
-        return taken
-
-    def free_memories(self, taken: int) -> None:
-        """See `part.Host`."""
-        self._memories_used -= taken
+    # What parts and ends ask (`part.Host`, `path_end.EndHost`, `service.ServiceHost`); the rest is in `Resources`.
 
     def delivered(self, part: Part, lane: int, pair: Pair) -> None:
         """See `part.Host`."""
@@ -333,13 +270,6 @@ class PairEngine:
             self.send(neighbour, message)
 
     # Its own.
-
-    def _at(self, now_s: float) -> None:
-        # What is due is done as of its own time, however late it is done.
-        while (due_s := self.timers.next_due()) <= now_s:
-            self.now_s = max(self.now_s, due_s)
-            self.timers.run(self.now_s)
-        self.now_s = max(self.now_s, now_s)
 
     def _look(self) -> None:
         """Look after the ends of paths, and test links, now and then."""
@@ -429,28 +359,3 @@ class PairEngine:
                     part.activated()
             else:
                 part.stop(message.generation, message.at_s)
-
-
-def _rate(hardware: PairHardware) -> float:
-    return 0.0 if hardware.coherence_s is None else 1.0 / hardware.coherence_s
-
-
-def _same_plan(wanted: PathEntry | None, known: PathEntry) -> bool:
-    return wanted is not None and _plan(wanted) == _plan(known)
-
-
-def _plan(entry: PathEntry) -> tuple[object, ...]:
-    return (
-        entry.nodes, entry.hops, entry.hop_lengths_m, entry.swaps, entry.regime, entry.lanes, entry.buffer_pairs,
-        entry.use,
-    )  # fmt: skip
-
-
-def _part(engine: PairEngine, entry: PathEntry, route: Route) -> Part:
-    kinds: dict[Regime, type[Part]] = {
-        Regime.SLOT: Slots,
-        Regime.MEMORY: Lanes,
-        Regime.BUFFERED: Buffers,
-        Regime.AT_ONCE: AtOnce,
-    }
-    return kinds[entry.regime](engine, entry, route)

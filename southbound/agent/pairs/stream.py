@@ -8,6 +8,7 @@ pair when it is finished, and counts it then.
 import math
 from collections.abc import Callable
 
+from controller.domain.entries import PathEntry
 from southbound.agent.pairs.links import attempts_until_success
 from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.route import HopPart
@@ -18,6 +19,11 @@ Finished = Callable[["Stream", Pair], None]
 """Takes a pair that is there now, purified as often as planned; it counts as held until it is `spent`."""
 
 
+def room_of(entry: PathEntry, hop: HopPart) -> int:
+    """Return the memories that a hop's pairs take at either end: its buffer, or what its purification needs."""
+    return max(entry.buffer_pairs, hop.rounds + 1)
+
+
 class Stream:
     """What one end draws for one hop of a path."""
 
@@ -25,7 +31,7 @@ class Stream:
         self._part = part
         self._finished = finished
         self.hop = hop
-        self.room = max(part.entry.buffer_pairs, hop.rounds + 1, 1)
+        self.room = room_of(part.entry, hop)
         self.held = 0
         """Pairs of this hop that exist as far as is known here, unfinished ones included."""
         self._waiting: list[Pair | None] = [None] * hop.rounds
