@@ -51,28 +51,36 @@ def choices_of(network: PairNetwork, link: int, has_room: Callable[[int], bool],
     """
     edge = network.wiring.edges[link]
     regime = edge.regime
-    all_of = all_choices(network.wiring, link)
+    every, all_of = all_choices(network.wiring, link)
     rounds = 0
     if not storeless and regime is not Regime.SLOT:
         rounds = MAX_ROUNDS
     while rounds >= 0 and not has_room(rounds):
         rounds -= 1
-    kept = all_of if rounds == MAX_ROUNDS else tuple(choice for choice in all_of if choice.rounds <= rounds)
+    if rounds == MAX_ROUNDS or (regime is Regime.SLOT and rounds == 0):
+        kept = all_of
+    else:
+        kept = tuple(choice for choice in every if choice.rounds <= rounds)
     if regime in (Regime.BUFFERED, Regime.AT_ONCE) and network.room[link] < edge.capacity:
         scaled = []
-        for choice in kept:
+        for choice in kept if kept is not all_of else every:
             within_hz = stream_within(network, link, choice.option) / 1000 / choice.cost
             if within_hz > 0.0:
                 scaled.append(replace(choice, rate_hz=min(choice.rate_hz, within_hz)))
-        kept = tuple(scaled)
-    return kept if regime is Regime.MEMORY else _undominated(kept, regime)
+        return _undominated(tuple(scaled), regime)
+    return kept if regime is Regime.MEMORY or kept is all_of else _undominated(kept, regime)
 
 
-def all_choices(wiring: PairWiring, link: int) -> tuple[Choice, ...]:
-    """Return the choices of a link of which all is free; remembered by the wiring."""
-    made: tuple[Choice, ...] | None = wiring.remembered.get(link)
+def all_choices(wiring: PairWiring, link: int) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
+    """Return (all choices, those to weigh) of a link of which all is free; remembered by the wiring.
+
+    To weigh are, in the memory regime, where more rounds take more memories, all; else those not worse in all respects.
+    """
+    made: tuple[tuple[Choice, ...], tuple[Choice, ...]] | None = wiring.remembered.get(link)
     if made is None:
-        wiring.remembered[link] = made = _made_choices(wiring, link)
+        every = _made_choices(wiring, link)
+        regime = wiring.edges[link].regime
+        wiring.remembered[link] = made = (every, every if regime is Regime.MEMORY else _undominated(every, regime))
     return made
 
 

@@ -6,9 +6,12 @@ It orders and never decides. What is told of a plan is always predicted exactly;
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from controller.physics.lane import FIBRE_SPEED_KM_PER_S, Lane
-from controller.physics.swap_tree import SwapTree, first_hop, segment_ends
+from controller.physics.swap_tree import SwapTree, first_hop, nested_halving, segment_ends
+
+_halving = lru_cache(maxsize=256)(nested_halving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def guess(lane: Lane, cutoff_s: float | None) -> Guess:
             werner *= math.exp(-(nodes[left].decay_per_s + nodes[right].decay_per_s) * told_s)
         return mean_s, werner
 
-    mean_s, werner = segment(lane.swap_tree, None)
+    tree = _halving(len(lane.hops)) if lane.tree is None else lane.tree
+    mean_s, werner = segment(tree, None)
     return Guess(rate_hz=1.0 / mean_s if mean_s < math.inf else 0.0, fidelity=(1.0 + 3.0 * werner) / 4.0)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from controller.domain.entanglement_path import PairDemand, PairUse
 from controller.domain.pair_link import Regime
-from controller.domain.refusals import Precondition
+from controller.domain.refusals import Precondition, TooHard
 from controller.routing.entanglement.asked import Asked
 from controller.routing.entanglement.buffered_plan import MOST_STORAGE_LOSS
 from controller.routing.entanglement.candidate import Candidate
@@ -17,8 +17,8 @@ from controller.routing.entanglement.standing import shortfalls
 from controller.routing.explain import bit_per_s as thousandths
 from controller.routing.explain import listed
 
-_STEPS: Final = 2_000
-_HALVINGS: Final = 7
+_STEPS: Final = 400
+_HALVINGS: Final = 6
 _LOWEST: Final = 0.2501
 """A fidelity just above that of pairs without any entanglement."""
 
@@ -270,7 +270,7 @@ def _shown(resources: Iterable[str]) -> str:
 def _too_impure(demand: PairDemand, asked: Asked, grounds: Sequence[Ground], emptied: PairNetwork) -> Precondition:
     """Return the refusal where no route keeps the fidelity with what is free: because of others, or never."""
     idle = [ground_of(emptied, demand, ground.regime) for ground in grounds]
-    if any(best_candidate(ground, asked.fidelity, _STEPS) is not None for ground in idle):
+    if any(_candidate(ground, asked.fidelity) is not None for ground in idle):
         best = _purest(grounds, 0.0)
         return _refusal(
             "NO_CAPACITY",
@@ -324,9 +324,17 @@ def _purest(grounds: Sequence[Ground], gross_hz: float) -> float | None:
     return best
 
 
+def _candidate(ground: Ground, fidelity: float) -> Candidate | None:
+    """Return a route that keeps a fidelity, if a short search finds one."""
+    try:
+        return best_candidate(ground, fidelity, _STEPS)
+    except TooHard:
+        return None
+
+
 def _delivers(ground: Ground, fidelity: float, gross_hz: float) -> float:
     """Return the fidelity of a plan that has the rate and at least a fidelity; 0 where there is none."""
-    candidate = best_candidate(ground, fidelity, _STEPS)
+    candidate = _candidate(ground, fidelity)
     if candidate is None or most_hz(ground, candidate) < gross_hz * (1 - 1e-9):
         return 0.0
     if gross_hz <= 0.0:

@@ -54,6 +54,7 @@ def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -
         NotFound: Source or target is no node of the network.
         Precondition: NO_ROUTE, MIXED_REGIMES, NO_MEMORIES, CANNOT_SWAP, FIDELITY_UNREACHABLE, NO_CAPACITY or
             STORAGE_DECAY; says what would work.
+        TooHard: In the memory regime no plan was found, nor shown that there is none.
     """
     check_ends(network, demand)
     asked = asked_of(network, demand)

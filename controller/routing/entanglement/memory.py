@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
+from controller.domain.refusals import TooHard
 from controller.physics.lane import Lane, LaneHop, LaneNode
 from controller.physics.memory_regime import LanePrediction, predict_lane
 from controller.physics.swap_tree import nested_halving
@@ -24,6 +25,7 @@ from controller.routing.entanglement.waits import Array, RouteWaits, Waits
 SHORTEST_CUTOFF: Final = 12
 LONGEST_CUTOFF: Final = -2
 _STEPS_OF_PREDICTION: Final = 50
+_LONGER: Final = 3
 _CUTOFF_GAIN: Final = 1.02
 """How much a cut-off might raise the rate: only by cutting short a message under way."""
 
@@ -172,9 +174,12 @@ class MemorySearch:
         self._steps = 0
 
     def best(self, steps: int) -> Candidate | None:
-        """Return the best candidate; its bound is above its rate where steps ran out.
+        """Return the best candidate, or None; its bound is above its rate where steps ran out.
 
-        A prediction counts as fifty steps.
+        A prediction counts as fifty steps. While there is no candidate it may take some times as many.
+
+        Raises:
+            TooHard: There may be one, but none was found.
         """
         self._steps = steps
         left_hz = 0.0
@@ -186,7 +191,7 @@ class MemorySearch:
             negative, _, links, _, item = heapq.heappop(self._queue)
             if not self._may_win(-negative, links, item.nodes[-1]):
                 continue
-            if self._steps <= 0:
+            if self._steps <= (0 if self._best is not None else -_LONGER * steps):
                 left_hz = -negative
                 break
             self._steps -= 1
@@ -202,6 +207,12 @@ class MemorySearch:
             else:
                 self._grow(item)
         if self._best is None:
+            if left_hz:
+                raise TooHard(
+                    "TOO_HARD",
+                    "no plan of the memory regime with that fidelity was found, nor was it shown that there is none,"
+                    " within the steps of a search; ask for less fidelity or fewer hops",
+                )
             return None
         return replace(self._best, bound_hz=max(self._best.rate_hz, left_hz))
 

@@ -138,7 +138,11 @@ class Waits:
             depth = int(math.log2(hops) + 1e-9)
             slowest = min(self.pace_hz(link) for link in links)
             mean_s = max(mean_s, 1.0 / (slowest * success ** (depth - 1))) / success
-        return 1.0 / mean_s if mean_s > 0.0 else math.inf
+        return 1.0 / max(mean_s, max(self.least_s(link) for link in links))
+
+    def least_s(self, link: int) -> float:
+        """Return the least mean time to a raw pair of a link; > 0."""
+        return min(1.0 / choice.rate_hz for choice in self._ground.choices(link))
 
     def pace_hz(self, link: int) -> float:
         """Return the largest pace of a link's choices."""
@@ -184,9 +188,9 @@ class RouteWaits:
         paces = [choice.pace_hz for choice in choices] + [self._waits.pace_hz(link) for link in links[done:]]
         mean_s = self._waits.mean_s(chances)
         if not self._half:
-            return min(paces[0], 1.0 / mean_s) if mean_s > 0.0 else paces[0]
+            return 1.0 / max(mean_s, self._waits.least_s(links[0]))
         weighed = [pace * weight for pace, weight in zip(paces, self._weights, strict=True)]
         left, right = min(weighed[: self._half]), min(weighed[self._half :])
         apart_s = 1.0 / left + 1.0 / right - 1.0 / (left + right) if left + right < math.inf else 0.0
         mean_s = max(mean_s, apart_s) / self._last
-        return 1.0 / mean_s if mean_s > 0.0 else math.inf
+        return 1.0 / max(mean_s, max(self._waits.least_s(link) for link in links))

@@ -12,7 +12,7 @@ from tests.support.pair_brute_force import best_by_trying_all
 from tests.support.pair_networks import chance_network
 
 _FIRST_SEED = 100_000
-_SHARE = {Regime.BUFFERED: 24, Regime.AT_ONCE: 16, Regime.SLOT: 16, Regime.MEMORY: 6}
+_SHARE = {Regime.BUFFERED: 24, Regime.AT_ONCE: 16, Regime.SLOT: 16, Regime.MEMORY: 4}
 
 
 @pytest.mark.parametrize("regime", list(Regime))

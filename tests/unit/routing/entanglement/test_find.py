@@ -18,7 +18,7 @@ from controller.routing.entanglement.network import pair_network_of
 from controller.routing.entanglement.standing import check_path, predict
 from tests.support.pair_networks import STATION, chance_network, pair_link, pair_snapshot, station
 
-_QUICK = settings(max_examples=25, deadline=None)
+_QUICK = settings(max_examples=16, deadline=None)
 _REGIMES = st.sampled_from([Regime.BUFFERED, Regime.AT_ONCE, Regime.SLOT])
 _SEEDS = st.integers(0, 10_000)
 

@@ -9,10 +9,12 @@ from controller.domain.entanglement_path import Packets, PairDemand, PairUse
 from controller.domain.link import Link, LinkCondition
 from controller.domain.node import Node
 from controller.domain.pair_link import PairHardware, Regime
-from controller.domain.refusals import NotFound, Precondition
+from controller.domain.refusals import NotFound, Precondition, TooHard
 from controller.domain.snapshot import Snapshot
 from controller.routing.entanglement.find import find_path
+from controller.routing.entanglement.ground import ground_of
 from controller.routing.entanglement.network import pair_network_of
+from controller.routing.entanglement.regimes import best_candidate
 from tests.support.pair_networks import STATION, pair_link, pair_snapshot, station
 
 _BUFFERED = (Regime.BUFFERED, Regime.BUFFERED)
@@ -158,3 +160,13 @@ def test_what_others_hold_is_no_capacity() -> None:
     with pytest.raises(Precondition) as refused:
         find_path(taken, demand)
     assert (refused.value.reason, refused.value.facts()["limits"]) == ("NO_CAPACITY", "ab")
+
+
+def test_a_search_that_ends_early_does_not_say_that_there_is_nothing() -> None:
+    hardware = replace(STATION, coherence_s=0.02, can_purify=True)
+    snapshot = _line((Regime.MEMORY, Regime.MEMORY), middle=hardware, ends=hardware)
+    demand = PairDemand(source="a", target="c", minimum_fidelity=0.92, rate_millihertz=1)
+    ground = ground_of(pair_network_of(snapshot), demand, Regime.MEMORY)
+    assert best_candidate(ground, demand.minimum_fidelity, 1_000_000) is None
+    with pytest.raises(TooHard, match="nor was it shown that there is none"):
+        best_candidate(ground, demand.minimum_fidelity, 1)
