@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import grpc.aio
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -69,11 +69,18 @@ def new_id(text: str, field: str) -> str:
     return label
 
 
-async def create(desk: Desk, document: Document, request: Any, context: Context, *, named: bool = True) -> Result:
+class Submits(Protocol):
+    """Whoever has the writer decide: its desk, or who goes there in the end."""
+
+    async def submit(self, request: Request) -> Result:
+        """Return the writer's answer, or raise its refusal."""
+
+
+async def create(desk: Submits, document: Document, request: Any, context: Context, *, named: bool = True) -> Result:
     """Have the writer create a document; the revision is 0 when nothing was to change.
 
     Args:
-        desk: The writer's.
+        desk: Takes it to the writer.
         document: What to create.
         request: The Create...Request, with request_id and validate_only.
         context: Of the call.
@@ -95,7 +102,7 @@ async def create(desk: Desk, document: Document, request: Any, context: Context,
     return await changed(desk, asked)
 
 
-async def changed(desk: Desk, asked: Request) -> Result:
+async def changed(desk: Submits, asked: Request) -> Result:
     """Have the writer decide; the revision is 0 when nothing was to change.
 
     Raises:

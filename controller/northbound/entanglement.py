@@ -9,6 +9,7 @@ from controller.domain.refusals import NotFound
 from controller.domain.service import ServiceState, service_key
 from controller.northbound.asking import Context, caller_of, changed, create, delete, found, id_in, new_id
 from controller.northbound.listing import Fields, either, one_of, page_of, truth
+from controller.northbound.proposing import ProposingDesk
 from controller.northbound.route_search import RouteSearch
 from controller.northbound.views import Views
 from controller.northbound.watch import Note, NoteKind, wanted, watch
@@ -30,6 +31,7 @@ class EntanglementService(rpc.EntanglementServiceServicer):
         self._desk = desk
         self._views = views
         self._search = search
+        self._proposing = ProposingDesk(desk, search)
         self._heartbeat_s = heartbeat_s
 
     async def CreateEntanglementPath(
@@ -40,7 +42,7 @@ class EntanglementService(rpc.EntanglementServiceServicer):
         path_id = request.entanglement_path_id or f"p-{uuid.uuid4().hex[:12]}"
         named = bool(request.entanglement_path_id)
         path = path_from_pb(new_id(path_id, "entanglement_path_id"), request.entanglement_path, named=named)
-        result = await create(self._desk, path, request, context, named=named)
+        result = await create(self._proposing, path, request, context, named=named)
         assert isinstance(result.document, EntanglementPath)
         return pb.CreateEntanglementPathResponse(
             entanglement_path=self._views.path(self._desk.published, result.document), revision=result.revision
@@ -80,7 +82,7 @@ class EntanglementService(rpc.EntanglementServiceServicer):
             request.entanglement_path, request.update_mask.paths, Mistakes(f"{_COLLECTION}/{name}")
         )
         result = await changed(
-            self._desk,
+            self._proposing,
             UpdatePath(
                 path=name,
                 demand=change.demand,
@@ -117,7 +119,7 @@ class EntanglementService(rpc.EntanglementServiceServicer):
             caller=caller_of(context),
             validate_only=request.validate_only,
         )
-        result = await changed(self._desk, asked)
+        result = await changed(self._proposing, asked)
         assert isinstance(result.document, EntanglementPath)
         return pb.RedeployEntanglementPathResponse(
             entanglement_path=self._views.path(self._desk.published, result.document), revision=result.revision

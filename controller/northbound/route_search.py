@@ -10,15 +10,17 @@ from controller.domain.capacity import route_charges
 from controller.domain.entanglement_path import PairDemand
 from controller.domain.key_relay import Demand, KeyRelay
 from controller.domain.prediction import PredictedMove
-from controller.domain.refusals import Overloaded, TooHard
-from controller.northbound.pair_search import computed_path
+from controller.domain.refusals import Overloaded, Refusal, TooHard
+from controller.northbound.pair_search import computed_path, proposal_for
 from controller.observability.metrics import Metrics
 from controller.routing.candidates import candidate_routes
 from controller.routing.graph import Graph, graph_of
 from controller.service.deployment import Deployment, find_deployment
 from controller.service.maintenance_desk import Leaving, in_maintenance, plan_drain, to_drain
+from controller.service.proposals import Proposal
 from controller.service.published import Published
 from controller.service.relay_desk import check_names
+from controller.service.requests import Request
 from controller.service.what_if import Failure, what_if
 from controller.wire.northbound_key_relay import reservations_to_pb, route_to_pb
 from controller.wire.northbound_values import bit_per_s
@@ -29,6 +31,8 @@ T = TypeVar("T")
 
 _THREADS: Final = 2
 _WAITING: Final = 32
+_PROPOSALS: Final = 256
+"""How many searches for what is to be created or moved may wait: more than what is only asked."""
 PREDICTION_S: Final = 10.0
 """A prediction that takes longer is given up: the network is large, and much of it was named."""
 
@@ -41,6 +45,7 @@ class RouteSearch:
         self._metrics = metrics
         self._prediction_s = prediction_s
         self._asked = 0
+        self._proposing = 0
 
     def close(self) -> None:
         """Take no more searches; those that run end by their budgets."""
@@ -61,6 +66,17 @@ class RouteSearch:
             Refusal: There is none, a name does not exist, or too many searches wait already.
         """
         return await self._run(lambda: self._counted(lambda: computed_path(published, demand)))
+
+    async def proposal(self, published: Published, request: Request) -> Proposal | None:
+        """Return what a search finds for a request; None where it needs none, or is refused for something else.
+
+        Raises:
+            Overloaded: Too many searches wait already.
+        """
+        if self._proposing >= _PROPOSALS:
+            raise _too_many()
+        self._proposing += 1
+        return await self._queued(lambda: self._counted_proposal(published, request), self._proposed)
 
     async def drained(self, published: Published, what: Leaving) -> list[PredictedMove]:
         """Return what becomes of each relay on a node or link that is to be emptied.
@@ -90,19 +106,40 @@ class RouteSearch:
                 self._metrics.route_seconds.labels(outcome).observe(time.perf_counter() - began)
         return found
 
+    def _counted_proposal(self, published: Published, request: Request) -> Proposal | None:
+        began = time.perf_counter()
+        proposal = proposal_for(published, request)
+        if proposal is not None and self._metrics is not None:
+            outcome = "refused" if isinstance(proposal.found, Refusal) else "found"
+            self._metrics.route_seconds.labels(outcome).observe(time.perf_counter() - began)
+        return proposal
+
     async def _run(self, work: Callable[[], T]) -> T:
         if self._asked >= _THREADS + _WAITING:
-            raise Overloaded("TOO_MANY_SEARCHES", "too many route searches are waiting: try again shortly")
+            raise _too_many()
         self._asked += 1
+        return await self._queued(work, self._answered)
+
+    async def _queued(self, work: Callable[[], T], ended: Callable[[], None]) -> T:
+        def done(finished: "asyncio.Future[T]") -> None:
+            ended()
+            if not finished.cancelled():
+                finished.exception()  # looked at, so that a search that nobody waits for any more leaves no warning
+
         running = asyncio.get_running_loop().run_in_executor(self._pool, work)
         # A caller who leaves does not stop the thread, so the place is free only when the search has ended.
-        running.add_done_callback(self._ended)
+        running.add_done_callback(done)
         return await asyncio.shield(running)
 
-    def _ended(self, work: "asyncio.Future[T]") -> None:
+    def _answered(self) -> None:
         self._asked -= 1
-        if not work.cancelled():
-            work.exception()  # looked at, so that a search that nobody waits for any more leaves no warning
+
+    def _proposed(self) -> None:
+        self._proposing -= 1
+
+
+def _too_many() -> Overloaded:
+    return Overloaded("TOO_MANY_SEARCHES", "too many route searches are waiting: try again shortly")
 
 
 class _Budget:

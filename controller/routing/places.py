@@ -59,6 +59,8 @@ def closed_to(graph: Graph, snapshot: Snapshot, relay: KeyRelay) -> Graph:
     return graph.without_links(resting, _RESTS) if resting else graph
 
 
+STEPS_IN_TURN: Final = 100
+"""What a search for pairs may look at where the writer waits for it."""
 _SAME: Final = 1e-6
 """Figures that differ by less are the same: a plan is predicted again by the formulas that it was made by."""
 _RESTS: Final = "its key is authenticated with keys of this relay"
@@ -86,13 +88,16 @@ class Grounds:
         return self._shared[service.collection]
 
 
-def find_place(ground: Ground, service: Service, demand: ServiceDemand | None = None) -> Place:
+def find_place(
+    ground: Ground, service: Service, demand: ServiceDemand | None = None, *, steps: int = STEPS_IN_TURN
+) -> Place:
     """Return the best place that a service can be given now, beside what it leaves.
 
     Args:
         ground: What is free to it, without its own reservations.
         service: As it is, with the demand that its present routes serve.
         demand: What is asked from now on; None leaves it.
+        steps: What a search for pairs may look at; the default is for who must not keep the writer.
 
     Raises:
         NotFound, Precondition, TooHard: As `find_routes` and `find_path`.
@@ -106,7 +111,7 @@ def find_place(ground: Ground, service: Service, demand: ServiceDemand | None = 
             raise _untrusting(refusal, asked) if asked.no_trusted_transit else refusal from None
     assert isinstance(ground, PairNetwork)
     assert isinstance(asked, PairDemand)
-    found = find_path(ground, asked)
+    found = find_path(ground, asked, steps=steps)
     return Place(routes=(found.route,), plan=found.plan)
 
 

@@ -60,6 +60,7 @@ from controller.service.alarm_desk import (
     protection_alarm,
 )
 from controller.service.app_desk import carried_out, led_around, well_formed
+from controller.service.holdings import waits_for_better
 from controller.service.key_link_desk import key_link_follows
 from controller.service.lifecycle import (
     advanced,
@@ -114,9 +115,16 @@ class Core(Listening):
         if not decision.changes and isinstance(request, CHANGES_IN_PLACE):
             return decision.result
         self._write(decision.changes)
+        self._doubt_refusal(request, decision.result.document)
         self._settle(now, enough)
         revision = self._revision if self._pending else self._snapshot.revision
         return replace(decision.result, revision=revision, document=self._fresh(decision.result))
+
+    def _doubt_refusal(self, request: Request, document: Document | None) -> None:
+        """Have a service that waits because of what was found on an older network tried on that of now."""
+        old = request.proposal is not None and request.proposal.revision < self._snapshot.revision
+        if old and isinstance(document, Service) and waits_for_better(document):
+            self._waiting.add([document.key], self._snapshot)
 
     def _version_for(self, request: Request) -> int:
         """Return the revision, or more where a service of that name, gone since, may have given higher versions."""

@@ -10,10 +10,10 @@ from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Pr
 from controller.domain.route import Route
 from controller.domain.service import ServiceState
 from controller.domain.snapshot import Changes, Snapshot, put
-from controller.routing.places import ground_of
-from controller.service.deployment import deployed, find_deployment
+from controller.service.deployment import deployed
 from controller.service.key_link_desk import check_key_link, key_link_brought
 from controller.service.lifecycle import blocked, next_version
+from controller.service.proposals import Outdated, Seek, sought_soon
 from controller.service.relay_desk import DISABLED, check_etag
 from controller.service.requests import RedeployPath, UpdatePath
 
@@ -24,13 +24,22 @@ _FIXED: Final = ("source", "target", "key_link", "authentication", "distillation
 
 
 def create_path(
-    snapshot: Snapshot, wanted: EntanglementPath, *, version: int, caller: str, now_ms: int, wall_ms: int
+    snapshot: Snapshot,
+    wanted: EntanglementPath,
+    *,
+    version: int,
+    caller: str,
+    now_ms: int,
+    wall_ms: int,
+    seek: Seek = sought_soon,
 ) -> Changes:
     """Return the changes that create a path, and its key link with it: routed, or BLOCKED where that is accepted.
 
-    `version` is the route version to give; `now_ms` is service time, `wall_ms` milliseconds since 1970.
+    `version` is the route version to give; `now_ms` is service time, `wall_ms` milliseconds since 1970; `seek` says
+    where it may run.
 
     Raises:
+        Outdated: What was sought before does not hold any more.
         AlreadyExists: A path of that name exists, or is still being removed; or a link of the key link's name.
         NotFound: A node or link that it names does not exist.
         Precondition: As `find_path`, where `accept_blocked` is not set; NO_AUTHENTICATION_KEY, NO_SECRET_KEY.
@@ -51,15 +60,17 @@ def create_path(
         created_ms=wall_ms,
         expires_at_ms=first_end_ms(wanted.demand, now_ms),
     )
-    path = _begun(snapshot, path, version=version, now_ms=now_ms)
+    path = _begun(snapshot, path, seek, version=version, now_ms=now_ms)
     return put(path) + key_link_brought(snapshot, path) if path.demand.key_link else put(path)
 
 
-def _begun(snapshot: Snapshot, path: EntanglementPath, *, version: int, now_ms: int) -> EntanglementPath:
+def _begun(snapshot: Snapshot, path: EntanglementPath, seek: Seek, *, version: int, now_ms: int) -> EntanglementPath:
     if not path.admin_enabled:
         return blocked(path, f"{DISABLED} {path.created_by.removeprefix('qinet://')}")
     try:
-        place = find_deployment(ground_of(snapshot, path), path)
+        place = seek(snapshot, path, path.demand)
+    except Outdated:
+        raise
     except Refusal as refusal:
         if not path.accept_blocked:
             raise
@@ -84,12 +95,16 @@ def check_path_names(snapshot: Snapshot, demand: PairDemand, *, known: PairDeman
         raise NotFound(*dict.fromkeys(unknown))
 
 
-def update_path(snapshot: Snapshot, request: UpdatePath, *, version: int, now_ms: int) -> EntanglementPath:
+def update_path(
+    snapshot: Snapshot, request: UpdatePath, *, version: int, now_ms: int, seek: Seek = sought_soon
+) -> EntanglementPath:
     """Return the path as it is to be; the same value where nothing changes.
 
-    `version` is the revision that the decision will be committed as; `now_ms` is service time.
+    `version` is the revision that the decision will be committed as; `now_ms` is service time; `seek` says where the
+    path may run.
 
     Raises:
+        Outdated: What was sought before does not hold any more.
         NotFound: There is no such path, or something that the new values name does not exist.
         InvalidValue: A value is out of range, or cannot be changed in place.
         Precondition: REMOVING, STALE_ETAG; as `find_path` where the network cannot carry it so.
@@ -114,7 +129,9 @@ def update_path(snapshot: Snapshot, request: UpdatePath, *, version: int, now_ms
     if path.routes and same and _keeps(demand, path.routes[0]):
         return replace(wanted, demand=demand)
     try:
-        place = find_deployment(ground_of(snapshot, path), wanted, demand)
+        place = seek(snapshot, wanted, demand)
+    except Outdated:
+        raise
     except Refusal as refusal:
         # A path that delivers something goes on with it; one that waits anyway may wait for what is wanted now.
         if wanted.routes or not wanted.accept_blocked:
@@ -130,10 +147,15 @@ def _keeps(demand: PairDemand, route: Route) -> bool:
     return short and demand.avoid_nodes.isdisjoint(route.nodes) and demand.avoid_links.isdisjoint(route.links)
 
 
-def redeploy_path(snapshot: Snapshot, request: RedeployPath, *, version: int, now_ms: int) -> EntanglementPath:
+def redeploy_path(
+    snapshot: Snapshot, request: RedeployPath, *, version: int, now_ms: int, seek: Seek = sought_soon
+) -> EntanglementPath:
     """Return the path on its way to the best route and plan of now, be they those that it has.
 
+    Arguments as of `update_path`.
+
     Raises:
+        Outdated: What was sought before does not hold any more.
         NotFound: There is no such path.
         Precondition: REMOVING, STALE_ETAG, DISABLED; as `find_path`: then it stays.
         TooHard: The search is out of steps.
@@ -141,7 +163,7 @@ def redeploy_path(snapshot: Snapshot, request: RedeployPath, *, version: int, no
     path = _present(snapshot, request.path, request.etag)
     if not path.admin_enabled:
         raise Precondition("DISABLED", f"{path.resource} is disabled; enable it first", {"resource": path.resource})
-    best = find_deployment(ground_of(snapshot, path), path)
+    best = seek(snapshot, path, path.demand)
     because = f"redeployed by {request.caller.removeprefix('qinet://')}"
     if (best.routes, best.plan) == (path.routes, path.plan):
         because += ": its route is the best, and is told anew"

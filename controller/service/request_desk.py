@@ -25,6 +25,7 @@ from controller.service.key_link_desk import check_not_needed, key_link_follows
 from controller.service.lifecycle import removed
 from controller.service.maintenance_desk import drain, drained, set_freeze
 from controller.service.path_desk import create_path, redeploy_path, update_path
+from controller.service.proposals import Seek, proposed, sought_soon
 from controller.service.relay_desk import check_etag, create_relay
 from controller.service.relay_update import redeploy_relay, update_relay
 from controller.service.requests import (
@@ -79,15 +80,21 @@ def resource_name(collection: str, key: str) -> str:
     return f"{_SHOWN.get(collection, collection)}/{key}"
 
 
-def decide(snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, version: int) -> Decision:
+def decide(
+    snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, version: int, seek: Seek | None = None
+) -> Decision:
     """Decide a request on a snapshot. `version` is the revision that the decision will be committed as.
+
+    `seek` says where a path may run; by default what the request proposes, else a short search.
 
     Raises:
         Refusal: The answer is no.
     """
+    if seek is None:
+        seek = sought_soon if request.proposal is None else proposed(request.proposal)
     match request:
         case Create():
-            return _create(snapshot, request, now_ms=now_ms, wall_ms=wall_ms, version=version)
+            return _create(snapshot, request, seek, now_ms=now_ms, wall_ms=wall_ms, version=version)
         case Delete():
             return _delete(snapshot, request, wall_ms=wall_ms)
         case UpdateAdministration(collection=collection, key=key):
@@ -104,10 +111,10 @@ def decide(snapshot: Snapshot, request: Request, *, now_ms: int, wall_ms: int, v
             relay = redeploy_relay(snapshot, request, version=version, now_ms=now_ms)
             return _answer(put(relay), relay)
         case UpdatePath(path=name):
-            path = update_path(snapshot, request, version=version, now_ms=now_ms)
+            path = update_path(snapshot, request, version=version, now_ms=now_ms, seek=seek)
             return _answer(NO_CHANGES if path == snapshot.paths[name] else put(path), path)
         case RedeployPath():
-            path = redeploy_path(snapshot, request, version=version, now_ms=now_ms)
+            path = redeploy_path(snapshot, request, version=version, now_ms=now_ms, seek=seek)
             return _answer(put(path), path)
         case UpdateApplication(application=name):
             changes = update_application(snapshot, request)
@@ -130,7 +137,7 @@ def _answer(changes: Changes, document: Any) -> Decision:
     return Decision(changes=changes, result=Result(document=document, revision=0))
 
 
-def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, version: int) -> Decision:
+def _create(snapshot: Snapshot, request: Create, seek: Seek, *, now_ms: int, wall_ms: int, version: int) -> Decision:
     document = request.document
     collection = _COLLECTIONS[type(document)]
     displaced: tuple[PredictedMove, ...] = ()
@@ -161,7 +168,13 @@ def _create(snapshot: Snapshot, request: Create, *, now_ms: int, wall_ms: int, v
             displaced = placement.moves
         case EntanglementPath():
             changes = create_path(
-                snapshot, document, version=version, caller=request.caller, now_ms=now_ms, wall_ms=wall_ms
+                snapshot,
+                document,
+                version=version,
+                caller=request.caller,
+                now_ms=now_ms,
+                wall_ms=wall_ms,
+                seek=seek,
             )
     created = changes.folded[collection, document_key(document)]
     resource = resource_name(collection, document_key(document))

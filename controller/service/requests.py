@@ -11,6 +11,7 @@ from controller.domain.link import Link
 from controller.domain.node import Node
 from controller.domain.prediction import PredictedMove
 from controller.domain.snapshot import Document
+from controller.service.proposals import Proposal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +23,14 @@ class Request:
         validate_only: Decide and tell, change nothing.
         request_id: "" for none; else a repeat returns the first result. Creations only.
         body_sha256: Hex hash of the request without its request_id.
+        proposal: What a search beside the writer found for an entanglement path; None: the writer searches, shortly.
     """
 
     caller: str = ""
     validate_only: bool = False
     request_id: str = ""
     body_sha256: str = ""
+    proposal: Proposal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

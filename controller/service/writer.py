@@ -233,9 +233,10 @@ class Writer:
         took_s = time.perf_counter() - began
         refused = isinstance(result, Refusal)
         self._metrics.decision_seconds.labels(type(item).__name__, "refused" if refused else "decided").observe(took_s)
-        if isinstance(item, RedeployRelay | RedeployPath) or (
+        routed = isinstance(item, RedeployRelay | RedeployPath) or (
             isinstance(item, Create) and isinstance(item.document, Service)
-        ):
+        )
+        if routed and item.proposal is None:  # else it was searched beside, and that was counted
             self._metrics.route_seconds.labels("refused" if refused else "found").observe(took_s)
         turn.answers.append((answer, result))
 
