@@ -120,11 +120,15 @@ class QkdLink:
 
     def on_state(self, state: LinkState, box: Outbox) -> None:
         """Go on from the larger marks; burn what the other end may have used and we do not know of."""
+        news = state.life > self.pools.heard_life
         proven = self._prove(state, box)
         if not state.answers:
             if self.synchronised:
                 self.disconnect()
                 self.connected = True
+            self._tell(box, answers=True)
+        elif news:
+            # It told us before we had the link, and nobody heard it; now it waits to hear that its life is known.
             self._tell(box, answers=True)
         if state.received_bit > self.pools.sent_durable_bit:
             # We count ahead of what we send, and the neighbour only what has come: this can't be but for an old copy.

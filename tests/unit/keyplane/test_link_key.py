@@ -253,3 +253,22 @@ def test_a_link_that_is_taken_away_for_a_while_keeps_its_key() -> None:
 
     assert {link_of(world, node).synchronised for node in ENDS} == {True}
     assert link_of(world, "n00").stored_bit == link_of(world, "n01").stored_bit > 100_000
+
+
+@pytest.mark.parametrize("first", ["n00", "n01"])
+def test_a_link_that_one_end_has_before_the_other_begins_at_both(first: str) -> None:
+    wires = [*WIRES, Wire("second", ENDS)]
+    world = world_of(WIRES, [])
+    world.settle()
+    second = next(node for node in ENDS if node != first)
+    for node in (first, second):  # what the first says of it, the second does not understand yet
+        world.configure(node, settings_of(node, wires, []))
+        world.settle()
+    for node in ENDS:
+        plane = world.sites[node].plane
+        assert plane is not None
+        assert all(figures.synchronised for figures in plane.figures().links), node
+    for _ in range(3):
+        world.distil("second", ENDS)
+    world.settle()
+    assert {figures.blocks for node in ENDS for figures in world.sites[node].running.figures().links} == {0, 3}
