@@ -25,6 +25,9 @@ _BEAT_MS: Final = 1000
 _BEAT_PER_NODE_MS: Final = 40
 """Agents of one process share its heartbeats too: at so many per second it has time for something else."""
 
+_PAIR_HEARTBEAT_MS: Final = 3000
+"""Least heartbeat where pairs are emulated: who is busy with them on a busy machine is not gone."""
+
 HISTORY_MAX_BIT: Final = 1 << 23
 """What a simulated module keeps of its history at most; the agent's own bound, which this side may not import."""
 
@@ -122,6 +125,8 @@ class Daemons:
         """Start the controller and wait until it listens."""
         config = self.directory / "controller.yaml"
         beat_ms = max(_BEAT_MS, _BEAT_PER_NODE_MS * len(self.topology.nodes))
+        pairs = any(link.pairs is not None for link in self.topology.links)
+        heartbeat_ms = max(beat_ms, _PAIR_HEARTBEAT_MS) if pairs else beat_ms
         config.write_text(
             "schema: qinet-controller\n"
             "version: 1\n"
@@ -130,8 +135,9 @@ class Daemons:
             f"topology: {json.dumps(str(self.topology_path.resolve()))}\n"
             "store: {kind: sqlite, path: controller/controller.db}\n"
             'northbound: {listen: "127.0.0.1:0"}\n'
-            f'southbound: {{listen: "127.0.0.1:0", heartbeat_interval_ms: {beat_ms}, report_interval_ms: {beat_ms}}}\n'
-            'metrics: {listen: "127.0.0.1:0", plaintext_on_loopback: true, relays: [demo]}\n'
+            f'southbound: {{listen: "127.0.0.1:0", heartbeat_interval_ms: {heartbeat_ms},'
+            f" report_interval_ms: {beat_ms}}}\n"
+            'metrics: {listen: "127.0.0.1:0", plaintext_on_loopback: true, relays: [demo], paths: [demo]}\n'
             "addresses: controller.json\n"
         )
         daemon = self._start("controller", "controller", ["run", "--config", str(config)])
