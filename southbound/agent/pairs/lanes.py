@@ -62,7 +62,12 @@ class Lanes(Part):
 
     def begin(self, at_s: float) -> None:
         """See `Part`: takes the memories of as many lanes as there is room for."""
-        for number in range(self.entry.lanes):
+        self._grow()
+        for lane in self._lanes:
+            self._adopt(lane, (self.generation,), at_s, 0, self.route.last)
+
+    def _grow(self) -> None:
+        for number in range(len(self._lanes), self.entry.lanes):
             if not self.storeless:
                 if not self.host.take_memories(self._memories_per_lane, least=self._memories_per_lane):
                     self.refused_total += self.entry.lanes - number
@@ -71,8 +76,6 @@ class Lanes(Part):
             lane = _Lane(number)
             lane.works = [HopWork(self, hop, number, self._announce) for hop in self.route.hops if hop.draws]
             self._lanes.append(lane)
-        for lane in self._lanes:
-            self._adopt(lane, (self.generation,), at_s, 0, self.route.last)
 
     def clear(self) -> None:
         """See `Part`."""
@@ -104,6 +107,7 @@ class Lanes(Part):
         if len(lanes) == self.entry.lanes:
             return False
         at_s = self.host.now_s + self.route.latency_s
+        self._grow()
         for number in lanes:
             message = Swapped(
                 self.path, self.version, self.generation, number, 0, self.route.last, (), None,
@@ -124,6 +128,8 @@ class Lanes(Part):
                     self.host.send(route.right, message)
             elif route.place > message.left and route.left is not None:
                 self.host.send(route.left, message)
+            if len(message.next_rounds) == 1 and self.phase is Phase.ACTIVE:
+                self._grow()  # the head begins a lane anew: perhaps there was no memory for it when the others began
             if message.lane < len(self._lanes):
                 self._hear(self._lanes[message.lane], message)
         elif isinstance(message, Herald) and message.lane < len(self._lanes):
@@ -171,13 +177,20 @@ class Lanes(Part):
             return
         length = len(rounds)
         own = self._own
-        if own is not None and left <= own.left and own.right <= right and rounds > lane.rounds[:length]:
+        if (
+            own is not None
+            and length < self._length
+            and left <= own.left
+            and own.right <= right
+            and rounds > lane.rounds[:length]
+        ):
             self._forget(lane)
             lane.rounds = rounds + _ZEROS[self._length - length]
         for work in lane.works:
             hop = work.hop
-            if left <= hop.hop < right and rounds > work.rounds[:length]:
-                work.start(rounds + _ZEROS[max(2, hop.depth + 1) - length], at_s)
+            whole = max(2, hop.depth + 1)
+            if left <= hop.hop < right and length <= whole and rounds > work.rounds[:length]:
+                work.start(rounds + _ZEROS[whole - length], at_s)
 
     def _forget(self, lane: _Lane) -> None:
         timers = self.host.timers

@@ -26,6 +26,8 @@ from southbound.agent.pairs.states import Pair
 _BASES: Final = {"X": pb.TestOutcome.BASIS_X, "Y": pb.TestOutcome.BASIS_Y, "Z": pb.TestOutcome.BASIS_Z}
 _BASIS_NAMES: Final = {number: name for name, number in _BASES.items()}
 _MOST: Final = 4096
+_MOST_COUNTED: Final = 1 << 62  # an engine counts on from what it is told
+_LONGEST_ROUNDS: Final = 64
 
 
 class _Times:
@@ -209,6 +211,19 @@ def _number(value: float, low: float, high: float = math.inf) -> float:
     return value
 
 
+def _count(value: int) -> int:
+    if value >= _MOST_COUNTED:
+        raise _WrongError(value)
+    return value
+
+
+def _rounds(parts: Iterable[int]) -> tuple[int, ...]:
+    rounds = tuple(_count(part) for part in parts)
+    if len(rounds) > _LONGEST_ROUNDS:
+        raise _WrongError(len(rounds))
+    return rounds
+
+
 def _read_condition(part: pb.LinkCondition, _: _Times) -> LinkCondition:
     return LinkCondition(part.link, _number(part.success_factor, 0.0), _number(part.werner_factor, 0.0, 1.0), part.cut)
 
@@ -239,7 +254,9 @@ def _read_herald(part: pb.PairHerald, times: _Times) -> Herald:
         raise _WrongError
     at_s = times.back(part.at_ns) if part.HasField("at_ns") else math.inf
     pair = _read_pair(part.pair, times)
-    return Herald(part.path, part.route_version, part.generation, part.lane, part.hop, tuple(part.rounds), at_s, pair)
+    return Herald(
+        part.path, part.route_version, _count(part.generation), part.lane, part.hop, _rounds(part.rounds), at_s, pair
+    )
 
 
 def _read_swapped(part: pb.PairSwapped, times: _Times) -> Swapped:
@@ -248,15 +265,15 @@ def _read_swapped(part: pb.PairSwapped, times: _Times) -> Swapped:
     return Swapped(
         part.path,
         part.route_version,
-        part.generation,
+        _count(part.generation),
         part.lane,
         part.left,
         part.right,
-        tuple(part.rounds),
+        _rounds(part.rounds),
         _read_pair(part.pair, times) if part.HasField("pair") else None,
         part.spent_left,
         part.spent_right,
-        tuple(part.next_rounds),
+        _rounds(part.next_rounds),
         times.back(part.restart_ns) if part.next_rounds else 0.0,
     )
 
@@ -269,28 +286,32 @@ _READERS: Final[dict[str, Callable[[Any, _Times], Message]]] = {
     "activate": lambda part, times: Activate(
         part.path,
         part.route_version,
-        part.generation,
+        _count(part.generation),
         part.active,
         times.back(part.at_ns),
         part.seed,
         _number(part.slot_s, 0.0),
     ),
-    "activated": lambda part, _: Activated(part.path, part.route_version, part.generation, _number(part.slot_s, 0.0)),
+    "activated": lambda part, _: Activated(
+        part.path, part.route_version, _count(part.generation), _number(part.slot_s, 0.0)
+    ),
     "resync": lambda part, _: Resync(part.path, part.route_version),
     "herald": _read_herald,
     "swapped": _read_swapped,
-    "token": lambda part, _: Token(part.path, part.route_version, part.generation),
+    "token": lambda part, _: Token(part.path, part.route_version, _count(part.generation)),
     "sweep": lambda part, times: Sweep(
         part.path,
         part.route_version,
-        part.generation,
+        _count(part.generation),
         times.back(part.at_ns),
         part.place,
         _read_lanes(part.lanes, times),
         part.drawn,
         part.spent,
     ),
-    "swept": lambda part, times: Swept(part.path, part.route_version, part.generation, _read_lanes(part.lanes, times)),
+    "swept": lambda part, times: Swept(
+        part.path, part.route_version, _count(part.generation), _read_lanes(part.lanes, times)
+    ),
     "outcomes": lambda part, _: Outcomes(
         part.path,
         part.route_version,

@@ -251,3 +251,17 @@ def test_an_entry_that_contradicts_itself_is_refused_by_its_name() -> None:
     assert "entanglementPaths/p/routes/1" in str(refused)
     (refused,) = engine.set_paths([replace(entry, nodes=("a", "x", "c"))], net.now_s)
     assert not engine.parts()
+
+
+def test_a_lane_that_found_no_memory_begins_when_there_is_some() -> None:
+    net = chain_of_three(memories=4)
+    first = chain("abc", version=1, test_share=0.0, lanes=1, promised_hz=100.0)
+    second = chain("abc", version=2, test_share=0.0, lanes=2, promised_hz=100.0)
+    net.install(first)
+    net.install(second)
+    net.run(0.5)
+    assert net.sites["b"].engine.refused_total >= 1
+    net.remove(first)
+    net.run(15.0)
+    newest = [effect for effect in of_kind(net, "a", Delivered) if effect.goodness_s > net.now_s - 5.0]
+    assert {effect.lane for effect in newest} == {0, 1}

@@ -16,6 +16,7 @@ from southbound.agent.pairs.wire import message_from_pb, message_to_pb
 # Whole microseconds, which a float of this size holds as exactly as the wire does.
 times = st.integers(0, 10**12).map(lambda microseconds: microseconds / 1e6)
 numbers = st.integers(0, 2**63 - 1)
+counts = st.integers(0, 2**62 - 1)
 small = st.integers(0, 1000)
 correlations = st.floats(-1.0, 1.0)
 rates = st.floats(0.0, 1e9)
@@ -23,24 +24,24 @@ pairs = st.builds(
     Pair, numbers, correlations, correlations, correlations, times, rates, rates, st.integers(0, 1), st.integers(0, 1)
 )
 lanes = st.lists(st.none() | pairs, max_size=4).map(tuple)
-rounds = st.lists(numbers, min_size=1, max_size=5).map(tuple)
+rounds = st.lists(counts, min_size=1, max_size=5).map(tuple)
 names = st.text(max_size=8)
 conditions = st.builds(messages.LinkCondition, names, rates, st.floats(0.0, 1.0), st.booleans())
 outcomes = st.builds(messages.Outcome, numbers, st.sampled_from("XYZ"), st.integers(0, 1))
 of_all_kinds = st.one_of(
     st.builds(messages.PairHello, rates, st.lists(conditions, max_size=3).map(tuple)),
     conditions,
-    st.builds(messages.Activate, names, numbers, numbers, st.booleans(), times, numbers, rates),
-    st.builds(messages.Activated, names, numbers, numbers, rates),
+    st.builds(messages.Activate, names, numbers, counts, st.booleans(), times, numbers, rates),
+    st.builds(messages.Activated, names, numbers, counts, rates),
     st.builds(messages.Resync, names, numbers),
-    st.builds(messages.Herald, names, numbers, numbers, small, small, rounds, times | st.just(math.inf), pairs),
+    st.builds(messages.Herald, names, numbers, counts, small, small, rounds, times | st.just(math.inf), pairs),
     st.builds(
-        messages.Swapped, names, numbers, numbers, small, st.integers(0, 3), st.integers(4, 9), rounds,
+        messages.Swapped, names, numbers, counts, small, st.integers(0, 3), st.integers(4, 9), rounds,
         st.none() | pairs, numbers, numbers, rounds, times,
     ),
-    st.builds(messages.Token, names, numbers, numbers),
-    st.builds(messages.Sweep, names, numbers, numbers, times, small, lanes, st.booleans(), numbers),
-    st.builds(messages.Swept, names, numbers, numbers, lanes),
+    st.builds(messages.Token, names, numbers, counts),
+    st.builds(messages.Sweep, names, numbers, counts, times, small, lanes, st.booleans(), numbers),
+    st.builds(messages.Swept, names, numbers, counts, lanes),
     st.builds(messages.Outcomes, names, numbers, st.lists(outcomes, max_size=4).map(tuple)),
     st.builds(messages.Confirm, names, numbers, st.booleans()),
 )  # fmt: skip
@@ -75,6 +76,8 @@ def test_the_times_of_two_clocks_are_moments_of_one_network() -> None:
         pb.PairMessage(herald=pb.PairHerald(path="p", pair=pb.TrackedPair(zz=1.01))),
         pb.PairMessage(swapped=pb.PairSwapped(left=2, right=2)),
         pb.PairMessage(activate=pb.PathActivate(slot_s=math.inf)),
+        pb.PairMessage(activated=pb.PathActivated(generation=1 << 62)),
+        pb.PairMessage(swapped=pb.PairSwapped(left=0, right=2, rounds=[1] * 65)),
     ],
 )
 def test_what_cannot_be_does_not_arrive(wrong: pb.PairMessage) -> None:
