@@ -4,13 +4,12 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from controller.domain.entries import LinkEntry
 from controller.domain.link import Link, LinkKind
 from controller.domain.node import Node
 from controller.domain.pair_link import PairHardware, PairModel
@@ -43,12 +42,10 @@ from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.listening import ListenRefused, require_free, why_not
 from southbound.agent.modules import Modules
 from southbound.agent.notices import Notices
+from southbound.agent.pair_desk import PairDesk, PairPlan
 from southbound.agent.pair_entries import PairMeans
 from southbound.agent.pair_faults import PairFaults
-from southbound.agent.pair_reports import PairTotals, inventory_to_pb, pair_link_report, path_report
 from southbound.agent.pair_room import PairRoom
-from southbound.agent.pairs.distillation import Measured
-from southbound.agent.pairs.effects import Measured as MeasuredPair
 from southbound.agent.peers import Peers, PeerStream
 from southbound.agent.reports import LinkState, StarvationWatch, Totals, link_report, relay_report, relay_reports
 from southbound.agent.storage import LEDGER_RETENTION_S, DropEntry, PutEntry, PutValue, Storage, Write, refused
@@ -123,7 +120,6 @@ class Agent:
         self._starvation = StarvationWatch()
         self._told: dict[str, bytes] = {}
         self._starved: dict[str, bool] = {}
-        self._pair_totals = PairTotals(stored.values.get("pair_totals"))
         self._end_hops = rules.end_hops(configuration)
         self._ended = False
         self.failed = asyncio.Event()
@@ -139,23 +135,24 @@ class Agent:
         )
         self.desk = NodeDesk(self._room, self._notices, self._tell)
         self._delivery: DeliveryServer | None = None
-        self.pairs: PairRoom | None = None
-        self._pair_means: PairMeans | None = None
+        self._pairs: PairDesk | None = None
         if plan.pair_hardware is not None:
-            self.pairs = PairRoom(
+            self._pairs = PairDesk(
                 self._name,
-                plan.pair_hardware,
-                plan.find_pair_model,
-                plan.pair_faults,
+                PairPlan(
+                    hardware=plan.pair_hardware,
+                    find_model=plan.find_pair_model,
+                    faults=plan.pair_faults,
+                    seed=plan.simulation_seed,
+                ),
                 clock=plan.clock,
                 service_s=self._service_time.now_s,
                 alarms=self._alarms,
+                notices=self._notices,
+                kept=stored.values.get("pair_totals"),
                 on_link=self._on_link,
-                on_path=self._on_path,
-                on_measured=self.measured,
+                tell=self._tell,
             )
-            self._pair_means = PairMeans(plan.pair_hardware, plan.find_pair_model)
-        self._distilled: dict[str, DistilledModule] = {}
         self._peers = Peers(
             node=self._name, tls=plan.tls, post=self._from_peer, on_change=self._on_peers, pairs=self.pairs
         )
@@ -229,16 +226,6 @@ class Agent:
         """Return the key plane's figures."""
         return self._room.figures()
 
-    def measured(self, link: str, outcomes: Iterable[MeasuredPair]) -> None:
-        """Take what was measured here of pairs that become the key of a link."""
-        module = self._distilled.get(link)
-        if module is not None:
-            module.measured(
-                Measured(one.version, one.sequence, one.basis == "X", one.bit)
-                for one in outcomes
-                if one.path == module.path
-            )
-
     async def stop(self) -> None:
         """Stop in good order: requests in flight end, counters are kept. Safe to repeat."""
         if self._ended:
@@ -282,7 +269,17 @@ class Agent:
     @property
     def pair_means(self) -> PairMeans | None:
         """Return what the node has for entanglement; None for nothing."""
-        return self._pair_means
+        return None if self._pairs is None else self._pairs.means
+
+    @property
+    def pairs(self) -> PairRoom | None:
+        """Return what drives the node's pair engine; None where it has nothing for entanglement."""
+        return None if self._pairs is None else self._pairs.room
+
+    @property
+    def pair_desk(self) -> PairDesk | None:
+        """Return the entanglement side of the node; None where it has nothing for it."""
+        return self._pairs
 
     @property
     def storage_id(self) -> str:
@@ -306,7 +303,7 @@ class Agent:
                 interfaces=[interface_to_pb(one) for one in node.interfaces],
                 links=self._inventory_links(),
                 location_id=node.location,
-                entanglement=None if self.pairs is None else inventory_to_pb(self.pairs.hardware),
+                entanglement=None if self._pairs is None else self._pairs.inventory(),
             ),
             alarms=self._alarms.active(),
             base_digest=self._configuration.digest,
@@ -321,20 +318,14 @@ class Agent:
         links, relays = self._link_reports(blocks=True), self._relay_reports()
         told = {f"links/{one.link}": one.SerializeToString() for one in links}
         told |= {f"keyRelays/{one.relay}": one.SerializeToString() for one in relays}
-        if self.pairs is not None:
-            self.pairs.look_at_clock()
-        paths = self._path_reports()
+        paths = [] if self._pairs is None else self._pairs.path_reports()
         told |= {f"entanglementPaths/{one.path}": one.SerializeToString() for one in paths}
         changed = {name for name, content in told.items() if self._told.get(name) != content}
         self._told = told
         for relay in relays:
             if self._starved.get(relay.relay, False) is not relay.starved:
                 self._notices.add(("relay", relay.relay), pb.Notification(relay_update=relay))
-        for path in paths:
-            if self._starved.get(f"entanglementPaths/{path.path}", False) is not path.starved:
-                self._notices.add(("path", path.path), pb.Notification(path_update=path))
         self._starved = {relay.relay: relay.starved for relay in relays}
-        self._starved |= {f"entanglementPaths/{path.path}": path.starved for path in paths}
         if not complete:
             links = [one for one in links if f"links/{one.link}" in changed]
             relays = [one for one in relays if f"keyRelays/{one.relay}" in changed]
@@ -348,7 +339,7 @@ class Agent:
             links=links,
             relays=relays,
             paths=paths,
-            memories_in_use=None if self.pairs is None else self.pairs.memories_in_use,
+            memories_in_use=None if self._pairs is None else self._pairs.room.memories_in_use,
             alarms=self._alarms.active() if complete else (),
             queue_fill=max(self._room.fill(), self._peers.fill, self._notices.fill),
         )
@@ -411,8 +402,8 @@ class Agent:
             _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._room.close()
-        if self.pairs is not None:
-            self.pairs.close()
+        if self._pairs is not None:
+            self._pairs.room.close()
         await self._peers.stop()
         if keep_totals:
             with suppress(Exception):  # counters are for people; a disk that fails now has nothing else to lose
@@ -443,25 +434,12 @@ class Agent:
         self._end_hops = rules.end_hops(self._configuration)
         entries = rules.link_entries(self._configuration)
         peers = self._room.peers()
-        if self.pairs is not None:
+        if self._pairs is not None:
             links = [entry for entry in entries.values() if entry.entanglement]
             peers |= {entry.neighbour for entry in links}
-            self.pairs.configure(links, rules.path_entries(self._configuration))
+            self._pairs.configure(links, rules.path_entries(self._configuration))
         self._peers.want(peers, rules.peer_addresses(self._configuration))
         self._modules.configure({name: entry for name, entry in entries.items() if not entry.entanglement})
-        self._configure_distilled()
-
-    def _configure_distilled(self) -> None:
-        """Tell the modules whose key is made of pairs how much of them makes a block: as the newest version has it."""
-        paths = sorted(rules.path_entries(self._configuration), key=lambda entry: entry.route_version)
-        newest = {entry.path: entry for entry in paths}
-        for link, module in self._distilled.items():
-            entry = newest.get(module.path)
-            fits = entry is not None and entry.key_link == link
-            module.configure(
-                block_bit=entry.distillation_block_bit if entry is not None and fits else 0,
-                rate_hz=entry.rate_millihertz / 1000 if entry is not None and fits else 0.0,
-            )
 
     async def _end_orphans(self) -> None:
         """End what has a lifetime when no controller is there to end it."""
@@ -487,9 +465,8 @@ class Agent:
 
     def _kept_totals(self) -> list[Write]:
         kept: list[Write] = [PutValue("totals", self._totals.kept(self._room.figures()))]
-        if self.pairs is not None:
-            told = self._pair_totals.kept(self.pairs.link_figures().values(), self.pairs.path_figures())
-            kept.append(PutValue("pair_totals", told))
+        if self._pairs is not None:
+            kept.append(PutValue("pair_totals", self._pairs.totals()))
         return kept
 
     async def _write(self, writes: Sequence[Write]) -> None:
@@ -504,7 +481,7 @@ class Agent:
         }
         # Links that were added since this agent was started.
         for name, entry in rules.link_entries(self._configuration).items():
-            if name not in found and (name in self._modules.states or (entry.entanglement and self.pairs)):
+            if name not in found and (name in self._modules.states or (entry.entanglement and self._pairs)):
                 found[name] = pb.InventoryLink(
                     link=name, local_interface=entry.local_interface, neighbour=entry.neighbour
                 )
@@ -519,7 +496,7 @@ class Agent:
         names = dict.fromkeys([*(link.name for link in self._plan.links), *entries])
         of_pairs = {link.name for link in self._plan.links if link.kind is LinkKind.ENTANGLEMENT}
         of_pairs = of_pairs - entries.keys() | {name for name, entry in entries.items() if entry.entanglement}
-        found = self._pair_link_reports(of_pairs, entries)
+        found = self._pairs.link_reports(of_pairs, entries, self._peers.unheard) if self._pairs else []
         return found + [
             link_report(
                 name,
@@ -533,29 +510,6 @@ class Agent:
             )
             for name in names
             if name not in of_pairs
-        ]
-
-    def _pair_link_reports(self, names: Iterable[str], entries: Mapping[str, LinkEntry]) -> list[pb.LinkReport]:
-        figures = {} if self.pairs is None else self.pairs.link_figures()
-        return [
-            pair_link_report(
-                name,
-                entry=entries.get(name),
-                figures=figures.get(name),
-                down_reason="" if self.pairs is None else self.pairs.down_reason(name),
-                totals=self._pair_totals,
-                unreachable=name in entries and self._peers.unheard(entries[name].neighbour),
-            )
-            for name in sorted(names)
-        ]
-
-    def _path_reports(self) -> list[pb.PathReport]:
-        if self.pairs is None:
-            return []
-        sifted = {module.path: module.sifted_bit for module in self._distilled.values()}
-        return [
-            path_report(figures, totals=self._pair_totals, sifted_bit=sifted.get(figures.path, 0))
-            for figures in self.pairs.path_figures()
         ]
 
     def _relay_reports(self) -> list[pb.RelayReport]:
@@ -594,18 +548,8 @@ class Agent:
                 self._notices.add(("link", link), notice)
         self._tell()
 
-    def _on_path(self, path: str) -> None:
-        for report in self._path_reports():
-            if report.path == path:
-                self._notices.add(("path", path), pb.Notification(path_update=report))
-        self._tell()
-
     def _find_distilled(self, link: str, path: str) -> DistilledModule | None:
-        if self.pairs is None:
-            return None
-        seed = self._plan.simulation_seed
-        self._distilled[link] = DistilledModule(link, path, seed, self._plan.clock)
-        return self._distilled[link]
+        return None if self._pairs is None else self._pairs.module(link, path)
 
     async def _from_peer(self, event: Event, *, stream: PeerStream | None = None) -> None:
         if not self._modules.from_peer(event):

@@ -156,7 +156,9 @@ async def test_what_both_ends_measured_becomes_the_same_key_in_their_stores(line
     for number in range(1, 14_001):  # many more than a test has time for, as good as perfect pairs of the path would be
         bit, bases = chance.randrange(2), chance.choices("XZ", k=2)
         for node, basis in zip(("a", "c"), bases, strict=True):
-            line.agents[node].measured("k", [Measured("p1", 1, number, basis, bit, "k")])
+            desk = line.agents[node].pair_desk
+            assert desk is not None
+            desk.measured("k", [Measured("p1", 1, number, basis, bit, "k")])
 
     # a block counts as stored at an end that has compared it with the other one's, bit for bit
     told = {}
