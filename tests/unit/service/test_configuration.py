@@ -6,9 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.capacity import reserved_by
+from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.entries import digest_of, entry_hash
 from controller.domain.key_relay import Demand, KeyRelay, Phase
+from controller.domain.pair_capacity import memories_of
+from controller.domain.pair_link import Regime
+from controller.domain.path_plan import Certificate, PathPlan
 from controller.domain.route import Route
+from controller.domain.service import Service
 from controller.domain.snapshot import Snapshot, delete, put
 from controller.service.configuration import Configuration
 from controller.service.holdings import Holdings
@@ -111,13 +116,35 @@ def relays(draw: st.DrawFn) -> KeyRelay:
     return draw(st.sampled_from([relay, blocked(relay, ""), removed(relay, "")]))
 
 
+@st.composite
+def paths(draw: st.DrawFn) -> EntanglementPath:
+    start, end = sorted(draw(st.lists(st.integers(0, 3), min_size=2, max_size=2, unique=True)))
+    demand = PairDemand(source=NODES[start], target=NODES[end], minimum_fidelity=0.7, rate_millihertz=1000)
+    path = EntanglementPath(name=draw(st.sampled_from("abc")), demand=demand)
+    route = Route(nodes=NODES[start : end + 1], links=LINE[start:end])
+    for version in range(draw(st.integers(0, 2))):
+        charges = dict.fromkeys((*route.links, *map(memories_of, route.nodes)), draw(st.integers(1, 9)))
+        plan = PathPlan(
+            regime=Regime.MEMORY,
+            hops=(),
+            swaps=(),
+            test_share=0.05,
+            rate_millihertz=1000,
+            fidelity=0.9,
+            charges=charges,
+            certificate=Certificate(objective="rate_millihertz", value=1, upper_bound=1),
+        )
+        path = routed(path, (route,), plan=plan, version=version, now_ms=0, because="")
+    return draw(st.sampled_from([path, blocked(path, ""), removed(path, "")]))
+
+
 @settings(max_examples=100)
-@given(st.lists(st.one_of(relays(), st.sampled_from("abc")), max_size=12))
-def test_the_indexes_are_what_a_recount_would_give(steps: list[KeyRelay | str]) -> None:
-    present: dict[str, KeyRelay] = {}
+@given(st.lists(st.one_of(relays(), paths(), st.sampled_from(["a", "b", "entanglementPaths/a"])), max_size=12))
+def test_the_indexes_are_what_a_recount_would_give(steps: list[KeyRelay | EntanglementPath | str]) -> None:
+    present: dict[str, Service] = {}
     holdings = Holdings(())
     for step in steps:
-        name = step if isinstance(step, str) else step.name
+        name = step if isinstance(step, str) else step.key
         before = present.pop(name, None)
         after = None if isinstance(step, str) else step
         if after is not None:
@@ -126,15 +153,15 @@ def test_the_indexes_are_what_a_recount_would_give(steps: list[KeyRelay | str]) 
             holdings.replaced(before, after)
     assert holdings.reserved == reserved_by(present.values())
     for link in LINE:
-        assert set(holdings.on_link(link)) == {r.name for r in present.values() if link in r.links()}
+        assert set(holdings.on_link(link)) == {r.key for r in present.values() if link in r.links()}
     for node in NODES:
         expected = {
-            r.name
+            r.key
             for r in present.values()
             if node in {r.demand.source, r.demand.target} | r.nodes() or any(node in h.nodes for h in r.releasing)
         }
         assert set(holdings.at_node(node)) == expected
-    waiting = {r.name for r in present.values() if not r.removed and r.install_by_ms is not None}
+    waiting = {r.key for r in present.values() if not r.removed and r.install_by_ms is not None}
     assert set(holdings.timed()) == waiting
 
 
