@@ -127,7 +127,7 @@ def update_path(
         return replace(off, demand=demand)
     same = all(getattr(path.demand, name) == getattr(demand, name) for name in _IN_ENTRIES)
     if path.routes and same and _keeps(demand, path.routes[0]):
-        return replace(wanted, demand=demand)
+        return replace(wanted, demand=demand, move_at_ms=_moves_at(path, demand, now_ms))
     try:
         place = seek(snapshot, wanted, demand)
     except Outdated:
@@ -139,6 +139,13 @@ def update_path(
         return replace(blocked(wanted, str(refusal)), demand=demand)
     above = next_version(wanted, version)
     return deployed(wanted, place, version=above, now_ms=now_ms, because=f"updated by {caller}", demand=demand)
+
+
+def _moves_at(path: EntanglementPath, demand: PairDemand, now_ms: int) -> int | None:
+    """Return until when a path that holds off goes on to, once another hold-off is asked."""
+    if path.move_at_ms is None or demand.hold_off_ms == path.demand.hold_off_ms:
+        return path.move_at_ms
+    return min(path.move_at_ms, now_ms + demand.hold_off_ms)
 
 
 def _keeps(demand: PairDemand, route: Route) -> bool:

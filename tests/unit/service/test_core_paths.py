@@ -162,6 +162,16 @@ def test_it_holds_off_before_it_moves() -> None:
     assert path_of(world).links().isdisjoint(old.links())
 
 
+def test_a_shorter_hold_off_counts_at_once() -> None:
+    world, old = running(2, hold_off_ms=60_000)
+    world.cut(old.routes[0].links[0])
+    world.quiet()
+    world.ask(UpdatePath(path="p", demand={"hold_off_ms": 1000}))
+    world.pass_time(1000)
+    world.quiet()
+    assert path_of(world).state is ServiceState.ACTIVE
+
+
 def test_a_drain_moves_paths_off_as_it_does_relays() -> None:
     world, old = running(2)
     world.ask(Drain(collection="nodes", key=old.routes[0].transit[0], caller="qinet://user/test"))
