@@ -364,6 +364,7 @@ def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer]) -> Pr
             )
     ground, candidate = max(offers, key=lambda offer: most_hz(*offer))
     possible = int(most_hz(ground, candidate) * 1000 * (1 - demand.test_share) * (1 + 1e-9))
+    upper = max(possible, *(int(offer[1].bound_hz * 1000 * (1 - demand.test_share)) for offer in offers))
     missing: dict[str, int] = {}
     for draft in drafts(ground, candidate, asked.gross_hz):
         missing = shortfalls(ground.network, draft.charges())
@@ -376,9 +377,11 @@ def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer]) -> Pr
         demand,
         f"with a fidelity of {demand.minimum_fidelity:g} at most {thousandths(possible)} Hz fit now,"
         f" not {thousandths(asked.rate_millihertz)} Hz"
+        + (f" (that more than {thousandths(upper)} Hz is impossible is certain)" if upper > possible * 1.1 else "")
         + (f"; the best route would need {lacking}" if lacking else "")
         + f"; at the wanted rate the best fidelity is {_at_most(best)}",
         possible_rate_millihertz=possible,
+        upper_bound_rate_millihertz=upper,
         limits=",".join(limits),
         missing=",".join(str(missing[name]) for name in limits),
         best_fidelity_at_rate=_figure(best),

@@ -6,6 +6,7 @@ from typing import Final
 
 from controller.domain.entanglement_path import PairDemand
 from controller.domain.path_plan import Certificate, PathPlan
+from controller.domain.refusals import TooHard
 from controller.domain.route import Route
 from controller.routing.entanglement.asked import Asked, asked_of
 from controller.routing.entanglement.buffered_plan import MOST_STORAGE_LOSS
@@ -66,22 +67,35 @@ def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -
         steps=steps,
     )
     grounds = [ground_of(searched, demand, regime) for regime in network.wiring.regimes]
-    found = [
-        (ground, valued) for ground in grounds if (valued := search.best(ground, asked.fidelity, steps)) is not None
-    ]
+    found: list[tuple[Ground, Valued]] = []
+    unsettled: TooHard | None = None
+    for ground in grounds:
+        try:
+            valued = search.best(ground, asked.fidelity, steps)
+        except TooHard as refusal:
+            unsettled = refusal
+        else:
+            found += [] if valued is None else [(ground, valued)]
     found.sort(key=lambda each: (-each[1].value, len(each[1].candidate.links)))
+    bound = max((valued.bound for _, valued in found), default=0.0)
+    if unsettled is not None:
+        bound = max(bound, float(unsettled.facts()["upper_bound_hz"]))
     for ground, valued in found:
         for draft, worth in search.workable(ground, valued):
             plan = draft.plan(
                 rate_millihertz=asked.rate_millihertz,
                 test_share=demand.test_share,
                 certificate=Certificate(
-                    objective=search.objective, value=worth.value * 1000, upper_bound=worth.bound * 1000
+                    objective=search.objective,
+                    value=worth.value * 1000,
+                    upper_bound=max(worth.bound, bound) * 1000,
                 ),
                 held=asked.held,
             )
             if not shortfalls(network, plan.charges):
                 return Found(route=ground.route(draft.candidate.links), plan=plan)
+    if unsettled is not None:
+        raise unsettled
     raise why_none(network, demand, asked, [(ground, valued.candidate) for ground, valued in found])
 
 

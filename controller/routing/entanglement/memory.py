@@ -184,14 +184,15 @@ class MemorySearch:
         self._steps = steps
         left_hz = 0.0
         for links in self._quick_routes():
-            self._try(links)
+            if self._best is None or self._steps > 0:
+                self._try(links)
         ground = self._ground
         self._push(math.inf, _Way((), (ground.start,), 0.0, 2**62, self._waits.certain))
         while self._queue:
             negative, _, links, _, item = heapq.heappop(self._queue)
             if not self._may_win(-negative, links, item.nodes[-1]):
                 continue
-            if self._steps <= (0 if self._best is not None else -_LONGER * steps):
+            if links and self._steps <= (0 if self._best is not None else -_LONGER * steps):
                 left_hz = -negative
                 break
             self._steps -= 1
@@ -212,6 +213,7 @@ class MemorySearch:
                     "TOO_HARD",
                     "no plan of the memory regime with that fidelity was found, nor was it shown that there is none,"
                     " within the steps of a search; ask for less fidelity or fewer hops",
+                    {"upper_bound_hz": left_hz},
                 )
             return None
         return replace(self._best, bound_hz=max(self._best.rate_hz, left_hz))
@@ -377,7 +379,7 @@ class MemorySearch:
                     changed = (*choices[:hop], best, *choices[hop + 1 :])
                     if worth(changed) > worth(choices):
                         choices, improved = changed, True
-            if worth(choices)[0] >= 0:
+            if worth(choices)[0] >= 0 and (self._best is None or self._steps > 0):
                 self._settle(links, choices)
 
 

@@ -138,7 +138,7 @@ class Waits:
             depth = int(math.log2(hops) + 1e-9)
             slowest = min(self.pace_hz(link) for link in links)
             mean_s = max(mean_s, 1.0 / (slowest * success ** (depth - 1))) / success
-        return 1.0 / max(mean_s, max(self.least_s(link) for link in links))
+        return 1.0 / max(mean_s, *(self.least_s(link) for link in links))
 
     def least_s(self, link: int) -> float:
         """Return the least mean time to a raw pair of a link; > 0."""
@@ -193,4 +193,4 @@ class RouteWaits:
         left, right = min(weighed[: self._half]), min(weighed[self._half :])
         apart_s = 1.0 / left + 1.0 / right - 1.0 / (left + right) if left + right < math.inf else 0.0
         mean_s = max(mean_s, apart_s) / self._last
-        return 1.0 / max(mean_s, max(self._waits.least_s(link) for link in links))
+        return 1.0 / max(mean_s, *(self._waits.least_s(link) for link in links))
