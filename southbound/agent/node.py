@@ -40,7 +40,7 @@ from southbound.agent.keyplane.events import (
 from southbound.agent.keyplane.plane import KeyPlane
 from southbound.agent.lab_hooks import LabHooks
 from southbound.agent.listening import ListenRefused, require_free, why_not
-from southbound.agent.modules import Modules
+from southbound.agent.modules import MODULE_MISSING, Modules
 from southbound.agent.notices import Notices
 from southbound.agent.pair_desk import PairDesk, PairPlan
 from southbound.agent.pair_entries import PairMeans
@@ -135,6 +135,7 @@ class Agent:
         )
         self.desk = NodeDesk(self._room, self._notices, self._tell)
         self._delivery: DeliveryServer | None = None
+        self._missing: set[str] = set()
         self._pairs: PairDesk | None = None
         if plan.pair_hardware is not None:
             self._pairs = PairDesk(
@@ -438,8 +439,19 @@ class Agent:
             links = [entry for entry in entries.values() if entry.entanglement]
             peers |= {entry.neighbour for entry in links}
             self._pairs.configure(links, rules.path_entries(self._configuration))
+        else:
+            self._miss_hardware({name for name, entry in entries.items() if entry.entanglement})
         self._peers.want(peers, rules.peer_addresses(self._configuration))
         self._modules.configure({name: entry for name, entry in entries.items() if not entry.entanglement})
+
+    def _miss_hardware(self, links: set[str]) -> None:
+        """Tell of links of pairs that are set here from a time when the node had something for them."""
+        for link in self._missing - links:
+            self._alarms.cleared(f"links/{link}", MODULE_MISSING)
+        for link in links - self._missing:
+            problem = "it makes pairs, and this node has nothing for them: is it in the agent's topology file?"
+            self._alarms.raised(f"links/{link}", MODULE_MISSING, problem, self._plan.clock.wall_ms())
+        self._missing = links
 
     async def _end_orphans(self) -> None:
         """End what has a lifetime when no controller is there to end it."""

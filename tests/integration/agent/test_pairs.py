@@ -17,6 +17,7 @@ from controller.identity import lab_ca
 from qinet.southbound.v1 import agent_pb2 as pb
 from qinet.types.v1 import types_pb2
 from southbound.agent import configuration as rules
+from southbound.agent.node import Agent
 from southbound.agent.pair_faults import PairCondition
 from southbound.agent.pair_room import Reply
 from southbound.agent.pairs.effects import Failed, Kept, Measured, ServiceError
@@ -200,3 +201,17 @@ async def test_an_instruction_beyond_the_hardware_is_refused_by_name(line: Runni
     assert refused[entry.id].code == code_pb2.FAILED_PRECONDITION
     assert "take 16 memories of b, which has 8" in refused[entry.id].message
     assert not line.agents["b"].configuration.entries
+
+
+async def test_a_node_that_lost_its_hardware_says_so_of_the_links_that_are_set(line: RunningLine) -> None:
+    await line.set_up()
+    await line.agents["b"].stop()
+    bare = replace(line.plan("b", line.controller.address), pair_hardware=None)
+    agent = await Agent.start(bare)
+    line.stack.push_async_callback(agent.stop)
+    hello = agent.hello()
+    assert {(alarm.object, alarm.kind) for alarm in hello.alarms} == {
+        ("links/a-b", "MODULE_MISSING"),
+        ("links/b-c", "MODULE_MISSING"),
+    }
+    assert not hello.inventory.HasField("entanglement")
