@@ -67,14 +67,12 @@ class AtOnce(Part):
 
     def handle(self, sender: str, message: WorkMessage) -> None:
         """See `Part`."""
-        if isinstance(message, Swept):
-            # Of an older generation, too: the far end has had the same pairs.
-            self._deliver(message.pairs)
-            return
         if message.generation != self.generation or self._idle:
             self.late_total += 1
             return
-        if isinstance(message, Herald):
+        if isinstance(message, Swept):
+            self._deliver(message.pairs)
+        elif isinstance(message, Herald):
             if sender == self.route.right and message.hop == self.route.place:
                 self._put(message.pair)
         elif isinstance(message, Token):

@@ -47,6 +47,14 @@ class Delivered(NamedTuple):
     kept: bool
 
 
+class Voided(NamedTuple):
+    """Pairs that were delivered here are void: the other end never got its halves."""
+
+    path: str
+    version: int
+    sequences: tuple[int, ...]
+
+
 class Measured(NamedTuple):
     """A pair of a path of kind MEASURE was measured at this end, in a basis that this end drew.
 
@@ -132,4 +140,4 @@ class PathChanged:
     path: str
 
 
-Effect: TypeAlias = Send | Delivered | Measured | PathChanged | Kept | MeasuredFor | Failed
+Effect: TypeAlias = Send | Delivered | Voided | Measured | PathChanged | Kept | MeasuredFor | Failed

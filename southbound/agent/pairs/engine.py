@@ -22,6 +22,7 @@ from southbound.agent.pairs.messages import (
     Outcomes,
     PairHello,
     PathMessage,
+    Recent,
     Resync,
     Swapped,
     Sweep,
@@ -249,6 +250,15 @@ class PairEngine(Resources):
             head.count(lane)
         end.delivered(part, lane, pair)
 
+    def begun(self, part: Part, at_s: float) -> None:
+        """See `part.Host`."""
+        if (end := self._ends.get(part.path)) is not None:
+            end.begun(part, at_s)
+
+    def void(self, sequences: frozenset[int]) -> None:
+        """See `path_end.EndHost`."""
+        self.service.void(sequences)
+
     def keep(self, part: Part, pair: Pair, identity: PairId) -> bool:
         """See `path_end.EndHost`."""
         return self.service.offer(part, pair, identity)
@@ -335,7 +345,7 @@ class PairEngine(Resources):
         elif isinstance(message, Swept):
             if part.in_use:
                 part.handle(neighbour, message)
-        elif isinstance(message, Outcomes | Confirm) and (end := self._ends.get(part.path)) is not None:
+        elif isinstance(message, Outcomes | Confirm | Recent) and (end := self._ends.get(part.path)) is not None:
             end.told(part, message)
 
     def _activate(self, part: Part, message: Activate) -> None:

@@ -142,6 +142,9 @@ class Lanes(Part):
         pair = message.pair
         if pair is not None and place in (message.left, message.right):
             if message.left == 0 and message.right == route.last:
+                if message.rounds[:1] < (self.generation,):
+                    self.late_total += 1
+                    return
                 self.host.delivered(self, lane.number, pair)
             elif self._own is not None:
                 if (message.left, message.right) == (self._own.left, place):

@@ -198,5 +198,23 @@ class Confirm(NamedTuple):
     heard: bool
 
 
-PathMessage: TypeAlias = Activate | Activated | Resync | Herald | Swapped | Token | Sweep | Swept | Outcomes | Confirm
+class Recent(NamedTuple):
+    """From one end to the other when the head has begun anew: which pairs it has had before, for some may be lost.
+
+    Attributes:
+        since_s: Of pairs whose last swap was earlier nothing is said.
+        until_s: Nor of those that were swapped later.
+        sequences: All in between that were delivered to the sender; the receiver voids what it has had besides.
+    """
+
+    path: str
+    version: int
+    since_s: float
+    until_s: float
+    sequences: tuple[int, ...]
+
+
+PathMessage: TypeAlias = (
+    Activate | Activated | Resync | Herald | Swapped | Token | Sweep | Swept | Outcomes | Confirm | Recent
+)
 Message: TypeAlias = PairHello | LinkCondition | PathMessage

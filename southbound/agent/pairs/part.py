@@ -53,6 +53,9 @@ class Host(Protocol):
     def delivered(self, part: "Part", lane: int, pair: Pair) -> None:
         """Take a pair between the ends of the path; at an end."""
 
+    def begun(self, part: "Part", at_s: float) -> None:
+        """Take the word that a part has begun anew."""
+
 
 class Phase(Enum):
     """IDLE: does nothing. ACTIVE: makes pairs. DRAINING: makes no new ones, what is under way is finished."""
@@ -97,6 +100,7 @@ class Part(ABC):
         self.clear()
         self.phase, self.generation, self.seed = Phase.ACTIVE, generation, seed
         self.begin(at_s)
+        self.host.begun(self, at_s)
 
     def stop(self, generation: int, at_s: float) -> None:
         """Make no more pairs from a time on; what is under way then is finished."""

@@ -1,21 +1,23 @@
 """One end of a path: what becomes of the pairs that arrive there, and what it can report of them."""
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from typing import Final, Protocol
 
 from controller.domain.entanglement_path import PairUse
 from controller.domain.pair_link import Regime
 from southbound.agent.pairs.chance import shared_uniform
-from southbound.agent.pairs.effects import Delivered, Effect, Measured, PairId, PathChanged
+from southbound.agent.pairs.effects import Delivered, Effect, Measured, PairId, PathChanged, Voided
 from southbound.agent.pairs.estimate import TestPairs
-from southbound.agent.pairs.messages import Confirm, Outcome, Outcomes, PathMessage
+from southbound.agent.pairs.messages import Confirm, Outcome, Outcomes, PathMessage, Recent
 from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.path_meter import PathMeter
 from southbound.agent.pairs.states import Pair
 
 _TEST, _TEST_BASIS, _HEAD_BASIS, _FAR_BASIS, _HEAD_BIT, _ERROR = range(6)
 _CONFIRM_EVERY_S: Final = 1.0
+_RECENT: Final = 128
 _MEASURES: Final = ("X", "Z")
 
 
@@ -32,6 +34,9 @@ class EndHost(Protocol):
 
     def keep(self, part: Part, pair: Pair, identity: PairId) -> bool:
         """Offer a pair to those who asked for pairs; False when nobody did, or there is no memory."""
+
+    def void(self, sequences: frozenset[int]) -> None:
+        """Give up what is kept of these pairs."""
 
     def measured(self, part: Part, identity: PairId, basis: str, bit: int) -> None:
         """Offer an outcome to those who asked for measured pairs."""
@@ -55,6 +60,10 @@ class PathEnd:
         self._packet: tuple[int, float, int] = (0, -math.inf, 0)  # version, start of the window, pairs in it
         self.packet_dropped_total = 0
         self.starved = False
+        self.voided_total = 0
+        self._since_s = host.now_s
+        self._recent: dict[int, deque[tuple[int, float]]] = {}
+        """By version: the latest pairs and when they were swapped."""
 
     def look(self, parts: Iterable[Part]) -> None:
         """Follow what is promised, and tell when the end began or ceased to get less."""
@@ -69,12 +78,14 @@ class PathEnd:
     def forget_versions(self, kept: set[int]) -> None:
         """Forget versions that are no longer set here."""
         self.confirmed &= kept
+        self._recent = {version: recent for version, recent in self._recent.items() if version in kept}
         self._delivered_on &= kept
         self._told_s = {version: at_s for version, at_s in self._told_s.items() if version in kept}
 
     def delivered(self, part: Part, lane: int, pair: Pair) -> None:
         """Take a pair of a version that is in use."""
         now_s, entry = self._host.now_s, part.entry
+        self._recent.setdefault(part.version, deque(maxlen=_RECENT)).append((pair.sequence, pair.at_s))
         identity = PairId(entry.head, entry.far, pair.sequence)
         test = shared_uniform(part.seed, pair.sequence, _TEST) < entry.test_share
         kept = False
@@ -102,10 +113,33 @@ class PathEnd:
         if isinstance(message, Outcomes):
             for outcome in message.outcomes:
                 self.tests.told(outcome, self._host.now_s)
+        elif isinstance(message, Recent):
+            self._compare(part, message)
         elif isinstance(message, Confirm) and message.version in self._delivered_on:
             self._confirmed(part.version)
             if not message.heard:
                 self._host.tell_other_end(part, Confirm(self.path, part.version, True))
+
+    def begun(self, part: Part, at_s: float) -> None:
+        """Tell the other end what was delivered here before its path began anew."""
+        recent = self._recent.get(part.version, deque())
+        since_s = min(at for _, at in recent) if len(recent) == _RECENT else self._since_s
+        had = tuple(sequence for sequence, at in recent if since_s <= at < at_s)
+        self._host.tell_other_end(part, Recent(self.path, part.version, since_s, at_s, had))
+
+    def _compare(self, part: Part, message: Recent) -> None:
+        theirs = set(message.sequences)
+        recent = self._recent.get(part.version, deque())
+        void = {
+            sequence
+            for sequence, at_s in recent
+            if message.since_s <= at_s < message.until_s and sequence not in theirs
+        }
+        if void:
+            self.voided_total += len(void)
+            self._recent[part.version] = deque((one for one in recent if one[0] not in void), maxlen=_RECENT)
+            self._host.effect(Voided(self.path, part.version, tuple(sorted(void))))
+            self._host.void(frozenset(void))
 
     def _confirm(self, part: Part) -> None:
         version = part.version

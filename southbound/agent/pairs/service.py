@@ -105,8 +105,8 @@ class LinkLayerService:
         self._host = host
         self._requests: dict[int, _Request] = {}
         self._last_id = 0
-        self._qubits: dict[int, tuple[str, int]] = {}
-        """By logical qubit id: path and create id that it was for."""
+        self._qubits: dict[int, Kept] = {}
+        """By logical qubit id."""
         self._free_ids: list[int] = []
         self.unserved_total = 0
         """Pairs that somebody had asked for, but no memory was free to keep them."""
@@ -152,13 +152,11 @@ class LinkLayerService:
             self.unserved_total += 1
             return False
         qubit = heapq.heappop(self._free_ids) if self._free_ids else len(self._qubits)
-        self._qubits[qubit] = (part.path, request.create_id)
         remote = identity.far if identity.head == self._host.node else identity.head
         goodness = self._host.goodness(part)
-        self._hand_over(
-            request,
-            Kept(request.create_id, qubit, False, identity, part.entry.purpose, remote, goodness, pair.at_s),
-        )
+        kept = Kept(request.create_id, qubit, False, identity, part.entry.purpose, remote, goodness, pair.at_s)
+        self._qubits[qubit] = kept
+        self._hand_over(request, kept)
         return True
 
     def offer_measured(self, part: Part, identity: PairId, basis: str, bit: int) -> None:
@@ -170,6 +168,13 @@ class LinkLayerService:
                 request,
                 MeasuredFor(request.create_id, bit, basis, False, identity, part.entry.purpose, remote, goodness),
             )
+
+    def void(self, sequences: frozenset[int]) -> None:
+        """Give up kept pairs whose other halves were lost (ERR_EXPIRE)."""
+        lost = [(qubit, kept) for qubit, kept in self._qubits.items() if kept.pair.sequence in sequences]
+        for qubit, kept in lost:
+            self.release(qubit)
+            self._host.effect(Failed(kept.create_id, ServiceError.EXPIRED, (kept.pair.sequence,), self._host.node))
 
     def path_gone(self, path: str) -> None:
         """End the requests of a path that is no longer set here; pairs that were handed over stay."""

@@ -73,10 +73,10 @@ class Slots(Part):
 
     def handle(self, sender: str, message: WorkMessage) -> None:
         """See `Part`."""
-        if isinstance(message, Swept):
-            self._deliver(message.pairs)
-        elif message.generation != self.generation or self._idle:
+        if message.generation != self.generation or self._idle:
             self.late_total += 1
+        elif isinstance(message, Swept):
+            self._deliver(message.pairs)
         elif isinstance(message, Sweep) and sender == self.route.left:
             pairs = message.pairs[: self._channels]
             if not message.drawn:

@@ -15,6 +15,7 @@ from southbound.agent.pairs.messages import (
     Outcome,
     Outcomes,
     PairHello,
+    Recent,
     Resync,
     Swapped,
     Sweep,
@@ -148,6 +149,16 @@ def message_to_pb(message: Message, *, offset_ns: int = 0) -> pb.PairMessage:
                         pb.TestOutcome(sequence=one.sequence, basis=_BASES[one.basis], bit=bool(one.bit))
                         for one in message.outcomes
                     ],
+                )
+            )
+        case Recent():
+            return pb.PairMessage(
+                recent=pb.PathRecent(
+                    path=message.path,
+                    route_version=message.version,
+                    since_ns=times.out(message.since_s),
+                    until_ns=times.out(message.until_s),
+                    sequences=message.sequences,
                 )
             )
         case Confirm():
@@ -320,6 +331,13 @@ _READERS: Final[dict[str, Callable[[Any, _Times], Message]]] = {
             for one in part.outcomes[:_MOST]
             if one.basis in _BASIS_NAMES
         ),
+    ),
+    "recent": lambda part, times: Recent(
+        part.path,
+        part.route_version,
+        times.back(part.since_ns),
+        times.back(part.until_ns),
+        tuple(part.sequences[:_MOST]),
     ),
     "confirm": lambda part, _: Confirm(part.path, part.route_version, part.heard),
 }

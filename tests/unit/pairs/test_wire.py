@@ -43,6 +43,7 @@ of_all_kinds = st.one_of(
     st.builds(messages.Sweep, names, numbers, counts, times, small, lanes, st.booleans(), numbers),
     st.builds(messages.Swept, names, numbers, counts, lanes),
     st.builds(messages.Outcomes, names, numbers, st.lists(outcomes, max_size=4).map(tuple)),
+    st.builds(messages.Recent, names, numbers, times, times, st.lists(numbers, max_size=4).map(tuple)),
     st.builds(messages.Confirm, names, numbers, st.booleans()),
 )  # fmt: skip
 

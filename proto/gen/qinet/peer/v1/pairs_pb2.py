@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19qinet/peer/v1/pairs.proto\x12\rqinet.peer.v1\"\xc1\x04\n\x0bPairMessage\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.qinet.peer.v1.PairHelloH\x00\x12\x31\n\tcondition\x18\x02 \x01(\x0b\x32\x1c.qinet.peer.v1.LinkConditionH\x00\x12/\n\x08\x61\x63tivate\x18\x03 \x01(\x0b\x32\x1b.qinet.peer.v1.PathActivateH\x00\x12\x31\n\tactivated\x18\x04 \x01(\x0b\x32\x1c.qinet.peer.v1.PathActivatedH\x00\x12+\n\x06resync\x18\x05 \x01(\x0b\x32\x19.qinet.peer.v1.PathResyncH\x00\x12+\n\x06herald\x18\x06 \x01(\x0b\x32\x19.qinet.peer.v1.PairHeraldH\x00\x12-\n\x07swapped\x18\x07 \x01(\x0b\x32\x1a.qinet.peer.v1.PairSwappedH\x00\x12)\n\x05token\x18\x08 \x01(\x0b\x32\x18.qinet.peer.v1.PairTokenH\x00\x12)\n\x05sweep\x18\t \x01(\x0b\x32\x18.qinet.peer.v1.PairSweepH\x00\x12)\n\x05swept\x18\n \x01(\x0b\x32\x18.qinet.peer.v1.PairSweptH\x00\x12/\n\x08outcomes\x18\x0b \x01(\x0b\x32\x1b.qinet.peer.v1.TestOutcomesH\x00\x12-\n\x07\x63onfirm\x18\x0c \x01(\x0b\x32\x1a.qinet.peer.v1.PathConfirmH\x00\x42\x06\n\x04kind\"9\n\tPairBatch\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.qinet.peer.v1.PairMessage\"Q\n\tPairHello\x12\x12\n\ndecay_rate\x18\x01 \x01(\x01\x12\x30\n\nconditions\x18\x02 \x03(\x0b\x32\x1c.qinet.peer.v1.LinkCondition\"Y\n\rLinkCondition\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x16\n\x0esuccess_factor\x18\x02 \x01(\x01\x12\x15\n\rwerner_factor\x18\x03 \x01(\x01\x12\x0b\n\x03\x63ut\x18\x04 \x01(\x08\"\x84\x01\n\x0cPathActivate\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x08\x12\r\n\x05\x61t_ns\x18\x05 \x01(\x03\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x0e\n\x06slot_s\x18\x07 \x01(\x01\"X\n\rPathActivated\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0e\n\x06slot_s\x18\x04 \x01(\x01\"1\n\nPathResync\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\"\x8f\x01\n\x0bTrackedPair\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\n\n\x02zz\x18\x02 \x01(\x01\x12\n\n\x02xx\x18\x03 \x01(\x01\x12\n\n\x02yy\x18\x04 \x01(\x01\x12\r\n\x05\x61t_ns\x18\x05 \x01(\x03\x12\x11\n\tleft_rate\x18\x06 \x01(\x01\x12\x12\n\nright_rate\x18\x07 \x01(\x01\x12\t\n\x01x\x18\x08 \x01(\x08\x12\t\n\x01z\x18\t \x01(\x08\"\xb8\x01\n\nPairHerald\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0c\n\x04lane\x18\x04 \x01(\r\x12\x0b\n\x03hop\x18\x05 \x01(\r\x12\x0e\n\x06rounds\x18\x06 \x03(\x04\x12\x12\n\x05\x61t_ns\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12(\n\x04pair\x18\x08 \x01(\x0b\x32\x1a.qinet.peer.v1.TrackedPairB\x08\n\x06_at_ns\"\xfd\x01\n\x0bPairSwapped\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0c\n\x04lane\x18\x04 \x01(\r\x12\x0c\n\x04left\x18\x05 \x01(\r\x12\r\n\x05right\x18\x06 \x01(\r\x12\x0e\n\x06rounds\x18\x07 \x03(\x04\x12(\n\x04pair\x18\x08 \x01(\x0b\x32\x1a.qinet.peer.v1.TrackedPair\x12\x12\n\nspent_left\x18\t \x01(\x04\x12\x13\n\x0bspent_right\x18\n \x01(\x04\x12\x13\n\x0bnext_rounds\x18\x0b \x03(\x04\x12\x12\n\nrestart_ns\x18\x0c \x01(\x03\"D\n\tPairToken\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\"5\n\tSweptLane\x12(\n\x04pair\x18\x01 \x01(\x0b\x32\x1a.qinet.peer.v1.TrackedPair\"\xa9\x01\n\tPairSweep\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\r\n\x05\x61t_ns\x18\x04 \x01(\x03\x12\r\n\x05place\x18\x05 \x01(\r\x12\'\n\x05lanes\x18\x06 \x03(\x0b\x32\x18.qinet.peer.v1.SweptLane\x12\r\n\x05\x64rawn\x18\x07 \x01(\x08\x12\r\n\x05spent\x18\x08 \x01(\x04\"m\n\tPairSwept\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\'\n\x05lanes\x18\x04 \x03(\x0b\x32\x18.qinet.peer.v1.SweptLane\"\xa4\x01\n\x0bTestOutcome\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x05\x62\x61sis\x18\x02 \x01(\x0e\x32 .qinet.peer.v1.TestOutcome.Basis\x12\x0b\n\x03\x62it\x18\x03 \x01(\x08\"E\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x42\x41SIS_X\x10\x01\x12\x0b\n\x07\x42\x41SIS_Y\x10\x02\x12\x0b\n\x07\x42\x41SIS_Z\x10\x03\"a\n\x0cTestOutcomes\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12,\n\x08outcomes\x18\x03 \x03(\x0b\x32\x1a.qinet.peer.v1.TestOutcome\"A\n\x0bPathConfirm\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\r\n\x05heard\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19qinet/peer/v1/pairs.proto\x12\rqinet.peer.v1\"\xee\x04\n\x0bPairMessage\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.qinet.peer.v1.PairHelloH\x00\x12\x31\n\tcondition\x18\x02 \x01(\x0b\x32\x1c.qinet.peer.v1.LinkConditionH\x00\x12/\n\x08\x61\x63tivate\x18\x03 \x01(\x0b\x32\x1b.qinet.peer.v1.PathActivateH\x00\x12\x31\n\tactivated\x18\x04 \x01(\x0b\x32\x1c.qinet.peer.v1.PathActivatedH\x00\x12+\n\x06resync\x18\x05 \x01(\x0b\x32\x19.qinet.peer.v1.PathResyncH\x00\x12+\n\x06herald\x18\x06 \x01(\x0b\x32\x19.qinet.peer.v1.PairHeraldH\x00\x12-\n\x07swapped\x18\x07 \x01(\x0b\x32\x1a.qinet.peer.v1.PairSwappedH\x00\x12)\n\x05token\x18\x08 \x01(\x0b\x32\x18.qinet.peer.v1.PairTokenH\x00\x12)\n\x05sweep\x18\t \x01(\x0b\x32\x18.qinet.peer.v1.PairSweepH\x00\x12)\n\x05swept\x18\n \x01(\x0b\x32\x18.qinet.peer.v1.PairSweptH\x00\x12/\n\x08outcomes\x18\x0b \x01(\x0b\x32\x1b.qinet.peer.v1.TestOutcomesH\x00\x12-\n\x07\x63onfirm\x18\x0c \x01(\x0b\x32\x1a.qinet.peer.v1.PathConfirmH\x00\x12+\n\x06recent\x18\r \x01(\x0b\x32\x19.qinet.peer.v1.PathRecentH\x00\x42\x06\n\x04kind\"9\n\tPairBatch\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.qinet.peer.v1.PairMessage\"Q\n\tPairHello\x12\x12\n\ndecay_rate\x18\x01 \x01(\x01\x12\x30\n\nconditions\x18\x02 \x03(\x0b\x32\x1c.qinet.peer.v1.LinkCondition\"Y\n\rLinkCondition\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x16\n\x0esuccess_factor\x18\x02 \x01(\x01\x12\x15\n\rwerner_factor\x18\x03 \x01(\x01\x12\x0b\n\x03\x63ut\x18\x04 \x01(\x08\"\x84\x01\n\x0cPathActivate\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0e\n\x06\x61\x63tive\x18\x04 \x01(\x08\x12\r\n\x05\x61t_ns\x18\x05 \x01(\x03\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12\x0e\n\x06slot_s\x18\x07 \x01(\x01\"X\n\rPathActivated\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0e\n\x06slot_s\x18\x04 \x01(\x01\"1\n\nPathResync\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\"\x8f\x01\n\x0bTrackedPair\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\n\n\x02zz\x18\x02 \x01(\x01\x12\n\n\x02xx\x18\x03 \x01(\x01\x12\n\n\x02yy\x18\x04 \x01(\x01\x12\r\n\x05\x61t_ns\x18\x05 \x01(\x03\x12\x11\n\tleft_rate\x18\x06 \x01(\x01\x12\x12\n\nright_rate\x18\x07 \x01(\x01\x12\t\n\x01x\x18\x08 \x01(\x08\x12\t\n\x01z\x18\t \x01(\x08\"\xb8\x01\n\nPairHerald\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0c\n\x04lane\x18\x04 \x01(\r\x12\x0b\n\x03hop\x18\x05 \x01(\r\x12\x0e\n\x06rounds\x18\x06 \x03(\x04\x12\x12\n\x05\x61t_ns\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12(\n\x04pair\x18\x08 \x01(\x0b\x32\x1a.qinet.peer.v1.TrackedPairB\x08\n\x06_at_ns\"\xfd\x01\n\x0bPairSwapped\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0c\n\x04lane\x18\x04 \x01(\r\x12\x0c\n\x04left\x18\x05 \x01(\r\x12\r\n\x05right\x18\x06 \x01(\r\x12\x0e\n\x06rounds\x18\x07 \x03(\x04\x12(\n\x04pair\x18\x08 \x01(\x0b\x32\x1a.qinet.peer.v1.TrackedPair\x12\x12\n\nspent_left\x18\t \x01(\x04\x12\x13\n\x0bspent_right\x18\n \x01(\x04\x12\x13\n\x0bnext_rounds\x18\x0b \x03(\x04\x12\x12\n\nrestart_ns\x18\x0c \x01(\x03\"D\n\tPairToken\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\"5\n\tSweptLane\x12(\n\x04pair\x18\x01 \x01(\x0b\x32\x1a.qinet.peer.v1.TrackedPair\"\xa9\x01\n\tPairSweep\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\r\n\x05\x61t_ns\x18\x04 \x01(\x03\x12\r\n\x05place\x18\x05 \x01(\r\x12\'\n\x05lanes\x18\x06 \x03(\x0b\x32\x18.qinet.peer.v1.SweptLane\x12\r\n\x05\x64rawn\x18\x07 \x01(\x08\x12\r\n\x05spent\x18\x08 \x01(\x04\"m\n\tPairSwept\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\'\n\x05lanes\x18\x04 \x03(\x0b\x32\x18.qinet.peer.v1.SweptLane\"\xa4\x01\n\x0bTestOutcome\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x05\x62\x61sis\x18\x02 \x01(\x0e\x32 .qinet.peer.v1.TestOutcome.Basis\x12\x0b\n\x03\x62it\x18\x03 \x01(\x08\"E\n\x05\x42\x61sis\x12\x15\n\x11\x42\x41SIS_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x42\x41SIS_X\x10\x01\x12\x0b\n\x07\x42\x41SIS_Y\x10\x02\x12\x0b\n\x07\x42\x41SIS_Z\x10\x03\"a\n\x0cTestOutcomes\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12,\n\x08outcomes\x18\x03 \x03(\x0b\x32\x1a.qinet.peer.v1.TestOutcome\"A\n\x0bPathConfirm\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\r\n\x05heard\x18\x03 \x01(\x08\"h\n\nPathRecent\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rroute_version\x18\x02 \x01(\x04\x12\x10\n\x08since_ns\x18\x03 \x01(\x03\x12\x10\n\x08until_ns\x18\x04 \x01(\x03\x12\x11\n\tsequences\x18\x05 \x03(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,39 +32,41 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.peer.v1.pairs_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PAIRMESSAGE']._serialized_start=45
-  _globals['_PAIRMESSAGE']._serialized_end=622
-  _globals['_PAIRBATCH']._serialized_start=624
-  _globals['_PAIRBATCH']._serialized_end=681
-  _globals['_PAIRHELLO']._serialized_start=683
-  _globals['_PAIRHELLO']._serialized_end=764
-  _globals['_LINKCONDITION']._serialized_start=766
-  _globals['_LINKCONDITION']._serialized_end=855
-  _globals['_PATHACTIVATE']._serialized_start=858
-  _globals['_PATHACTIVATE']._serialized_end=990
-  _globals['_PATHACTIVATED']._serialized_start=992
-  _globals['_PATHACTIVATED']._serialized_end=1080
-  _globals['_PATHRESYNC']._serialized_start=1082
-  _globals['_PATHRESYNC']._serialized_end=1131
-  _globals['_TRACKEDPAIR']._serialized_start=1134
-  _globals['_TRACKEDPAIR']._serialized_end=1277
-  _globals['_PAIRHERALD']._serialized_start=1280
-  _globals['_PAIRHERALD']._serialized_end=1464
-  _globals['_PAIRSWAPPED']._serialized_start=1467
-  _globals['_PAIRSWAPPED']._serialized_end=1720
-  _globals['_PAIRTOKEN']._serialized_start=1722
-  _globals['_PAIRTOKEN']._serialized_end=1790
-  _globals['_SWEPTLANE']._serialized_start=1792
-  _globals['_SWEPTLANE']._serialized_end=1845
-  _globals['_PAIRSWEEP']._serialized_start=1848
-  _globals['_PAIRSWEEP']._serialized_end=2017
-  _globals['_PAIRSWEPT']._serialized_start=2019
-  _globals['_PAIRSWEPT']._serialized_end=2128
-  _globals['_TESTOUTCOME']._serialized_start=2131
-  _globals['_TESTOUTCOME']._serialized_end=2295
-  _globals['_TESTOUTCOME_BASIS']._serialized_start=2226
-  _globals['_TESTOUTCOME_BASIS']._serialized_end=2295
-  _globals['_TESTOUTCOMES']._serialized_start=2297
-  _globals['_TESTOUTCOMES']._serialized_end=2394
-  _globals['_PATHCONFIRM']._serialized_start=2396
-  _globals['_PATHCONFIRM']._serialized_end=2461
+  _globals['_PAIRMESSAGE']._serialized_end=667
+  _globals['_PAIRBATCH']._serialized_start=669
+  _globals['_PAIRBATCH']._serialized_end=726
+  _globals['_PAIRHELLO']._serialized_start=728
+  _globals['_PAIRHELLO']._serialized_end=809
+  _globals['_LINKCONDITION']._serialized_start=811
+  _globals['_LINKCONDITION']._serialized_end=900
+  _globals['_PATHACTIVATE']._serialized_start=903
+  _globals['_PATHACTIVATE']._serialized_end=1035
+  _globals['_PATHACTIVATED']._serialized_start=1037
+  _globals['_PATHACTIVATED']._serialized_end=1125
+  _globals['_PATHRESYNC']._serialized_start=1127
+  _globals['_PATHRESYNC']._serialized_end=1176
+  _globals['_TRACKEDPAIR']._serialized_start=1179
+  _globals['_TRACKEDPAIR']._serialized_end=1322
+  _globals['_PAIRHERALD']._serialized_start=1325
+  _globals['_PAIRHERALD']._serialized_end=1509
+  _globals['_PAIRSWAPPED']._serialized_start=1512
+  _globals['_PAIRSWAPPED']._serialized_end=1765
+  _globals['_PAIRTOKEN']._serialized_start=1767
+  _globals['_PAIRTOKEN']._serialized_end=1835
+  _globals['_SWEPTLANE']._serialized_start=1837
+  _globals['_SWEPTLANE']._serialized_end=1890
+  _globals['_PAIRSWEEP']._serialized_start=1893
+  _globals['_PAIRSWEEP']._serialized_end=2062
+  _globals['_PAIRSWEPT']._serialized_start=2064
+  _globals['_PAIRSWEPT']._serialized_end=2173
+  _globals['_TESTOUTCOME']._serialized_start=2176
+  _globals['_TESTOUTCOME']._serialized_end=2340
+  _globals['_TESTOUTCOME_BASIS']._serialized_start=2271
+  _globals['_TESTOUTCOME_BASIS']._serialized_end=2340
+  _globals['_TESTOUTCOMES']._serialized_start=2342
+  _globals['_TESTOUTCOMES']._serialized_end=2439
+  _globals['_PATHCONFIRM']._serialized_start=2441
+  _globals['_PATHCONFIRM']._serialized_end=2506
+  _globals['_PATHRECENT']._serialized_start=2508
+  _globals['_PATHRECENT']._serialized_end=2612
 # @@protoc_insertion_point(module_scope)

@@ -42,6 +42,7 @@ class PairMessage(_message.Message):
     SWEPT_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
     CONFIRM_FIELD_NUMBER: _builtins.int
+    RECENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___PairHello:
         """First on a stream."""
@@ -90,6 +91,10 @@ class PairMessage(_message.Message):
     def confirm(self) -> Global___PathConfirm:
         """A pair was delivered."""
 
+    @_builtins.property
+    def recent(self) -> Global___PathRecent:
+        """Which pairs were delivered before the head began anew."""
+
     def __init__(
         self,
         *,
@@ -105,12 +110,13 @@ class PairMessage(_message.Message):
         swept: Global___PairSwept | None = ...,
         outcomes: Global___TestOutcomes | None = ...,
         confirm: Global___PathConfirm | None = ...,
+        recent: Global___PathRecent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "activated", b"activated", "condition", b"condition", "confirm", b"confirm", "hello", b"hello", "herald", b"herald", "kind", b"kind", "outcomes", b"outcomes", "resync", b"resync", "swapped", b"swapped", "sweep", b"sweep", "swept", b"swept", "token", b"token"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "activated", b"activated", "condition", b"condition", "confirm", b"confirm", "hello", b"hello", "herald", b"herald", "kind", b"kind", "outcomes", b"outcomes", "recent", b"recent", "resync", b"resync", "swapped", b"swapped", "sweep", b"sweep", "swept", b"swept", "token", b"token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "activated", b"activated", "condition", b"condition", "confirm", b"confirm", "hello", b"hello", "herald", b"herald", "kind", b"kind", "outcomes", b"outcomes", "resync", b"resync", "swapped", b"swapped", "sweep", b"sweep", "swept", b"swept", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "activated", b"activated", "condition", b"condition", "confirm", b"confirm", "hello", b"hello", "herald", b"herald", "kind", b"kind", "outcomes", b"outcomes", "recent", b"recent", "resync", b"resync", "swapped", b"swapped", "sweep", b"sweep", "swept", b"swept", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "condition", "activate", "activated", "resync", "herald", "swapped", "token", "sweep", "swept", "outcomes", "confirm"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "condition", "activate", "activated", "resync", "herald", "swapped", "token", "sweep", "swept", "outcomes", "confirm", "recent"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -757,3 +763,45 @@ class PathConfirm(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PathConfirm: _TypeAlias = PathConfirm  # noqa: Y015
+
+@_typing.final
+class PathRecent(_message.Message):
+    """From one end of a path to the other, when the head has begun anew: which pairs it has had before. What the receiver has
+    had besides, in the same span, is void: the other half was lost with a message.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    ROUTE_VERSION_FIELD_NUMBER: _builtins.int
+    SINCE_NS_FIELD_NUMBER: _builtins.int
+    UNTIL_NS_FIELD_NUMBER: _builtins.int
+    SEQUENCES_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Id of the path."""
+    route_version: _builtins.int
+    """Version of its route."""
+    since_ns: _builtins.int
+    """Start of the span, by the pairs' last swap; ns."""
+    until_ns: _builtins.int
+    """End of the span; ns."""
+    @_builtins.property
+    def sequences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Sequences of all pairs of the span that were delivered to the sender; up to 128."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        route_version: _builtins.int = ...,
+        since_ns: _builtins.int = ...,
+        until_ns: _builtins.int = ...,
+        sequences: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "route_version", b"route_version", "sequences", b"sequences", "since_ns", b"since_ns", "until_ns", b"until_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PathRecent: _TypeAlias = PathRecent  # noqa: Y015
