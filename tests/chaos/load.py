@@ -1,4 +1,4 @@
-"""An operator that creates, changes, moves and deletes key relays without pause, and repeats what was cut off."""
+"""An operator that creates, changes, moves and deletes relays and paths without pause, and repeats what was cut off."""
 
 import random
 import threading
@@ -13,6 +13,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from qinet.northbound.v1 import entanglement_service_pb2
 from qinet.northbound.v1 import key_relay_service_pb2 as pb
+from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
 from tests.support.operator_calls import Operator, Relay, refused_with
 
 CAPACITY: Final = frozenset({"NO_ROUTE", "NO_CAPACITY", "NO_DISJOINT_ROUTES"})
@@ -21,7 +22,7 @@ _AGAIN_S: Final = 0.1
 _ANSWER_WITHIN_S: Final = 90.0
 _CUT_OFF: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _SHARE_OF_CREATES: Final = 0.6
-_SHARE_OF_PATHS: Final = 0.2
+_SHARE_OF_PATHS: Final = 0.3
 _RATES: Final = (2.0, 3.0, 5.0)
 _KINDS: Final[tuple[dict[str, Any], ...]] = (
     {},
@@ -40,6 +41,7 @@ class Asked:
         standing: Relays that were acknowledged and not deleted: each rate that it may have (two where an answer left
             it open), by name.
         kinds: What each was created with, by name.
+        paths: Entanglement paths that were acknowledged and not deleted.
         deleted: Names whose deletion was acknowledged.
         done: Requests that were answered with success, by verb.
         cut_off: Requests whose first try got no answer; each was repeated until it was answered.
@@ -49,11 +51,29 @@ class Asked:
 
     standing: dict[str, set[float]] = field(default_factory=dict)
     kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    paths: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     done: Counter[str] = field(default_factory=Counter)
     cut_off: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """What to do with entanglement paths.
+
+    Attributes:
+        standing: Paths that are moved, and changed.
+        ends: Nodes between which more are made, and deleted.
+        rate_hz: At most.
+        most: At most so many of them stand at a time.
+    """
+
+    standing: Sequence[str]
+    ends: Sequence[str]
+    rate_hz: float
+    most: int
 
 
 class Load(threading.Thread):
@@ -67,13 +87,14 @@ class Load(threading.Thread):
         *,
         every_s: float,
         most: int,
-        paths: Sequence[str] = (),
+        paths: Paths,
     ) -> None:
-        """Begin on hands of its own; at most so many relays of its stand at a time, and these paths are moved."""
+        """Begin on hands of its own; at most so many relays of its stand at a time."""
         super().__init__(name="load", daemon=True)
         self.asked = Asked()
         self._hands, self._nodes, self._chance = hands, nodes, chance
         self._every_s, self._most, self._paths = every_s, most, paths
+        self._made_paths = 0
         self._stopping = threading.Event()
 
     def halt(self) -> None:
@@ -89,8 +110,8 @@ class Load(threading.Thread):
     def run(self) -> None:
         """Ask for one thing after another."""
         while not self._stopping.wait(self._every_s):
-            if self._paths and self._chance.random() < _SHARE_OF_PATHS:
-                self._move_path(self._chance.choice(self._paths))
+            if self._chance.random() < _SHARE_OF_PATHS:
+                self._chance.choice((self._make_path, self._move_path, self._change_path, self._remove_path))()
                 continue
             standing = sorted(self.asked.standing)
             if len(standing) < self._most and (not standing or self._chance.random() < _SHARE_OF_CREATES):
@@ -120,9 +141,39 @@ class Load(threading.Thread):
         request = pb.RedeployKeyRelayRequest(name=f"keyRelays/{name}")
         self._ask("redeploy", lambda: self._hands.relays.RedeployKeyRelay(request, timeout=20.0))
 
-    def _move_path(self, name: str) -> None:
+    def _make_path(self) -> None:
+        if len(self.asked.paths) >= self._paths.most:
+            return self._remove_path()
+        self._made_paths += 1
+        name = f"load-path-{self._made_paths:04}"
+        source, target = self._chance.sample(list(self._paths.ends), 2)
+        rate_hz = self._rate_hz()
+        if self._ask("create path", lambda: self._hands.create_path(name, source, target, rate_hz))[0]:
+            self.asked.paths.add(name)
+        return None
+
+    def _move_path(self) -> None:
+        name = self._chance.choice([*self._paths.standing, *sorted(self.asked.paths)])
         request = entanglement_service_pb2.RedeployEntanglementPathRequest(name=f"entanglementPaths/{name}")
         self._ask("redeploy path", lambda: self._hands.paths.RedeployEntanglementPath(request, timeout=20.0))
+
+    def _change_path(self) -> None:
+        name = self._chance.choice([*self._paths.standing, *sorted(self.asked.paths)])
+        request = entanglement_service_pb2.UpdateEntanglementPathRequest(
+            entanglement_path=EntanglementPath(name=f"entanglementPaths/{name}", rate_hz=self._rate_hz()),
+            update_mask=FieldMask(paths=["service"]),
+        )
+        self._ask("update path", lambda: self._hands.paths.UpdateEntanglementPath(request, timeout=20.0))
+
+    def _remove_path(self) -> None:
+        if not self.asked.paths:
+            return
+        name = self._chance.choice(sorted(self.asked.paths))
+        if self._ask("delete path", lambda: self._hands.delete_path(name), also=grpc.StatusCode.NOT_FOUND)[0]:
+            self.asked.paths.discard(name)
+
+    def _rate_hz(self) -> float:
+        return self._chance.choice((0.6, 0.8, 1.0)) * self._paths.rate_hz
 
     def _remove(self, name: str) -> None:
         if self._ask("delete", lambda: self._hands.delete(name), also=grpc.StatusCode.NOT_FOUND)[0]:

@@ -1,5 +1,7 @@
 """Moves a relay while both applications fetch keys without pause: python -m tests.chaos.moves --times 100 [--seed N].
 
+With `--kind path` it is an entanglement path that moves: see `path_moves`. Of relays:
+
 In turn the operator forbids a link that it takes, redeploys it, changes its rate, and drains a link that it takes;
 every so often the next move comes before the last has come to rest. Not one request may fail, no key may differ,
 in either direction, and as many keys must have come before the first move as make that a claim. Prints one JSON
@@ -16,12 +18,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from qinet.northbound.v1 import key_relay_service_pb2, link_pb2, operations_service_pb2, topology_service_pb2
+from tests.chaos import path_moves
 from tests.chaos.interrupt import closes_on_signals
 from tests.chaos.traffic import Pair, Seen, pairs_of
 from tests.support.daemons import World
@@ -214,19 +218,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--kind", choices=[*KINDS], default="plain")
+    parser.add_argument("--kind", choices=[*KINDS, "path"], default="plain")
     parser.add_argument("--before-s", type=float, default=10.0, help="seconds of traffic before the first move")
     parser.add_argument(
         "--keep", type=Path, help="where to leave stores and logs; a folder that is removed if left out"
     )
     asked = parser.parse_args()
     closes_on_signals()
+    work = path_moves.run if asked.kind == "path" else partial(run, kind=asked.kind)
     with tempfile.TemporaryDirectory() as folder:
-        seen = run(
+        seen = work(
             asked.keep or Path(folder),
             times=asked.times,
             seed=asked.seed,
-            kind=asked.kind,
             before_s=asked.before_s,
             tell=lambda line: print(json.dumps(line), flush=True),
         )

@@ -70,9 +70,11 @@ class World(Operator):
     Attributes:
         topology: Path of the topology file.
         running: Every process that was started.
+        agent_program: Module of the agent's command line.
     """
 
     topology: Path
+    agent_program: str = "southbound.commands.main"
     running: list[Daemon] = field(default_factory=list)
     _starts: int = 0
 
@@ -138,7 +140,7 @@ class World(Operator):
         told = self.directory / "fleet" / "fleet.json"
         daemon = self.spawn(
             "fleet",
-            "southbound.commands.main",
+            self.agent_program,
             *("fleet", "--topology", self.topology, "--pki", self.pki, "--state", self.directory / "fleet"),
             *("--controller", self.addresses["southbound"], "--lab-listen", "127.0.0.1:0"),
             *("--history-s", str(history_s)),
@@ -151,7 +153,7 @@ class World(Operator):
         """Start the agent of one node in a process of its own, with more arguments; do not wait."""
         return self.spawn(
             f"agent-{node}",
-            "southbound.commands.main",
+            self.agent_program,
             *("run", "--node", node, "--topology", self.topology, "--pki", pki or self.pki, "--state", state),
             *("--controller", self.addresses["southbound"], "--history-s", "60", *more),
         )

@@ -21,7 +21,6 @@ from qinet.northbound.v1 import (
     application_pb2,
     application_service_pb2,
     application_service_pb2_grpc,
-    entanglement_path_pb2,
     entanglement_service_pb2,
     entanglement_service_pb2_grpc,
     key_relay_pb2,
@@ -33,6 +32,7 @@ from qinet.northbound.v1 import (
     topology_service_pb2,
     topology_service_pb2_grpc,
 )
+from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
 from tests.support.delivery_clients import Application
 
 CONTROLLER: Final = Identity(Kind.CONTROLLER, "controller")
@@ -243,19 +243,29 @@ class Operator:
         request = key_relay_service_pb2.CreateKeyRelayRequest(key_relay_id=name, key_relay=relay, request_id=request_id)
         return self.relays.CreateKeyRelay(request, timeout=DEADLINE_S).key_relay
 
-    def create_path(self, name: str, source: str, target: str, rate_hz: float = 0.5, fidelity: float = 0.7) -> None:
+    def create_path(
+        self, name: str, source: str, target: str, rate_hz: float = 0.5, fidelity: float = 0.7, **more: Any
+    ) -> EntanglementPath:
         """Create an entanglement path."""
-        path = entanglement_path_pb2.EntanglementPath(
-            source=f"nodes/{source}", target=f"nodes/{target}", rate_hz=rate_hz, minimum_fidelity=fidelity
+        path = EntanglementPath(
+            source=f"nodes/{source}", target=f"nodes/{target}", rate_hz=rate_hz, minimum_fidelity=fidelity, **more
         )
-        self.paths.CreateEntanglementPath(
-            entanglement_service_pb2.CreateEntanglementPathRequest(
-                entanglement_path_id=name, entanglement_path=path, request_id=f"create-{name}"
-            ),
-            timeout=DEADLINE_S,
+        request = entanglement_service_pb2.CreateEntanglementPathRequest(
+            entanglement_path_id=name, entanglement_path=path, request_id=f"create-{name}"
         )
+        return self.paths.CreateEntanglementPath(request, timeout=DEADLINE_S).entanglement_path
 
-    def all_paths(self) -> dict[str, entanglement_path_pb2.EntanglementPath]:
+    def path(self, name: str) -> EntanglementPath:
+        """Return an entanglement path as it is."""
+        request = entanglement_service_pb2.GetEntanglementPathRequest(name=f"entanglementPaths/{name}")
+        return self.paths.GetEntanglementPath(request, timeout=DEADLINE_S).entanglement_path
+
+    def delete_path(self, name: str) -> None:
+        """Delete an entanglement path; it may be gone only later."""
+        request = entanglement_service_pb2.DeleteEntanglementPathRequest(name=f"entanglementPaths/{name}")
+        self.paths.DeleteEntanglementPath(request, timeout=DEADLINE_S)
+
+    def all_paths(self) -> dict[str, EntanglementPath]:
         """Return every entanglement path, by id."""
         request = entanglement_service_pb2.ListEntanglementPathsRequest(page_size=1000)
         answer = self.paths.ListEntanglementPaths(request, timeout=DEADLINE_S)
