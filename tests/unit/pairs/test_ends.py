@@ -8,7 +8,16 @@ import pytest
 from controller.domain.entanglement_path import PairUse
 from controller.domain.pair_link import Regime
 from southbound.agent.pairs import PathFigures
-from southbound.agent.pairs.effects import Delivered, Failed, Kept, Measured, MeasuredFor, PathChanged, ServiceError
+from southbound.agent.pairs.effects import (
+    Delivered,
+    Failed,
+    Kept,
+    Measured,
+    MeasuredFor,
+    PathChanged,
+    ServiceError,
+    Voided,
+)
 from southbound.agent.pairs.service import Ack, Create, PairType
 from tests.support.virtual_pairs import VirtualNetwork
 from tests.unit.pairs.paths import chain, hardware, model, network
@@ -265,3 +274,27 @@ def test_a_lane_that_found_no_memory_begins_when_there_is_some() -> None:
     net.run(15.0)
     newest = [effect for effect in of_kind(net, "a", Delivered) if effect.goodness_s > net.now_s - 5.0]
     assert {effect.lane for effect in newest} == {0, 1}
+
+
+def test_a_kept_pair_whose_other_half_was_lost_expires() -> None:
+    net = network("abc", model(Regime.MEMORY, 0.2), hardware(), length_m=50_000, seed=7)
+    net.install(chain("abc", test_share=0.0, length_m=50_000))
+    net.run(0.5)
+    net.sites["a"].engine.service.create(Create(remote="c", number=1000, minimum_fidelity=0.7))
+    for _ in range(20):
+        seen = len(of_kind(net, "a", Delivered))
+        assert net.run_until(lambda seen=seen: len(of_kind(net, "a", Delivered)) > seen, 5.0)  # type: ignore[misc]
+        # Both ends are as far from the swap, so the other one is about to hear of it.
+        net.disconnect("b", "c")
+        net.run(0.01)
+        net.connect("b", "c")
+        net.run(0.1)
+    void = {sequence for one in of_kind(net, "a", Voided) for sequence in one.sequences}
+    head, far = ({one.pair.sequence for one in of_kind(net, node, Delivered)} for node in "ac")
+    assert void
+    assert void <= head - far
+    assert head - void <= far
+    expired = [one for one in of_kind(net, "a", Failed) if one.error is ServiceError.EXPIRED]
+    kept = {one.pair.sequence for one in of_kind(net, "a", Kept)}
+    assert {sequence for one in expired for sequence in one.sequences} == void & kept
+    assert net.sites["a"].engine.service.kept == len(kept - void)
