@@ -42,6 +42,8 @@ class Head:
         self.delivered: dict[int, int] = {}
         self.reset_total = 0
         self._highest = 0
+        self._seed: int | None = None
+        """One for all generations: of what the far end had in an older one, the news may come in a newer one."""
 
     def count(self, lane: int) -> None:
         """Count a pair that was delivered here."""
@@ -87,7 +89,9 @@ class Head:
         self._answered = False
         self._repeat_s = _FIRST_REPEAT_S + 2.0 * part.route.latency_s
         generation, at_s = self.generation(), host.now_s + part.route.latency_s
-        seed = host.random.getrandbits(63)
+        if self._seed is None:
+            self._seed = host.random.getrandbits(63)
+        seed = self._seed
         part.generation = generation
         # Told before it is begun, so that the next node is ready for what comes of it.
         slot_s = part.longest_attempt_s()
