@@ -22,6 +22,8 @@ HOP_ACK_BIT: Final = 128
 """Mask of the tag of its acknowledgement, from the pool of the other direction."""
 END_TO_END_CHECK_BIT: Final = 256
 """Hash key and mask that travel with a chunk, so that both ends can compare it without telling it."""
+BLOCK_COMPARE_BIT: Final = 384
+"""What both ends of a link spend of each block of key to see that they hold the same."""
 SMALLEST_CHUNK_BIT: Final = 256
 LARGEST_CHUNK_BIT: Final = 8192
 _CHUNK_PERIOD_S: Final = 30

@@ -27,6 +27,7 @@ class PairKeying:
         block_sifted_bit: Pairs with equal bases gathered before they are distilled, >= 2.
         error_correction_efficiency: f, disclosed bits over the Shannon limit; >= 1.
         secrecy_failure, correctness_failure: eps_sec and eps_cor per block, in (0, 1).
+        spent_bit: Key of each block that is used up before anybody else gets any, as for comparing it; >= 0.
 
     Raises:
         ValueError: A field is out of range.
@@ -37,6 +38,7 @@ class PairKeying:
     error_correction_efficiency: float = 1.16
     secrecy_failure: float = 1e-10
     correctness_failure: float = 1e-15
+    spent_bit: int = 0
 
     def __post_init__(self) -> None:
         checked("key_basis_probability", self.key_basis_probability, 0.0, _BELOW_ONE, above_low=True)
@@ -44,6 +46,7 @@ class PairKeying:
         checked("error_correction_efficiency", self.error_correction_efficiency, 1.0, math.inf)
         checked("secrecy_failure", self.secrecy_failure, 0.0, _BELOW_ONE, above_low=True)
         checked("correctness_failure", self.correctness_failure, 0.0, _BELOW_ONE, above_low=True)
+        checked_count("spent_bit", self.spent_bit, 0)
 
     @property
     def sifting(self) -> float:
@@ -194,16 +197,17 @@ def expected_pair_block(keying: PairKeying, *, pair_rate_hz: float, fidelity: fl
     error = min(0.5, qber_of(fidelity))
     sampled = keying.sample_bits
     kept = keying.block_sifted_bit - sampled
+    distilled = distilled_bits(
+        sifted_bits=kept,
+        sample_bits=sampled,
+        sample_error=error,
+        leaked_bits=expected_leak_bits(kept, error, keying.error_correction_efficiency),
+        secrecy_failure=keying.secrecy_failure,
+        correctness_failure=keying.correctness_failure,
+    )
     return Block(
         sifted_bit=keying.block_sifted_bit,
-        secret_bit=distilled_bits(
-            sifted_bits=kept,
-            sample_bits=sampled,
-            sample_error=error,
-            leaked_bits=expected_leak_bits(kept, error, keying.error_correction_efficiency),
-            secrecy_failure=keying.secrecy_failure,
-            correctness_failure=keying.correctness_failure,
-        ),
+        secret_bit=max(0, distilled - keying.spent_bit),
         seconds=keying.block_sifted_bit / (pair_rate_hz * (1.0 - test_share) * keying.sifting),
         qber=error,
     )

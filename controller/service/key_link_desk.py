@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from controller.domain.alarm import CONTROLLER, Alarm
+from controller.domain.capacity import BLOCK_COMPARE_BIT
 from controller.domain.entanglement_path import PRE_SHARED, EntanglementPath, PairDemand
 from controller.domain.events import AppEvent, LinkWentDown, NetworkImproved
 from controller.domain.key_links import authenticated_by, links_resting_on, relays_on
@@ -79,7 +80,7 @@ def key_rate_millibit_per_s(demand: PairDemand, plan: PathPlan | None) -> int:
     rate_millihertz = demand.rate_millihertz if plan is None else plan.rate_millihertz
     fidelity = demand.minimum_fidelity if plan is None else plan.fidelity
     rate = key_rate_hz(
-        PairKeying(block_sifted_bit=demand.distillation_block_bit),
+        PairKeying(block_sifted_bit=demand.distillation_block_bit, spent_bit=BLOCK_COMPARE_BIT),
         pair_rate_hz=(rate_millihertz or 0) / 1000,
         fidelity=fidelity,
         test_share=0.0,  # the promised rate is without them already

@@ -4,6 +4,7 @@ import math
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 
+from controller.domain.capacity import BLOCK_COMPARE_BIT
 from controller.domain.entanglement_path import PRE_SHARED, EntanglementPath, PairDemand
 from controller.domain.etag import etag
 from controller.domain.history import RelayChange
@@ -115,7 +116,7 @@ def _key_to_pb(demand: PairDemand, plan: PathPlan | None, told: pb.EntanglementP
     told.distillation_block_bit = demand.distillation_block_bit
     if plan is None:
         return
-    keying = PairKeying(block_sifted_bit=demand.distillation_block_bit)
+    keying = PairKeying(block_sifted_bit=demand.distillation_block_bit, spent_bit=BLOCK_COMPARE_BIT)
     net_hz = hertz(plan.rate_millihertz)  # the test pairs are off it already
     told.promised_skr_bit_per_s = key_rate_hz(keying, pair_rate_hz=net_hz, fidelity=plan.fidelity, test_share=0.0)
     first_s = time_to_first_key_s(keying, pair_rate_hz=net_hz, fidelity=plan.fidelity, test_share=0.0)

@@ -14,9 +14,10 @@ from typing import Final
 
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
+from controller.domain.capacity import BLOCK_COMPARE_BIT
 from southbound.agent.keyplane.gf128 import bind
 
-COMPARE_BIT: Final = 384
+COMPARE_BIT: Final = BLOCK_COMPARE_BIT
 """The first bits of a block compare it: hash key, then each end's mask (the smaller node name's first)."""
 
 

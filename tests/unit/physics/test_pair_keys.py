@@ -164,3 +164,16 @@ def test_counts_rates_and_efficiencies_that_cannot_be_are_refused() -> None:
         secret_fraction(0.1, 0.1, 0.9)
     with pytest.raises(ValueError, match=r"^leaked_bits: "):
         distilled_bits(sifted_bits=9, sample_bits=9, sample_error=0.1, leaked_bits=-1.0)
+
+
+def test_what_is_spent_of_each_block_comes_off_its_key_and_can_leave_none() -> None:
+    def rate(block_bit: int, spent_bit: int) -> float:
+        keying = PairKeying(block_sifted_bit=block_bit, spent_bit=spent_bit)
+        return key_rate_hz(keying, pair_rate_hz=1000.0, fidelity=0.98, test_share=0.0)
+
+    block_s = 10_240 / 500
+    assert rate(10_240, 384) == pytest.approx(rate(10_240, 0) - 384 / block_s)
+    assert rate(4096, 0) > 0
+    assert rate(4096, 384) == 0
+    keying = PairKeying(block_sifted_bit=4096, spent_bit=384)
+    assert time_to_first_key_s(keying, pair_rate_hz=1000.0, fidelity=0.98, test_share=0.0) == math.inf
