@@ -65,7 +65,7 @@ class PairStory:
     def __init__(self, topology: TopologyFile, source: str, target: str) -> None:
         self.source = source
         self.target = target
-        self._makes_key = _joined_by_key(topology, source, target)
+        self.makes_key = _joined_by_key(topology, source, target)
 
     def tell(self, daemons: Daemons, network: Network, screen: Screen) -> dict[str, Any]:
         """Do everything; return the outcome.
@@ -73,7 +73,7 @@ class PairStory:
         Raises:
             Precondition: TIMED_OUT: something did not come about.
         """
-        if self._makes_key:
+        if self.makes_key:
             with screen.step("key relay over trusted nodes") as step:
                 step.note(self._authentication(network))
         with screen.step("best route for pairs") as step:
@@ -86,7 +86,7 @@ class PairStory:
             step.note(
                 f"over {', '.join(links_of(path))}; promises {path.plan.rate_hz:.1f} Hz of F {path.plan.fidelity:.3f}"
             )
-        if self._makes_key:
+        if self.makes_key:
             with screen.step("relay without trusted nodes") as step:
                 network.register((MASTER, self.source), (SLAVE, self.target))
                 network.create(self.source, self.target, _DIRECT_RATE_BIT_PER_S, no_trusted_transit=True)
@@ -112,7 +112,7 @@ class PairStory:
             "tracked_fidelity": round(delivered.end.tracked_fidelity, 4),
             **after_cut,
         }
-        if self._makes_key:
+        if self.makes_key:
             with screen.step("key made of pairs") as step:
                 outcome |= self._key(daemons, network, path, step)
         return outcome
@@ -129,7 +129,7 @@ class PairStory:
         return [
             f"qinetctl entangle show {PATH}",
             f"qinetctl entangle route {self.source} {self.target} --fidelity 0.8",
-            *([f"qinetctl relay show {RELAY}"] if self._makes_key else []),
+            *([f"qinetctl relay show {RELAY}"] if self.makes_key else []),
             "qinetctl watch paths",
         ]
 
@@ -148,15 +148,15 @@ class PairStory:
 
     def _demand(self, network: Network, step: Step) -> EntanglementPath:
         """Return what to ask: the best of a few fidelities, and a good part of the rate that is possible with it."""
-        share = _KEYED_TEST_SHARE if self._makes_key else _TEST_SHARE
-        for floor in _KEYED_FLOORS + _FLOORS if self._makes_key else _FLOORS:
+        share = _KEYED_TEST_SHARE if self.makes_key else _TEST_SHARE
+        for floor in _KEYED_FLOORS + _FLOORS if self.makes_key else _FLOORS:
             wanted = wanted_path(
                 self.source,
                 self.target,
                 fidelity=floor,
                 rate_hz=_LOWEST_RATE_HZ,
                 test_share=share,
-                measured=self._makes_key,
+                measured=self.makes_key,
             )
             why = refused(lambda: network.paths.route(wanted))  # noqa: B023 (called at once)
             if not why:
@@ -168,7 +168,7 @@ class PairStory:
         proven = "proven best" if plan.gap == 0 else f"at most {100 * plan.gap:.2g} % below the best"
         step.note(f"{best_hz:.1f} Hz of F {floor} or more, {proven}")
         wanted.rate_hz = float(f"{min(_MOST_RATE_HZ, _PART_ASKED * best_hz * (1 - share)):.2g}")
-        if self._makes_key:
+        if self.makes_key:
             wanted.key_link = f"links/{KEY_LINK}"
             wanted.authentication = f"keyRelays/{AUTHENTICATION}"
             wanted.distillation_block_bit = _BLOCK_BIT
