@@ -32,7 +32,8 @@ def shown(tmp_path: Path, topology: str) -> tuple[str, dict[str, Any]]:
 def judge(outcome: dict[str, Any]) -> None:
     """Compare what was delivered with what was promised, with room for chance and a busy machine."""
     assert outcome["paths_active"] == 1
-    assert outcome["delivered_rate_hz"] == pytest.approx(outcome["promised_rate_hz"], rel=0.5)
+    # Where others keep all cores busy, a fleet is late with thousands of pairs a second; it never makes more.
+    assert 0.2 < outcome["delivered_rate_hz"] / outcome["promised_rate_hz"] < 1.4
     assert outcome["tracked_fidelity"] == pytest.approx(outcome["promised_fidelity"], abs=0.02)
     assert outcome["samples"] >= 100
     low, high = outcome["delivered_fidelity_interval"]
