@@ -24,7 +24,7 @@ from controller.routing.entanglement.waits import Array, RouteWaits, Waits
 
 SHORTEST_CUTOFF: Final = 12
 LONGEST_CUTOFF: Final = -2
-_STEPS_OF_PREDICTION: Final = 50
+_STEPS_OF_PREDICTED_HOP: Final = 12
 _LONGER: Final = 3
 _CUTOFF_GAIN: Final = 1.02
 """How much a cut-off might raise the rate: only by cutting short a message under way."""
@@ -176,7 +176,7 @@ class MemorySearch:
     def best(self, steps: int) -> Candidate | None:
         """Return the best candidate, or None; its bound is above its rate where steps ran out.
 
-        A prediction counts as fifty steps. While there is no candidate it may take some times as many.
+        A prediction counts as twelve steps a hop. While there is no candidate it may take some times as many.
 
         Raises:
             TooHard: There may be one, but none was found.
@@ -281,11 +281,11 @@ class MemorySearch:
         if lanes < 1:
             return
         if self._best is not None:
-            self._steps -= _STEPS_OF_PREDICTION
+            self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
             unlimited = _with_cutoff(lane, None)
             if unlimited is None or not self._may_win(lanes * unlimited.rate_hz * _CUTOFF_GAIN, links, ground.goal):
                 return
-        self._steps -= _STEPS_OF_PREDICTION
+        self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
         one = longest_cutoff(lane, self._least_fidelity)
         if one is None:
             return

@@ -32,6 +32,7 @@ class Waits:
         self._of_choice: dict[tuple[float, float, int], Array] = {}
         self._of_link: dict[int, Array] = {}
         self._paces: dict[int, float] = {}
+        self._least_s: dict[int, float] = {}
         stations = ground.network.wiring.stations
         self._best_success = max(
             (stations[node].swap_success for node in ground.near),
@@ -142,7 +143,10 @@ class Waits:
 
     def least_s(self, link: int) -> float:
         """Return the least mean time to a raw pair of a link; > 0."""
-        return min(1.0 / choice.rate_hz for choice in self._ground.choices(link))
+        made = self._least_s.get(link)
+        if made is None:
+            self._least_s[link] = made = min(1.0 / choice.rate_hz for choice in self._ground.choices(link))
+        return made
 
     def pace_hz(self, link: int) -> float:
         """Return the largest pace of a link's choices."""
