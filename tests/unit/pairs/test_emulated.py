@@ -14,7 +14,7 @@ from tests.unit.pairs.paths import chain, hardware, model
 _W = (4 * 0.97 - 1) / 3
 
 
-def run(entry: PathEntry, of: PairModel, node: PairHardware, pairs: int = 2000, seed: int = 5) -> Figures:
+def run(entry: PathEntry, of: PairModel, node: PairHardware, pairs: int = 1500, seed: int = 5) -> Figures:
     models: Mapping[str, PairModel] = {hop.link: of for hop in entry.hops}
     found = emulate(dict.fromkeys(entry.nodes, node), models, entry, pairs=pairs, seed=seed)
     assert found.pairs >= pairs
@@ -51,7 +51,7 @@ def test_two_links_with_a_cut_off() -> None:
     slots = (1 / a + 2 * (p * x / a) * (1 - x**c) / p) / success
     kept = (p * p + 2 * p * x * p * z * (1 - (z * x) ** c) / (1 - z * x)) / (a * success)
     entry = chain("abc", cutoff_s=(c + 0.5) * 1e-3)
-    found = run(entry, model(Regime.MEMORY, p), hardware(coherence_s=coherence_s), pairs=2500)
+    found = run(entry, model(Regime.MEMORY, p), hardware(coherence_s=coherence_s), pairs=2000)
     # After a cut-off attempts begin anew within a slot: half a slot more for each round that failed.
     slots += 0.5 * (1 / success - 1)
     check(found, 1000.0 / slots, _W**2 * kept)
@@ -81,14 +81,14 @@ def test_slots_of_several_channels(names: str) -> None:
 
 def test_two_buffered_links() -> None:
     entry = chain("abc", Regime.BUFFERED, buffer_pairs=4, rate_hz=50.0)
-    found = run(entry, model(Regime.BUFFERED, 0.1), hardware(swap_success=0.9), pairs=2500)
+    found = run(entry, model(Regime.BUFFERED, 0.1), hardware(swap_success=0.9), pairs=2000)
     check(found, 0.9 * 50.0 * 8 / 9, _W**2)
 
 
 def test_five_links_with_deep_buffers_deliver_the_least_of_what_reaches_the_last_swap() -> None:
     names = "abcdef"
     entry = chain(names, Regime.BUFFERED, buffer_pairs=12, rate_hz=50.0)
-    found = run(entry, model(Regime.BUFFERED, 0.2), hardware(memories=200), pairs=1500)
+    found = run(entry, model(Regime.BUFFERED, 0.2), hardware(memories=200), pairs=800)
     # 0.91 at depth 10 where every hop is as fast; a full buffer holds its makers back instead of losing pairs.
     assert 0.90 * 50.0 < found.rate_hz < 50.0
     assert found.mean_tracked_fidelity == pytest.approx((1 + 3 * _W**5) / 4, abs=0.01)
@@ -103,7 +103,7 @@ def test_two_swaps_all_at_once() -> None:
 @pytest.mark.parametrize("names", ["abcd", "cabd"])
 def test_all_swaps_at_once_of_more_hops(names: str) -> None:
     entry = chain(names, Regime.AT_ONCE, buffer_pairs=20, rate_hz=50.0)
-    found = run(entry, model(Regime.AT_ONCE, 0.1), hardware(swap_success=0.7), pairs=800)
+    found = run(entry, model(Regime.AT_ONCE, 0.1), hardware(swap_success=0.7), pairs=600)
     # Three streams that wait for each other lose more to buffers that are full than two.
     assert 0.9 * 0.49 * 50.0 < found.rate_hz < 0.49 * 50.0 * 1.03
     assert found.mean_tracked_fidelity == pytest.approx((1 + 3 * _W**3) / 4, abs=0.01)
@@ -114,7 +114,7 @@ def test_estimates_cover_what_is_tracked() -> None:
     for seed, share in itertools.product(range(3), (0.05, 0.2)):
         entry = chain("abc", test_share=share)
         models = {hop.link: model(Regime.MEMORY, 0.2, 0.9) for hop in entry.hops}
-        found = emulate(dict.fromkeys("abc", hardware()), models, entry, pairs=600, seed=seed)
+        found = emulate(dict.fromkeys("abc", hardware()), models, entry, pairs=500, seed=seed)
         looks, covered = looks + found.looks, covered + found.covered
     assert looks > 50
     assert covered / looks >= 0.93

@@ -108,7 +108,7 @@ def test_a_link_tells_how_well_it_works_also_where_no_path_uses_it(regime: Regim
 def test_ends_that_measure_agree_as_the_state_says() -> None:
     net = chain_of_three(fidelity=0.9)
     net.install(chain("abc", use=PairUse.MEASURE, key_link="a-c", test_share=0.1))
-    net.run(80.0)
+    net.run(60.0)
     net.run(0.1)
     head = {one.sequence: one for one in of_kind(net, "a", Measured)}
     far = {one.sequence: one for one in of_kind(net, "c", Measured)}
@@ -298,3 +298,17 @@ def test_a_kept_pair_whose_other_half_was_lost_expires() -> None:
     kept = {one.pair.sequence for one in of_kind(net, "a", Kept)}
     assert {sequence for one in expired for sequence in one.sequences} == void & kept
     assert net.sites["a"].engine.service.kept == len(kept - void)
+
+
+def test_both_ends_test_the_same_pairs_also_of_slots_that_a_new_beginning_overtakes() -> None:
+    net = network("abcd", model(Regime.SLOT, 0.5), hardware(), length_m=100_000, seed=3)
+    net.install(chain("abcd", Regime.SLOT, lanes=2, test_share=0.5, length_m=100_000))
+    for _ in range(10):
+        net.run(0.1)
+        net.disconnect("b", "c")
+        net.connect("b", "c")
+    net.run(0.1)
+    near, far = ({effect.pair: effect for effect in of_kind(net, node, Delivered)} for node in "ad")
+    both = near.keys() & far.keys()
+    assert len(both) > 50
+    assert [near[pair] for pair in both] == [far[pair] for pair in both]
