@@ -3,6 +3,8 @@
 A lost session alone takes nothing away: what is installed there goes on without a controller.
 """
 
+from collections.abc import Iterable
+
 from controller.domain.link import Establishment
 from controller.domain.service import RouteSet
 from controller.domain.snapshot import Snapshot
@@ -12,6 +14,11 @@ def generates(snapshot: Snapshot, link: str) -> bool:
     """Tell whether a link makes key or pairs, by what its ends say and what the operator wants."""
     known = snapshot.links.get(link)
     return known is not None and known.admin_enabled and snapshot.condition(link).generating
+
+
+def down_links(links: Iterable[str], snapshot: Snapshot) -> list[str]:
+    """Return those of the links that make nothing, by name."""
+    return sorted(link for link in links if not generates(snapshot, link))
 
 
 def fault(snapshot: Snapshot, routes: RouteSet | None) -> str:

@@ -14,7 +14,8 @@ S = TypeVar("S", bound=Service)
 
 MAX_RETIRING: Final = 3
 """Sets that a relay may still be leaving; one more, and the oldest is given up though it was not drained."""
-_UNUSED: Final = frozenset({Phase.INSTALLING, Phase.BREAKING})
+NOT_IN_USE: Final = frozenset({Phase.INSTALLING, Phase.BREAKING})
+"""Phases in which the wanted routes are not in use yet."""
 
 
 def new_set(
@@ -40,7 +41,7 @@ def wanted_set(service: Service) -> RouteSet | None:
     """Return the routes that are wanted, None when there are none; in use once the head end may have been told."""
     if not service.routes:
         return None
-    in_use = service.phase not in _UNUSED
+    in_use = service.phase not in NOT_IN_USE
     return new_set(service.demand, service.routes, service.route_version, plan=service.plan, in_use=in_use)
 
 

@@ -10,7 +10,7 @@ from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.pair_link import Regime
 from controller.domain.service import Phase, Service, ServiceState
 from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, joined, put
-from controller.service.lifecycle import unprotected_because
+from controller.service.standing import unprotected_because
 
 CONFIG_REFUSED: Final = "CONFIG_REFUSED"
 """Raised in the node's name: on the refused entry, or on the node itself when it refused a whole update."""

@@ -70,13 +70,13 @@ from controller.service.lifecycle import (
     next_version,
     removed,
     with_return,
-    with_state,
 )
 from controller.service.listening import Listening
 from controller.service.maintenance_desk import Leaving, moved_off
 from controller.service.relay_desk import deadline_passed
 from controller.service.request_desk import decide
 from controller.service.requests import CHANGES_IN_PLACE, Create, Request, Result
+from controller.service.standing import with_state
 from controller.service.working import CONTROLLER, Enough, Now, never, storable
 
 __all__ = ["Core", "Enough", "Now", "never", "storable"]

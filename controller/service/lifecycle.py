@@ -7,23 +7,22 @@ link, until one end of the link has confirmed the removal. At every moment the h
 are in use, and the document says how far the change has come: any controller can go on with it.
 """
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final, TypeVar
 
 from controller.domain.entanglement_path import PairDemand
 from controller.domain.events import ServiceReport
-from controller.domain.lifetimes import lifetime_ends_ms
 from controller.domain.path_plan import PathPlan
-from controller.domain.reachability import generates
+from controller.domain.reachability import down_links
 from controller.domain.route import Route
 from controller.domain.route_sets import (
+    NOT_IN_USE,
     all_given_up,
     highest_version,
     new_set,
     releasing_with,
     rerouted,
-    told_sets,
     versions_in_use,
     wanted_set,
 )
@@ -38,9 +37,6 @@ DRAIN_WITHIN_MS: Final = 15_000
 """After this long, what is still under way on routes that were left is given up with them."""
 MAKE_ROOM_WITHIN_MS: Final = 60_000
 """How long a service that displaced others has their room kept from those of lower priority."""
-
-_UNUSED: Final = frozenset({Phase.INSTALLING, Phase.BREAKING})
-"""Phases in which the wanted routes are not in use yet."""
 
 Confirmed = Callable[[str], bool]
 """Tells of a node whether it has confirmed what it was last told of this service."""
@@ -137,7 +133,7 @@ def fallen_back(service: S, *, because: str) -> S | None:
 
     None when there are none, or they do not carry what is asked by now (its rate was changed, say).
     """
-    if service.phase not in _UNUSED:
+    if service.phase not in NOT_IN_USE:
         return None
     present = wanted_set(service)
     old = next((routes for routes in reversed(service.retiring) if routes.in_use), None)
@@ -280,7 +276,7 @@ def advanced(service: S, confirmed: Confirmed, *, now_ms: int) -> S:
         if service.backup.in_use != doubled:
             service = replace(service, backup=replace(service.backup, in_use=doubled))
     head = service.demand.source
-    if service.phase in _UNUSED and all(map(confirmed, service.nodes() - {head})):
+    if service.phase in NOT_IN_USE and all(map(confirmed, service.nodes() - {head})):
         # One update of the head end: the new routes are in use from it on, and no old ones are.
         retiring = tuple(replace(routes, in_use=False) for routes in service.retiring)
         return replace(service, phase=Phase.SWITCHING, retiring=retiring, install_by_ms=None)
@@ -309,12 +305,12 @@ def heard(service: S, report: ServiceReport) -> S:
     left = {routes.version for routes in service.retiring}
     if service.phase in (Phase.SWITCHING, Phase.DRAINING) and not report.undrained_versions & left:
         service = replace(service, drained_at=service.drained_at | end)
-    lacking = report.starved or bool(_poor(service, report))
+    lacking = report.starved or bool(poor_at(service, report))
     starved = service.starved_at | end if lacking else service.starved_at - end
     return replace(service, starved_at=starved)
 
 
-def _poor(service: Service, report: ServiceReport) -> str:
+def poor_at(service: Service, report: ServiceReport) -> str:
     """Return what an end measures of pairs that are worse than the least that is asked, for a person; else ""."""
     demand, most = service.demand, report.fidelity_at_most
     if not isinstance(demand, PairDemand) or most is None or most >= demand.minimum_fidelity:
@@ -349,135 +345,8 @@ def with_return(service: S, snapshot: Snapshot, *, now_ms: int) -> S:
 
 def carries(routes: RouteSet, snapshot: Snapshot) -> bool:
     """Tell whether routes work: no link of them is down or disabled, no agent away."""
-    return routes.nodes() <= snapshot.connected and not _down(routes.links(), snapshot)
+    return routes.nodes() <= snapshot.connected and not down_links(routes.links(), snapshot)
 
 
 def _damped(routes: RouteSet, snapshot: Snapshot) -> bool:
     return any(snapshot.condition(link).damped for link in routes.links())
-
-
-def unprotected_because(service: S, snapshot: Snapshot) -> str:
-    """Return why a service that asks for a backup could not switch to it now; "" when it could, or asks for none."""
-    if not service.demand.protected or not service.routes:
-        return ""
-    if service.backup is None:
-        return "no disjoint routes for a backup"
-    if not service.backup_installed:
-        return "its backup is being installed"
-    if down := _down(service.backup.links(), snapshot):
-        return f"its backup has {_named(down)} down"
-    absent = sorted(service.backup.nodes() - service.nodes() - snapshot.connected)
-    if absent:
-        return "its backup passes " + ", ".join(f"nodes/{node}" for node in absent) + ", without a session"
-    return ""
-
-
-def with_state(
-    service: S,
-    snapshot: Snapshot,
-    *,
-    present: Set[str],
-    told: bool,
-    words: Collection[ServiceReport] = (),
-    shortfall: str = "",
-) -> S:
-    """Return the service with the state that its other fields and the network add up to.
-
-    Args:
-        service: As it is.
-        snapshot: The present.
-        present: Nodes whose agent is not known to be away.
-        told: Whether any node has confirmed something of the service since its last change of route.
-        words: What its ends said last, for the reason alone.
-        shortfall: Why its links now give less than it promises, as `shortfall` of routing has it; "" when they do not.
-    """
-    if service.riding and not _down(service.links(), snapshot) and service.nodes() <= present:
-        service = replace(service, riding=False, move_at_ms=None)
-    state, reason = _state(service, snapshot, present=present, told=told, words=words, shortfall=shortfall)
-    if (state, reason) == (service.state, service.state_reason):
-        return service
-    active = service.ever_active or state is ServiceState.ACTIVE
-    return replace(
-        service,
-        state=state,
-        state_reason=reason,
-        ever_active=active,
-        # The first pair has come: no deadline ends it any more.
-        expires_at_ms=lifetime_ends_ms(service) if active else service.expires_at_ms,
-    )
-
-
-def _state(
-    service: Service,
-    snapshot: Snapshot,
-    *,
-    present: Set[str],
-    told: bool,
-    words: Collection[ServiceReport],
-    shortfall: str,
-) -> tuple[ServiceState, str]:
-    if service.removed or not service.routes:
-        return (ServiceState.REMOVING if service.removed else ServiceState.BLOCKED), service.state_reason
-    if service.phase in _UNUSED or not service.confirmed_by >= service.origins:
-        if service.ever_active:
-            # What it leaves is in use until the switch, and what then is under way there still becomes keys or pairs.
-            beside = (*service.retiring, *(routes for routes in told_sets(service) if routes is service.backup))
-            if any(_works(routes, service, snapshot, present) for routes in beside):
-                return (ServiceState.DEGRADED if service.starved_at else ServiceState.ACTIVE), service.state_reason
-            return ServiceState.RESTORING, service.state_reason
-        if service.state is ServiceState.PENDING and not told:
-            return ServiceState.PENDING, service.state_reason
-        return ServiceState.INSTALLING, service.state_reason
-    down = _down(service.links(), snapshot)
-    if service.plan is not None and down:
-        # Nothing is stored of pairs that it could go on with.
-        known = any(f"links/{link}" in service.state_reason for link in down)
-        return ServiceState.RESTORING, service.state_reason if known else f"{_named(down)} down"
-    absent = sorted(service.nodes() - present)
-    if absent:
-        why = service.state_reason if service.riding else ""
-        gone = "no session with " + ", ".join(f"nodes/{node}" for node in absent)
-        return ServiceState.DEGRADED, why if gone in why else gone
-    if shortfall:
-        return ServiceState.DEGRADED, shortfall
-    if service.starved_at:
-        return ServiceState.DEGRADED, _want(service, snapshot, words)
-    if service.riding:
-        return ServiceState.ACTIVE, f"rides on the stored key of {_named(down)}"
-    gap = unprotected_because(service, snapshot)
-    return ServiceState.ACTIVE, f"unprotected: {gap}" if gap else ""
-
-
-def _want(service: Service, snapshot: Snapshot, words: Collection[ServiceReport]) -> str:
-    """Return what its ends lack, for a person."""
-    ends = sorted(service.starved_at)
-    poor = {word.node: what for word in words if (what := _poor(service, word))}
-    if service.plan is not None and not words and service.state is ServiceState.DEGRADED:
-        return service.state_reason  # nobody has said anything else since a start
-    rest = ", ".join(f"nodes/{node}" for node in ends if node not in poor)
-    what = "less key than promised at" if service.plan is None else "fewer pairs than promised at"
-    lacks = [f"{what} {rest}" + _dry_links(service, snapshot)] if rest else []
-    return "; ".join((*lacks, *(poor[node] for node in ends if node in poor)))
-
-
-def _works(routes: RouteSet, service: S, snapshot: Snapshot, present: Set[str]) -> bool:
-    if routes is service.backup and not routes.in_use:
-        return False
-    return routes.nodes() <= present and not _down(routes.links(), snapshot)
-
-
-def _down(links: Collection[str], snapshot: Snapshot) -> list[str]:
-    return sorted(link for link in links if not generates(snapshot, link))
-
-
-def _named(links: Collection[str]) -> str:
-    return ", ".join(f"links/{link}" for link in links)
-
-
-def _dry_links(service: S, snapshot: Snapshot) -> str:
-    """Return what links of its routes explain a lack of key, for its reason; "" where none does by itself."""
-    down = _down(service.links(), snapshot)
-    used_up = {link for link in down if snapshot.condition(link).exhausted}
-    return "".join(
-        f"; links/{link} is down" + (" and its stored key is used up" if link in used_up else "") for link in down
-    )

@@ -8,8 +8,8 @@ from controller.domain.key_relay import Demand, KeyRelay, Phase, Protection, Rel
 from controller.domain.link import LinkCondition
 from controller.domain.refusals import AlreadyExists, Precondition
 from controller.domain.snapshot import Snapshot
-from controller.service.lifecycle import with_state
 from controller.service.requests import Create, Delete
+from controller.service.standing import with_state
 from tests.support.networks import line, network, ring
 from tests.support.virtual_agents import VirtualNetwork
 
