@@ -76,8 +76,9 @@ def test_an_end_that_stores_nothing_is_charged_no_memories() -> None:
 def test_a_measured_rate_lowers_what_a_stream_can_promise_and_not_how_many_memory_pairs_there_are() -> None:
     weak = {"ab": LinkCondition(pair_rate_permille=250), "m": LinkCondition(pair_rate_permille=250)}
     links = {**_LINKS, "m": pair_link("m", "a", "b", (0.1, 0.9), regime=Regime.MEMORY, memory_pairs=9)}
-    assert pair_capacity(_NODES, links, {}, "ab") == 100_000
-    assert pair_capacity(_NODES, links, weak, "ab") == 25_000
+    # A small share of a link's pairs may be taken to test it.
+    assert pair_capacity(_NODES, links, {}, "ab") == pytest.approx(100_000, rel=0.01)
+    assert pair_capacity(_NODES, links, weak, "ab") == pytest.approx(25_000, rel=0.01)
     assert pair_capacity(_NODES, links, weak, "m") == 9
 
 
@@ -91,6 +92,7 @@ def test_nodes_have_memories_and_a_second_of_swaps_a_second() -> None:
 def test_options_work_as_measured_and_those_without_entanglement_do_not() -> None:
     condition = LinkCondition(pair_rate_permille=500, pair_fidelity_loss_permille=680)
     (left,) = effective_options(_LINKS["ab"], condition)
-    assert (left.index, left.success_probability) == (1, 0.01)
+    assert left.index == 1
+    assert left.success_probability == pytest.approx(0.01, rel=0.01)
     assert left.fidelity == pytest.approx(0.31)
     assert effective_options(_LINKS["ab"], LinkCondition(pair_rate_permille=0)) == ()
