@@ -9,7 +9,7 @@ ORACLES := .venv-oracles
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-oracles test-kill test-moves test-emulation bench check proto proto-check golden
+.PHONY: help install run test test-oracles test-kill test-moves test-emulation test-routes bench check proto proto-check golden
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-moves: $(STAMP) ## move a relay N times under traffic: make test-moves [N=1
 
 test-emulation: $(STAMP) ## hold what N routes of pairs promise against what the agents deliver: make test-emulation [N=60] [SEED=1]
 	@$(BIN)/python -m tests.emulation --routes $(or $(N),60) $(if $(SEED),--seed $(SEED))
+
+test-routes: $(STAMP) ## hold routes of pairs to trying everything, N networks a regime: make test-routes [N=300]
+	@$(BIN)/python -m tests.bench.exactness $(or $(N),300)
 
 bench: $(STAMP) ## measure ours beside bare peers, one JSON object a line
 	@$(BIN)/python -m tests.bench
