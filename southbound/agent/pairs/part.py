@@ -6,7 +6,7 @@ from random import Random
 from typing import Final, Protocol
 
 from controller.domain.entries import PathEntry
-from controller.domain.pair_link import PairHardware
+from controller.domain.pair_link import PairHardware, Regime
 from southbound.agent.pairs.links import Link
 from southbound.agent.pairs.messages import Herald, PathMessage, Resync, Swapped, Sweep, Swept, Token
 from southbound.agent.pairs.route import HopPart, Route
@@ -78,6 +78,7 @@ class Part(ABC):
         self.generation = 0
         self.seed = 0
         self.end_s = 0.0
+        self._begins_s: float | None = None
         self.slot_s = 0.0
         """SLOT: common length of the slots, once the far end has answered; the longest attempt of the route."""
         self.late_total = 0
@@ -99,7 +100,10 @@ class Part(ABC):
         """Begin, or begin anew with another generation, at a time."""
         self.clear()
         self.phase, self.generation, self.seed = Phase.ACTIVE, generation, seed
-        self.begin(at_s)
+        if self._needs_far_end:
+            self._begins_s = at_s
+        else:
+            self.begin(at_s)
         self.host.begun(self, at_s)
 
     def stop(self, generation: int, at_s: float) -> None:
@@ -156,8 +160,17 @@ class Part(ABC):
         links = (self.host.link(hop.link) for hop in self.route.hops)
         return max((link.model.attempt_period_s for link in links if link is not None), default=0.0)
 
-    def activated(self) -> None:  # noqa: B027  (only slots wait for it)
+    def activated(self) -> None:
         """Go on when the far end has answered: all nodes of the route take part."""
+        if self._begins_s is not None and self.phase is Phase.ACTIVE:
+            begins_s, self._begins_s = max(self._begins_s, self.host.now_s), None
+            self.begin(begins_s)
+
+    @property
+    def _needs_far_end(self) -> bool:
+        """Whether pairs that this head draws would be delivered here though the far end takes no part."""
+        one_hop = self.route.last == 1 and self.route.place == 0 and self.route.hops[0].draws
+        return one_hop and self.entry.regime is not Regime.SLOT  # slots wait for it in any case
 
     @abstractmethod
     def begin(self, at_s: float) -> None:

@@ -312,3 +312,17 @@ def test_both_ends_test_the_same_pairs_also_of_slots_that_a_new_beginning_overta
     both = near.keys() & far.keys()
     assert len(both) > 50
     assert [near[pair] for pair in both] == [far[pair] for pair in both]
+
+
+@pytest.mark.parametrize("regime", list(Regime))
+def test_a_head_delivers_nothing_while_its_neighbour_at_the_far_end_does_not_know_the_path(regime: Regime) -> None:
+    net = network("ab", model(regime, 0.5), hardware(), seed=3)
+    entry = chain("ab", regime, buffer_pairs=4, rate_hz=100.0)
+    net.put("a", entry)
+    net.run(1.0)
+    assert not of_kind(net, "a", Delivered)
+    net.put("b", entry)
+    net.run(1.0)
+    near, far = ({effect.pair for effect in of_kind(net, node, Delivered)} for node in "ab")
+    assert len(near) > 5
+    assert near == far
