@@ -20,6 +20,7 @@ from qinet.types.v1 import pairs_pb2
 
 PATH: Final = "demo"
 DEADLINE_S: Final = 20.0
+Computed = entanglement_service_pb2.ComputeEntanglementRouteResponse
 State = key_relay_pb2.KeyRelay.State
 
 
@@ -82,9 +83,7 @@ class Paths:
     def __init__(self, north: grpc.Channel) -> None:
         self._service = entanglement_service_pb2_grpc.EntanglementServiceStub(north)
 
-    def route(
-        self, wanted: entanglement_path_pb2.EntanglementPath, *, avoid_link: str = ""
-    ) -> entanglement_service_pb2.ComputeEntanglementRouteResponse:
+    def route(self, wanted: entanglement_path_pb2.EntanglementPath, *, avoid_link: str = "") -> Computed:
         """Return the best route and plan for a demand.
 
         Raises:
@@ -137,6 +136,6 @@ def wanted_path(
     )
 
 
-def links_of(path: entanglement_path_pb2.EntanglementPath) -> list[str]:
-    """Return the links of a path's route, in its order."""
+def links_of(path: entanglement_path_pb2.EntanglementPath | Computed) -> list[str]:
+    """Return the links of a path's route, or of one that was computed, in its order."""
     return [hop.link.removeprefix("links/") for hop in path.route.hops]
