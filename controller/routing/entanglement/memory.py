@@ -9,6 +9,7 @@ and the largest bound left is told.
 
 import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -183,9 +184,11 @@ class MemorySearch:
         """
         self._steps = steps
         left_hz = 0.0
-        for links in self._quick_routes():
-            if self._best is None or self._steps > 0:
-                self._try(links)
+        # What likely keeps the fidelity first: to find that something does not is what takes longest.
+        likely = [each for links in self._quick_routes() for each in self._likely(links)]
+        for (keeps, _), links, choices in sorted(likely, key=lambda each: each[0], reverse=True):
+            if self._best is None or (keeps and self._steps > 2 * _STEPS_OF_PREDICTED_HOP * len(links)):
+                self._settle(links, choices)
         ground = self._ground
         self._push(math.inf, _Way((), (ground.start,), 0.0, 2**62, self._waits.certain))
         while self._queue:
@@ -344,8 +347,8 @@ class MemorySearch:
             links.append(link)
         return tuple(links)
 
-    def _try(self, links: Links) -> None:
-        """Settle what looks like the best allocation of a route, one hop improved after the other."""
+    def _likely(self, links: Links) -> Iterator[tuple[tuple[int, float], Links, Choices]]:
+        """Yield what looks like the best allocations of a route, with their worth; one hop improved after the other."""
         ground = self._ground
         options = [ground.choices(link) for link in links]
         guesses: dict[Choices, tuple[int, float]] = {}
@@ -379,8 +382,8 @@ class MemorySearch:
                     changed = (*choices[:hop], best, *choices[hop + 1 :])
                     if worth(changed) > worth(choices):
                         choices, improved = changed, True
-            if worth(choices)[0] >= 0 and (self._best is None or self._steps > 0):
-                self._settle(links, choices)
+            if worth(choices)[0] >= 0:
+                yield worth(choices), links, choices
 
 
 def _preferred(one: Candidate, best: Candidate) -> bool:
