@@ -45,6 +45,7 @@ class Ground:
         rate_hz: Of paths that the operator makes.
         ends: Nodes that can have paths.
         enough_keys: How many more keys everybody must get when all is quiet.
+        most_relays: How many more relays the operator makes; key of pairs is scarce.
     """
 
     topology: Path | str
@@ -54,6 +55,7 @@ class Ground:
     rate_hz: float
     ends: Sequence[str]
     enough_keys: int
+    most_relays: int
 
 
 LINKS: Final = [("ab", "a", "b"), ("bc", "b", "c"), ("cd", "c", "d"), ("ad", "a", "d"), ("ac", "a", "c")]
@@ -71,6 +73,7 @@ KITE: Final = Ground(
     rate_hz=0.5,
     ends="abcd",
     enough_keys=3,
+    most_relays=24,
 )
 """All kinds of relays, and paths of the memory regime."""
 MIXED: Final = Ground(
@@ -98,16 +101,16 @@ MIXED: Final = Ground(
     rate_hz=20.0,
     ends=["city-west", "repeater-1", "repeater-2", "repeater-3", "repeater-4", "city-east"],
     enough_keys=1,
+    most_relays=2,
 )
 """Paths of the slot regime; of the pairs of one comes key, which a relay passes on."""
 GROUNDS: Final = {"kite": KITE, "mixed": MIXED}
-_SETTLE_S: Final = 120.0
+_SETTLE_S: Final = 180.0
 _TELL_EVERY_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 1.5
 _TWO_AT_ONCE: Final = 0.2
 _KEY_EVERY_S: Final = 0.15
 _REQUEST_EVERY_S: Final = 0.1
-_MOST_RELAYS: Final = 24
 _MOST_PATHS: Final = 3
 _PAIRS_AFTER: Final = 10
 _WRITTEN: Final = "configuration in force"
@@ -301,7 +304,7 @@ def run(
             nodes,
             random.Random(seed + 1),
             every_s=_REQUEST_EVERY_S,
-            most=_MOST_RELAYS,
+            most=ground.most_relays,
             paths=Paths(standing=sorted(_movable(ground)), ends=ground.ends, rate_hz=ground.rate_hz, most=_MOST_PATHS),
         )
         threads += [*pairs, load]

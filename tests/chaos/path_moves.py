@@ -43,6 +43,7 @@ class Mover:
     """The operator.
 
     Attributes:
+        path: Which is moved; nothing else may be on its links.
         planned: Spans, on the monotonic clock, in which the path had two links to go on at any time.
         torn: Spans in which a link that it took was cut.
         done: Moves by kind.
@@ -51,6 +52,7 @@ class Mover:
 
     world: World
     chance: random.Random
+    path: str = _PATH
     version: int = 0
     planned: list[tuple[float, float]] = field(default_factory=list)
     torn: list[tuple[float, float]] = field(default_factory=list)
@@ -76,13 +78,13 @@ class Mover:
         self.version = self._seen().route_version
 
     def _seen(self) -> EntanglementPath:
-        return self.world.path(_PATH)
+        return self.world.path(self.path)
 
     def _links(self) -> list[str]:
         return [hop.link.removeprefix("links/") for hop in self._seen().route.hops]
 
     def _change(self, field_name: str, **values: Any) -> None:
-        path = EntanglementPath(name=f"entanglementPaths/{_PATH}", **values)
+        path = EntanglementPath(name=f"entanglementPaths/{self.path}", **values)
         self.world.paths.UpdateEntanglementPath(
             entanglement_service_pb2.UpdateEntanglementPathRequest(
                 entanglement_path=path, update_mask=FieldMask(paths=[field_name])
@@ -94,7 +96,7 @@ class Mover:
         self._change("avoid_links", avoid_links=[f"links/{self.chance.choice(self._links())}"])
 
     def _redeploy(self, _number: int) -> None:
-        request = entanglement_service_pb2.RedeployEntanglementPathRequest(name=f"entanglementPaths/{_PATH}")
+        request = entanglement_service_pb2.RedeployEntanglementPathRequest(name=f"entanglementPaths/{self.path}")
         self.world.paths.RedeployEntanglementPath(request, timeout=DEADLINE_S)
 
     def _rate(self, number: int) -> None:

@@ -1,14 +1,15 @@
 """What entanglement paths live through beside key relays: killed repeaters, a killed controller, cut fibres, moves."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.chaos import path_moves
+from tests.chaos.path_moves import Mover
 from tests.chaos.promises import at_rest, left_behind, not_as_wanted, over_promised, settled
-from tests.chaos.taped import PROGRAM, faults_of, tapes_of, whole_of
+from tests.chaos.taped import PROGRAM, faults_of, longest_pause_s, tapes_of, whole_of
 from tests.support.daemons import Daemon, World
 from tests.support.operator_calls import State, refusal, wait_until
 
@@ -88,6 +89,17 @@ def test_a_killed_controller_finds_its_paths_and_tells_nothing_anew(mixed: World
     more_at_both_ends(mixed)
 
 
+def test_pairs_flow_on_without_a_pause_while_a_path_moves(mixed: World) -> None:
+    mover = Mover(mixed, random.Random(4), path="pairs")
+    for number in range(5):
+        mover.move(number)
+    mover.settled()
+    more_at_both_ends(mixed)
+    tapes = tapes_of(mixed.directory / "fleet", ENDS)
+    assert max(longest_pause_s(tapes[end], "pairs", *span) for end in ENDS for span in mover.planned) < 5.0
+    assert max(longest_pause_s(tapes[end], "pairs", *span) for end in ENDS for span in mover.torn) < 10.0
+
+
 def test_a_cut_moves_a_path_and_without_a_detour_blocks_it_until_the_repair(mixed: World) -> None:
     version = mixed.path("pairs").route_version
     mixed.cut(WAYS[0])
@@ -112,9 +124,3 @@ def test_a_deleted_path_leaves_nothing_behind_and_the_relay_goes_on(mixed: World
     wait_until(lambda: not mixed.all_paths(), "the end of the path")
     assert left_behind(mixed) == []
     mixed.fetch("mail.m", "mail.s")
-
-
-def test_pairs_and_keys_flow_on_while_a_path_moves(tmp_path: Path) -> None:
-    seen = path_moves.run(tmp_path, times=5, seed=4, before_s=0.5)
-    assert seen["broken"] == []
-    assert sum(seen["moves"].values()) == 5
