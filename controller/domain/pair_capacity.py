@@ -115,6 +115,17 @@ def stream_charge(model: PairModel, option: int, rate_millihertz: int) -> int:
     return -(-rate_millihertz * fastest_millihertz(model) // max(rate, 1))
 
 
+def buffered_hop_memories(buffer_pairs: int, purification_rounds: int) -> int:
+    """Return the memories that a hop with a buffer takes at either end: the buffer, or what its purification needs.
+
+    Nested rounds hold one pair each that waits for another, and the pair that comes.
+
+    >>> buffered_hop_memories(8, 2), buffered_hop_memories(1, 2)
+    (8, 3)
+    """
+    return max(buffer_pairs, purification_rounds + 1)
+
+
 def swap_time_charge(attempts_per_s: float, duration_s: float) -> int:
     """Return what swaps take of a node's time, microseconds per second, rounded up.
 
@@ -157,7 +168,9 @@ def plan_charges(
             take(plan.link, plan.memory_pairs)
         else:
             take(plan.link, stream_charge(models[plan.link], plan.option, plan.rate_millihertz))
-        held = buffer_pairs if regime in (Regime.BUFFERED, Regime.AT_ONCE) else plan.memory_pairs
+        held = plan.memory_pairs
+        if regime in (Regime.BUFFERED, Regime.AT_ONCE):
+            held = buffered_hop_memories(buffer_pairs, plan.purification_rounds)
         for end in (hop.start, hop.end):
             take(memories_of(end), held)
     if regime is Regime.BUFFERED:

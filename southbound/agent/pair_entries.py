@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from controller.domain.entanglement_path import PairUse
 from controller.domain.entries import LinkEntry, PathEntry
+from controller.domain.pair_capacity import buffered_hop_memories
 from controller.domain.pair_link import PairHardware, PairModel, Regime
 from controller.domain.path_plan import HopPlan
 
@@ -40,7 +41,8 @@ def memories_needed(entry: PathEntry, node: str) -> int:
     if entry.regime is Regime.BUFFERED:
         # The pair of the last swap is delivered at once; those of the others wait in buffers of their own.
         waiting = sum(node in (swap.left, swap.right) for swap in entry.swaps[:-1])
-    return sum(entry.buffer_pairs or hop.memory_pairs for _, hop in hops) + waiting * entry.buffer_pairs
+    room = sum(buffered_hop_memories(entry.buffer_pairs, hop.purification_rounds) for _, hop in hops)
+    return room + waiting * entry.buffer_pairs
 
 
 def path_problem(entry: PathEntry, node: str, means: PairMeans, links: Mapping[str, LinkEntry]) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from controller.domain.entanglement_path import PairDemand, PairUse
+from controller.domain.pair_capacity import buffered_hop_memories
 from controller.domain.pair_link import Regime
 from controller.domain.route import Route
 from controller.routing.entanglement.choices import Choice, choices_of
@@ -89,8 +90,9 @@ class Ground:
     def _holds(self, link: int, rounds: int) -> bool:
         """Tell whether a link and both its nodes have room for the least that a route needs with so many rounds."""
         network = self.network
-        least = 1 << rounds if self.regime is Regime.MEMORY else 1
-        if network.room[link] < least:
+        memory = self.regime is Regime.MEMORY
+        least = 1 << rounds if memory else buffered_hop_memories(1, rounds)
+        if network.room[link] < (least if memory else 1):
             return False
         for node in network.wiring.edges[link].ends:
             if node in (self.start, self.goal):

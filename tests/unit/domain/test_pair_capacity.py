@@ -13,7 +13,9 @@ from controller.domain.pair_capacity import (
 from controller.domain.pair_link import Regime
 from controller.domain.path_plan import HopPlan, SwapStep
 from controller.domain.route import Route
+from southbound.agent.pair_entries import memories_needed
 from tests.support.pair_networks import pair_link, station
+from tests.unit.pairs.paths import chain, hardware, model, network
 
 _ROUTE = Route(nodes=("a", "b", "c", "d"), links=("ab", "bc", "cd"))
 _SWAPS = (SwapStep(node="c", left="b", right="d"), SwapStep(node="b", left="a", right="d"))
@@ -60,6 +62,30 @@ def test_buffers_are_charged_for_every_segment_but_the_whole_path() -> None:
 def test_swaps_at_once_need_no_buffers_of_longer_segments() -> None:
     charges = _charges(Regime.AT_ONCE)
     assert {node: charges[f"nodes/{node}/memories"] for node in "abcd"} == {"a": 8, "b": 16, "c": 16, "d": 8}
+
+
+@pytest.mark.parametrize("regime", [Regime.BUFFERED, Regime.AT_ONCE])
+@pytest.mark.parametrize(("buffer_pairs", "rounds"), [(1, 2), (2, 3), (8, 2)])
+def test_a_plan_reserves_the_memories_that_the_agents_take_for_it(
+    regime: Regime, buffer_pairs: int, rounds: int
+) -> None:
+    entry = chain(_ROUTE.nodes, regime, rounds=rounds, buffer_pairs=buffer_pairs, rate_hz=1.0)
+    links = tuple(hop.link for hop in entry.hops)
+    charges = plan_charges(
+        regime,
+        Route(nodes=entry.nodes, links=links),
+        entry.hops,
+        entry.swaps,
+        models={name: model(regime) for name in links},
+        buffer_pairs=buffer_pairs,
+        swap_time_us_per_s={},
+    )
+    net = network("abcd", model(regime), hardware())
+    net.install(entry)
+    net.run(1.0)
+    for node in entry.nodes:
+        taken = net.sites[node].engine.memories_in_use
+        assert charges[f"nodes/{node}/memories"] == taken == memories_needed(entry, node)
 
 
 def test_a_slower_option_takes_more_of_a_stream_of_attempts() -> None:
