@@ -287,7 +287,7 @@ class PairEngine(Resources):
             end.look([part for (name, _), part in self._parts.items() if name == path])
         parts = self._parts.values()
         for link in self._links.values():
-            if self.node < link.neighbour and self.hears(link.neighbour) and link.enabled:
+            if self.node < link.neighbour and self.hears(link.neighbour) and not link.cut:  # dark, not weak
                 try_link(link, parts, self.random, _LOOK_EVERY_S, self.now_s)
         self._looking = bool(self._ends or self._links)
         if self._looking:

@@ -326,3 +326,14 @@ def test_a_head_delivers_nothing_while_its_neighbour_at_the_far_end_does_not_kno
     near, far = ({effect.pair for effect in of_kind(net, node, Delivered)} for node in "ab")
     assert len(near) > 5
     assert near == far
+
+
+def test_a_link_that_was_cut_for_long_is_no_weak_one_after_its_repair() -> None:
+    net = network("ab", model(Regime.MEMORY, 0.5), hardware(), seed=3)
+    net.run(40.0)
+    net.fault("a-b", cut=True)
+    net.run(20.0)
+    net.fault("a-b")
+    net.run(2.0)
+    (link,) = net.sites["a"].engine.link_figures()
+    assert link.certain_success_factor == pytest.approx(1.0, abs=0.05)
