@@ -50,7 +50,9 @@ def check_ends(network: PairNetwork, demand: PairDemand) -> None:
             )
 
 
-def why_none(network: PairNetwork, demand: PairDemand, asked: Asked, offers: Sequence[Offer]) -> Precondition:
+def why_none(
+    network: PairNetwork, demand: PairDemand, asked: Asked, offers: Sequence[Offer], *, soon: int | None = None
+) -> Precondition:
     """Return why a demand has no path.
 
     Args:
@@ -58,9 +60,14 @@ def why_none(network: PairNetwork, demand: PairDemand, asked: Asked, offers: Seq
         demand: What is asked.
         asked: The same in figures.
         offers: The best route of each regime that keeps the fidelity, but not at the rate.
+        soon: Steps of the one search that may still be made, and no word of what fidelity would work: that takes many
+            searches. None: take the time.
+
+    Raises:
+        TooHard: Within `soon` steps it could not be told whether others hold what is needed, or nothing would do.
     """
     if offers:
-        return _too_little(demand, asked, offers)
+        return _too_little(demand, asked, offers, brief=soon is not None)
     blocked = _no_way(network, demand)
     if blocked is not None:
         return blocked
@@ -69,7 +76,7 @@ def why_none(network: PairNetwork, demand: PairDemand, asked: Asked, offers: Seq
     emptied = _emptied(network)
     if not any(ground.joined for ground in grounds):
         return _taken(network, demand, emptied)
-    return _too_impure(demand, asked, grounds, emptied)
+    return _too_impure(demand, asked, grounds, emptied, soon)
 
 
 def _refusal(reason: str, demand: PairDemand, message: str, **facts: object) -> Precondition:
@@ -267,9 +274,14 @@ def _shown(resources: Iterable[str]) -> str:
     return listed(resource if resource.startswith("nodes/") else f"links/{resource}" for resource in resources)
 
 
-def _too_impure(demand: PairDemand, asked: Asked, grounds: Sequence[Ground], emptied: PairNetwork) -> Precondition:
+def _too_impure(
+    demand: PairDemand, asked: Asked, grounds: Sequence[Ground], emptied: PairNetwork, soon: int | None
+) -> Precondition:
     """Return the refusal where no route keeps the fidelity with what is free: because of others, or never."""
     idle = [ground_of(emptied, demand, ground.regime) for ground in grounds]
+    kept = "" if demand.packets is None else f", {asked.fidelity:.4f} at the last swap to last for the window"
+    if soon is not None:
+        return _impure_in_brief(demand, kept, [best_candidate(ground, asked.fidelity, soon) for ground in idle])
     if any(_candidate(ground, asked.fidelity) is not None for ground in idle):
         best = _purest(grounds, 0.0)
         return _refusal(
@@ -281,7 +293,6 @@ def _too_impure(demand: PairDemand, asked: Asked, grounds: Sequence[Ground], emp
         )
     best = _purest(idle, 0.0)
     at_rate = _purest(idle, asked.gross_hz)
-    kept = "" if demand.packets is None else f", {asked.fidelity:.4f} at the last swap to last for the window"
     return _refusal(
         "FIDELITY_UNREACHABLE",
         demand,
@@ -289,6 +300,21 @@ def _too_impure(demand: PairDemand, asked: Asked, grounds: Sequence[Ground], emp
         f" possible is {_at_most(best)}, and at the wanted rate {_at_most(at_rate)}",
         best_fidelity=_figure(best),
         best_fidelity_at_rate=_figure(at_rate),
+    )
+
+
+def _impure_in_brief(demand: PairDemand, kept: str, idle: Sequence[Candidate | None]) -> Precondition:
+    if any(candidate is not None for candidate in idle):
+        return _refusal(
+            "NO_CAPACITY",
+            demand,
+            f"routes with a fidelity of {demand.minimum_fidelity:g} exist, but not with what is free;"
+            " end a path that holds what they need, or ask for less fidelity",
+        )
+    return _refusal(
+        "FIDELITY_UNREACHABLE",
+        demand,
+        f"no route, purification or cut-off gives a fidelity of {demand.minimum_fidelity:g}{kept}; ask for less",
     )
 
 
@@ -344,7 +370,7 @@ def _delivers(ground: Ground, fidelity: float, gross_hz: float) -> float:
     return best if best >= fidelity * (1 - 1e-9) else 0.0
 
 
-def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer]) -> Precondition:
+def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer], *, brief: bool) -> Precondition:
     """Return the refusal where the fidelity is there, but not at the rate: too little room, or too long a storage."""
     within = [offer for offer in offers if most_hz(*offer) >= asked.gross_hz * (1 - 1e-9)]
     for ground, candidate in within:
@@ -370,7 +396,7 @@ def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer]) -> Pr
         missing = shortfalls(ground.network, draft.charges())
         break
     limits = sorted(missing)
-    best = _purest([offer[0] for offer in offers], asked.gross_hz)
+    best = None if brief else _purest([offer[0] for offer in offers], asked.gross_hz)
     lacking = ", ".join(f"{missing[name]} more {_unit(name, ground.regime)}" for name in limits[:6])
     return _refusal(
         "NO_CAPACITY",
@@ -379,7 +405,7 @@ def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer]) -> Pr
         f" not {thousandths(asked.rate_millihertz)} Hz"
         + (f" (that more than {thousandths(upper)} Hz is impossible is certain)" if upper > possible * 1.1 else "")
         + (f"; the best route would need {lacking}" if lacking else "")
-        + f"; at the wanted rate the best fidelity is {_at_most(best)}",
+        + ("" if brief else f"; at the wanted rate the best fidelity is {_at_most(best)}"),
         possible_rate_millihertz=possible,
         upper_bound_rate_millihertz=upper,
         limits=",".join(limits),

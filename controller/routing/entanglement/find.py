@@ -96,7 +96,8 @@ def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -
                 return Found(route=ground.route(draft.candidate.links), plan=plan)
     if unsettled is not None:
         raise unsettled
-    raise why_none(network, demand, asked, [(ground, valued.candidate) for ground, valued in found])
+    offers = [(ground, valued.candidate) for ground, valued in found]
+    raise why_none(network, demand, asked, offers, soon=steps if steps < STEPS else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
