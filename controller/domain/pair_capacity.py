@@ -12,7 +12,7 @@ from typing import Final
 
 from controller.domain.link import UNKNOWN_CONDITION, Establishment, Link, LinkCondition
 from controller.domain.node import Node
-from controller.domain.pair_link import PairModel, Regime
+from controller.domain.pair_link import PairModel, Regime, usable_success
 from controller.domain.path_plan import HopPlan, SwapStep
 from controller.domain.route import Route
 
@@ -63,12 +63,12 @@ def link_pair_capacity(model: PairModel, condition: LinkCondition) -> int:
     """Return what a link can promise, in the unit of its regime.
 
     Measured pairs below the model's leave fewer to promise where rate is what is promised; channels and memory pairs
-    stay as many, only slower (see `effective_options`).
+    stay as many, only slower (see `effective_options`). Pairs that test the link are taken off likewise.
     """
     if model.regime in (Regime.SLOT, Regime.MEMORY):
         return model.memory_pairs
     permille = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
-    return fastest_millihertz(model) * min(permille, 1000) // 1000
+    return int(usable_success(fastest_millihertz(model) * min(permille, 1000) / 1000) * (1 + 1e-12))
 
 
 def fastest_millihertz(model: PairModel) -> int:
@@ -82,7 +82,7 @@ class EffectiveOption:
 
     Attributes:
         index: Of the option in the link's model.
-        success_probability: Of one attempt; in (0, 1].
+        success_probability: That one attempt makes a pair to use, not one that tests the link; in (0, 1).
         fidelity: At herald; in (0.25, 1]; F = <Phi+|rho|Phi+>.
     """
 
@@ -99,7 +99,7 @@ def effective_options(link: Link, condition: LinkCondition) -> tuple[EffectiveOp
     loss = (condition.pair_fidelity_loss_permille or 0) / 1000
     found = []
     for index, option in enumerate(link.pairs.options):
-        probability = option.success_probability * min(permille, 1000) / 1000
+        probability = usable_success(option.success_probability * min(permille, 1000) / 1000)
         fidelity = min(1.0, option.fidelity - loss) if loss else option.fidelity
         if probability > 0.0 and fidelity > _LOWEST_FIDELITY:
             found.append(EffectiveOption(index=index, success_probability=probability, fidelity=fidelity))

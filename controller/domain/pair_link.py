@@ -13,6 +13,8 @@ from controller.domain.refusals import InvalidValue
 MAX_PAIR_RATE_MILLIHERTZ: Final = (2**32 - 1) * 1000
 MAX_MEMORIES: Final = 1_000_000
 MAX_OPTIONS: Final = 16
+LINK_TEST_SHARE: Final = 0.005
+"""Share of the elementary pairs of a link in use that is measured, to know how good the others are."""
 _LOWEST_FIDELITY: Final = 0.25
 _SHORTEST_S: Final = 1e-9
 _LONGEST_S: Final = 1e6
@@ -46,6 +48,17 @@ def _outside(name: str, value: float, low: float, high: float, *, above_low: boo
         return []
     bracket = "(" if above_low else "["
     return [(name, f"{value} is not in {bracket}{low:g}, {high:g}]")]
+
+
+def usable_success(success_probability: float) -> float:
+    """Return the probability that an attempt makes a pair to use, given that it makes one at all.
+
+    Controller and agents both reckon with it, so that what tests a link is reserved, and not promised to anybody.
+
+    >>> usable_success(0.1)
+    0.0995
+    """
+    return success_probability * (1.0 - LINK_TEST_SHARE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

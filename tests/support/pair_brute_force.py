@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.domain.entanglement_path import PairDemand
 from controller.domain.link import Link
-from controller.domain.pair_link import Regime
+from controller.domain.pair_link import Regime, usable_success
 from controller.domain.snapshot import Snapshot
 from controller.physics.lane import Lane, LaneHop, LaneNode
 from controller.physics.memory_regime import fidelity_bound, lane_rate_bound_hz, predict_lane
@@ -105,7 +105,7 @@ def rates_of(
         if ideal < need:
             continue
         periods = [link.pairs.attempt_period_s for link in links if link.pairs is not None]
-        chances = [option.success_probability for option, _ in chosen]
+        chances = [usable_success(option.success_probability) for option, _ in chosen]
         if regime is Regime.SLOT:
             widest = min(
                 *(link.pairs.memory_pairs for link in links if link.pairs is not None),
@@ -178,7 +178,7 @@ def _lane(links, stations, chosen) -> Lane:  # type: ignore[no-untyped-def]
     return Lane(
         hops=tuple(
             LaneHop(
-                success_probability=option.success_probability,
+                success_probability=usable_success(option.success_probability),
                 attempt_period_s=link.pairs.attempt_period_s,
                 werner=(4 * option.fidelity - 1) / 3,
                 purification_rounds=rounds,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 
 from controller.domain.entanglement_path import PairDemand
-from controller.domain.pair_link import PairHardware, Regime
+from controller.domain.pair_link import PairHardware, Regime, usable_success
 from controller.domain.snapshot import Snapshot
 
 Hop = tuple[str, str, list[tuple[float, float]], float, int]
@@ -36,7 +36,7 @@ def _hops(snapshot: Snapshot, demand: PairDemand, regime: Regime, hardware: dict
             continue
         ways = []
         for option in link.pairs.options:
-            w, rate = (4 * option.fidelity - 1) / 3, option.success_probability
+            w, rate = (4 * option.fidelity - 1) / 3, usable_success(option.success_probability)
             if regime is Regime.SLOT:
                 ways.append((rate, w))
                 continue

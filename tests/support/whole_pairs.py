@@ -36,7 +36,7 @@ class NodePairs:
         """Paths of which something is to be told at once."""
         self._streams = streams
         self._chance = random.Random(f"{seed} {node.name}")
-        self._faults: dict[str, tuple[float, bool]] = {}
+        self._faults: dict[str, tuple[float, float, bool]] = {}
         self._now_s = 0.0
 
     def start(self, configuration: Configuration, now_s: float) -> None:
@@ -68,16 +68,18 @@ class NodePairs:
         assert not refused, refused
         self.carry_out()
 
-    def order(self, link: str, now_s: float, *, factor: float = 1.0, cut: bool = False) -> None:
+    def order(
+        self, link: str, now_s: float, *, factor: float = 1.0, werner_factor: float = 1.0, cut: bool = False
+    ) -> None:
         """Have a fault of a link begin or end."""
-        self._faults[link] = factor, cut
+        self._faults[link] = factor, werner_factor, cut
         self._apply(link, now_s)
         self.carry_out()
 
     def _apply(self, link: str, now_s: float) -> None:
-        factor, cut = self._faults.get(link, (1.0, False))
+        factor, werner_factor, cut = self._faults.get(link, (1.0, 1.0, False))
         if self.engine is not None:
-            self.engine.fault(link, now_s, success_factor=factor, cut=cut)
+            self.engine.fault(link, now_s, success_factor=factor, werner_factor=werner_factor, cut=cut)
 
     def carry_out(self) -> None:
         """Do what the engine asks for."""
@@ -101,7 +103,7 @@ class NodePairs:
                 link,
                 entry=entries.get(link),
                 figures=figures.get(link),
-                down_reason="cut" if self._faults.get(link, (1.0, False))[1] else "",
+                down_reason="cut" if self._faults.get(link, (1.0, 1.0, False))[2] else "",
                 totals=PairTotals(None),
                 unreachable=False,
             )

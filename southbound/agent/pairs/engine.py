@@ -76,7 +76,7 @@ class PairEngine(Resources):
         self._ends: dict[str, PathEnd] = {}
         self._looking = False
         self.late_total = 0
-        """Messages of versions that are not set or not in use here."""
+        """Messages of versions that are not set or not in use here, or of nodes that are not next on their route."""
 
     # What the shell says.
 
@@ -88,6 +88,8 @@ class PairEngine(Resources):
             known = self._links[link] = Link(link, neighbour, model)
         elif (known.model, known.enabled) == (model, enabled):
             return
+        if known.model != model:
+            known.tests.clear()
         known.model, known.enabled = model, enabled
         if not self._looking:
             self._looking = True
@@ -185,7 +187,7 @@ class PairEngine(Resources):
             self._condition(neighbour, message)
         else:
             part = self._parts.get((message.path, message.version))
-            if part is None:
+            if part is None or neighbour not in (part.route.left, part.route.right):
                 self.late_total += 1
             elif isinstance(message, _WORK):
                 if part.in_use:
@@ -328,7 +330,8 @@ class PairEngine(Resources):
         """Take what goes along a path, and pass it on unless it has arrived."""
         route = part.route
         if isinstance(message, Activate):
-            self._activate(part, message)
+            if neighbour == route.left:
+                self._activate(part, message)
             return
         onward = route.right if neighbour == route.left else route.left
         if isinstance(message, Activated) and message.generation == part.generation:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from southbound.agent.pairs.activation import Head
 from southbound.agent.pairs.estimate import Estimate
-from southbound.agent.pairs.link_tests import fidelity_loss
+from southbound.agent.pairs.link_tests import estimate_of, fidelity_loss
 from southbound.agent.pairs.links import Link
 from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.path_end import PathEnd
@@ -95,6 +95,7 @@ def path_figures(
 
 def link_figures(link: Link, parts: Iterable[Part], now_s: float, *, draws: bool) -> LinkFigures:
     """Return what an end can tell of its link."""
+    parts = list(parts)
     return LinkFigures(
         link=link.name,
         draws=draws,
@@ -103,6 +104,6 @@ def link_figures(link: Link, parts: Iterable[Part], now_s: float, *, draws: bool
         memory_pairs_in_use=sum(part.pairs_on(link.name) for part in parts),
         success_factor=link.meter.success_factor(now_s),
         certain_success_factor=link.meter.certain_success_factor(now_s),
-        estimate=link.tests.estimate(now_s),
+        estimate=estimate_of(link, parts, now_s),
         fidelity_loss=fidelity_loss(link, parts, now_s),
     )

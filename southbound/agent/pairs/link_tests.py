@@ -1,7 +1,9 @@
-"""Test pairs of links: what a link can make beside its paths shows how well it works, also where no path uses it.
+"""Test pairs of links: they show how well a link works, whether its paths take all of it, or no path uses it.
 
-They are measured at their herald and take no memory. Both outcomes are drawn by the end that draws the heralds, which
-alone tells of them: on real hardware the other end would say its own.
+Of the pairs that a link makes for paths a small share is measured instead of used (`Part.count`); predictions and
+reservations reckon with it (`usable_success`). What the paths leave of a link is used for tests, too. All are measured
+at their herald and take no memory. Both outcomes are drawn by the end that draws the heralds, which alone tells of
+them: on real hardware the other end would say its own.
 """
 
 import math
@@ -9,7 +11,8 @@ from collections.abc import Iterable
 from random import Random
 from typing import Final
 
-from controller.domain.pair_link import Regime
+from controller.domain.pair_link import Regime, usable_success
+from southbound.agent.pairs.estimate import Estimate
 from southbound.agent.pairs.links import Link, binomial
 from southbound.agent.pairs.part import Part, Phase
 
@@ -34,10 +37,14 @@ def try_link(link: Link, parts: Iterable[Part], random: Random, seconds: float, 
     if attempts < 1:
         return
     pairs = binomial(random, attempts, link.success(option))
-    link.meter.add(now_s, attempts, pairs, attempts * expected, test=True)
-    error = 0.5 * (1.0 - link.werner(option))
-    for number in range(pairs):
-        link.tests.add(number % 3, int(random.random() < error), now_s)
+    link.meter.add(now_s, attempts, 0, attempts * expected)
+    link.test(option, pairs, random, now_s)
+
+
+def estimate_of(link: Link, parts: Iterable[Part], now_s: float) -> Estimate | None:
+    """Return what test pairs tell of the option in use, of the first where none is; None without any."""
+    window = link.tests.get(_option_in_use(link.name, parts))
+    return None if window is None else window.estimate(now_s)
 
 
 def fidelity_loss(link: Link, parts: Iterable[Part], now_s: float) -> float | None:
@@ -45,7 +52,7 @@ def fidelity_loss(link: Link, parts: Iterable[Part], now_s: float) -> float | No
 
     What chance may explain is no loss: the model's fidelity lies in the interval of the estimate.
     """
-    estimate = link.tests.estimate(now_s)
+    estimate = estimate_of(link, parts, now_s)
     if estimate is None or estimate.samples < _LEAST_SAMPLES:
         return None
     model = (1.0 + 3.0 * link.model_werner(_option_in_use(link.name, parts))) / 4.0
@@ -66,6 +73,7 @@ def _spare_attempts(link: Link, parts: Iterable[Part]) -> float:
     reserved = 0.0
     for part in parts:
         for hop in part.route.hops:
-            if hop.link == link.name and part.in_use and (success := link.model_success(hop.option)) > 0.0:
+            success = usable_success(link.model_success(hop.option))
+            if hop.link == link.name and part.in_use and success > 0.0:
                 reserved += hop.rate_hz / success
     return max(0.0, 1.0 / model.attempt_period_s - reserved)

@@ -15,7 +15,7 @@ _SIGMAS: Final = 3.0
 _NORMAL_VARIANCE: Final = 400.0
 WINDOW_S: Final = 30.0
 TEST_SAMPLES: Final = 1200
-TEST_WINDOW_S: Final = 60.0
+TEST_WINDOW_S: Final = 600.0
 
 
 class Link:
@@ -29,7 +29,9 @@ class Link:
         self.own = LinkCondition(name, 1.0, 1.0, False)
         self.far = LinkCondition(name, 1.0, 1.0, False)
         self.meter = AttemptMeter()
-        self.tests = FidelityWindow(samples=TEST_SAMPLES, seconds=TEST_WINDOW_S)
+        self.tests: dict[int, FidelityWindow] = {}
+        """By option."""
+        self._tested = 0
 
     @property
     def cut(self) -> bool:
@@ -64,6 +66,18 @@ class Link:
         """Return w of a pair at its herald as it is now."""
         return self.model_werner(option) * self.werner_factor
 
+    def test(self, option: int, pairs: int, random: Random, now_s: float) -> None:
+        """Measure pairs of an option at their herald, in X, Y and Z by turns, and count them as tests.
+
+        Both outcomes are drawn here: what matters is whether they are as Phi+ has them.
+        """
+        window = self.tests.setdefault(option, FidelityWindow(samples=TEST_SAMPLES, seconds=TEST_WINDOW_S))
+        error = 0.5 * (1.0 - self.werner(option))
+        self.meter.add(now_s, 0.0, pairs, 0.0, test=True)
+        for _ in range(min(pairs, TEST_SAMPLES)):
+            self._tested += 1
+            window.add(self._tested % 3, int(random.random() < error), now_s)
+
 
 class AttemptMeter:
     """Counts attempts and pairs of one link, since the start and over a window of some report intervals."""
@@ -93,12 +107,12 @@ class AttemptMeter:
         newest[4] += made
 
     def rate_hz(self, now_s: float) -> float:
-        """Return pairs per second over the window."""
+        """Return pairs per second over the window, a slice of it at least."""
         recent = [one for one in self._slices if one[0] > now_s - WINDOW_S]
         if not recent:
             return 0.0
-        span_s = now_s - recent[0][0]
-        return sum(one[4] for one in recent) / span_s if span_s > 0.0 else 0.0
+        span_s = max(WINDOW_S / _SLICES, now_s - recent[0][0])
+        return sum(one[4] for one in recent) / span_s
 
     def success_factor(self, now_s: float) -> float | None:
         """Return pairs over those that the model expects; None where too few were tried to tell."""

@@ -6,8 +6,8 @@ from random import Random
 from typing import Final, Protocol
 
 from controller.domain.entries import PathEntry
-from controller.domain.pair_link import PairHardware, Regime
-from southbound.agent.pairs.links import Link
+from controller.domain.pair_link import PairHardware, Regime, usable_success
+from southbound.agent.pairs.links import Link, binomial
 from southbound.agent.pairs.messages import Herald, PathMessage, Resync, Swapped, Sweep, Swept, Token
 from southbound.agent.pairs.route import HopPart, Route
 from southbound.agent.pairs.states import Pair, SwapNoise
@@ -131,11 +131,11 @@ class Part(ABC):
         self.clear()
 
     def success(self, hop: HopPart) -> float:
-        """Return the success probability of one attempt on a hop; 0 where none can be made."""
+        """Return the probability that one attempt on a hop makes a pair to use; 0 where none can be made."""
         link = self.host.link(hop.link)
         if link is None or link.neighbour != hop.neighbour or not self.host.hears(hop.neighbour):
             return 0.0
-        return link.success(hop.option)
+        return usable_success(link.success(hop.option))
 
     def heralded_pair(self, hop: HopPart, at_s: float) -> Pair:
         """Return a new pair of a hop as it is at its herald."""
@@ -146,9 +146,17 @@ class Part(ABC):
         return Pair(self.host.sequence(), werner, werner, werner, at_s, left_rate, right_rate)
 
     def count(self, hop: HopPart, attempts: float, pairs: int) -> None:
-        """Count attempts on a hop that are over."""
+        """Count attempts on a hop that are over, and those that made a pair to use.
+
+        Some of the others made one that was measured to test the link: `LINK_TEST_SHARE` of all pairs.
+        """
         if attempts > 0 and (link := self.host.link(hop.link)) is not None:
-            link.meter.add(self.host.now_s, attempts, pairs, attempts * link.model_success(hop.option))
+            host = self.host
+            link.meter.add(host.now_s, attempts, pairs, attempts * link.model_success(hop.option))
+            success = link.success(hop.option)
+            usable = usable_success(success)
+            if tests := binomial(host.random, int(attempts) - pairs, (success - usable) / (1.0 - usable)):
+                link.test(hop.option, tests, host.random, host.now_s)
 
     @property
     def storeless(self) -> bool:

@@ -46,9 +46,12 @@ class PathMeter:
         newest[3] += counted
 
     def rate_hz(self, now_s: float) -> float:
-        """Return pairs per second over the window, or since the promise where that is shorter."""
-        span_s = min(self.window_s, now_s - self._since_s)
-        return sum(one[3] for one in self._recent(now_s)) / span_s if span_s > 0.0 else 0.0
+        """Return pairs per second over the window, or since the promise where that is shorter.
+
+        Never over less than a slice of the window: the first pair, soon after the promise, is no rate.
+        """
+        span_s = max(self.window_s / _SLICES, min(self.window_s, now_s - self._since_s))
+        return sum(one[3] for one in self._recent(now_s)) / span_s
 
     def tracked_fidelity(self, now_s: float) -> float | None:
         """Return the mean tracked fidelity of the pairs of the window; None without any."""

@@ -1,14 +1,15 @@
 """BUFFERED, AT_ONCE: one hop at the end that draws, which makes pairs all the time at the rate reserved for the path.
 
-Attempts are spaced so that the model's success probability gives the reserved rate. Pairs are purified in nested
-rounds as they come: each level holds one that waits for the next. What finds no room is lost. The other end hears of a
-pair when it is finished, and counts it then.
+Attempts are spaced so that the model's success probability gives the reserved rate of pairs to use. Pairs are purified
+in nested rounds as they come: each level holds one that waits for the next. What finds no room is lost. The other end
+hears of a pair when it is finished, and counts it then.
 """
 
 import math
 from collections.abc import Callable
 
 from controller.domain.entries import PathEntry
+from controller.domain.pair_link import usable_success
 from southbound.agent.pairs.links import attempts_until_success
 from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.route import HopPart
@@ -47,7 +48,8 @@ class Stream:
         link = host.link(self.hop.link)
         if link is not None and self.hop.rate_hz > 0.0:
             # The plan may not ask for attempts faster than the hardware makes them.
-            self._spacing_s = max(link.model.attempt_period_s, link.model_success(self.hop.option) / self.hop.rate_hz)
+            success = usable_success(link.model_success(self.hop.option))
+            self._spacing_s = max(link.model.attempt_period_s, success / self.hop.rate_hz)
         self._attempt(at_s)
 
     def stop(self) -> None:
