@@ -8,7 +8,7 @@ from controller.domain.refusals import Refusal
 from controller.routing.entanglement.find import find_path
 from controller.routing.entanglement.network import pair_network_of
 from controller.service.path_desk import check_path_names
-from controller.service.proposals import Proposal, Searching
+from controller.service.proposals import STEPS_BESIDE, Proposal, Searching
 from controller.service.published import Published
 from controller.service.request_desk import decide
 from controller.service.requests import Request
@@ -28,7 +28,7 @@ def computed_path(published: Published, demand: PairDemand) -> pb.ComputeEntangl
     """
     snapshot = published.snapshot
     check_path_names(snapshot, demand)
-    found = find_path(pair_network_of(snapshot), demand)
+    found = find_path(pair_network_of(snapshot), demand, steps=STEPS_BESIDE)
     return pb.ComputeEntanglementRouteResponse(
         route=route_to_pb(found.route),
         plan=plan_to_pb(found.plan),

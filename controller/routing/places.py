@@ -17,7 +17,7 @@ from controller.domain.refusals import Precondition, Refusal
 from controller.domain.route import Route
 from controller.domain.service import Service, ServiceDemand
 from controller.domain.snapshot import Snapshot
-from controller.routing.entanglement.asked import asked_of
+from controller.routing.entanglement.asked import Asked, asked_of
 from controller.routing.entanglement.find import find_path
 from controller.routing.entanglement.network import PairNetwork, pair_network_of
 from controller.routing.entanglement.standing import check_path, predict
@@ -111,7 +111,7 @@ def find_place(
             raise _untrusting(refusal, asked) if asked.no_trusted_transit else refusal from None
     assert isinstance(ground, PairNetwork)
     assert isinstance(asked, PairDemand)
-    found = find_path(ground, asked, steps=steps)
+    found = find_path(ground, asked, steps=steps, brief=steps <= STEPS_IN_TURN)
     return Place(routes=(found.route,), plan=found.plan)
 
 
@@ -149,11 +149,11 @@ def check_place(ground: Ground, service: Service, place: Place, *, backup: tuple
     if len(place.routes) != 1 or place.plan is None or backup:
         raise Precondition("ROUTE_REFUSED", f"{service.resource} takes one route with its plan, and no backup")
     charges = charges_after_move(service, place.routes, plan=place.plan)
-    _check_keeps(service, place.routes[0], place.plan)
+    _check_keeps(service, place.routes[0], place.plan, asked_of(ground, service.demand))
     check_path(ground, place.routes[0], place.plan, charges=charges)
 
 
-def _check_keeps(path: EntanglementPath, route: Route, plan: PathPlan) -> None:
+def _check_keeps(path: EntanglementPath, route: Route, plan: PathPlan, asked: Asked) -> None:
     """Check that a route and its plan keep what the path asks, rooms aside."""
     demand, hops = path.demand, len(route.links)
     wrong = {
@@ -161,8 +161,8 @@ def _check_keeps(path: EntanglementPath, route: Route, plan: PathPlan) -> None:
         "its plan is of other links": tuple(hop.link for hop in plan.hops) != route.links,
         "it has too many hops": hops > (demand.max_hops or hops),
         "it passes what is to be avoided": _passes(route, demand),
-        "its pairs are not good enough": plan.fidelity < demand.minimum_fidelity - _SAME,
-        "it has too few pairs": plan.rate_millihertz < (demand.rate_millihertz or 0),
+        "its pairs are not good enough": plan.fidelity < asked.fidelity - _SAME,
+        "it has too few pairs": plan.rate_millihertz < asked.rate_millihertz,
     }
     if any(wrong.values()):
         shown = ", ".join(what for what, so in wrong.items() if so)

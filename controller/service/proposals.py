@@ -7,17 +7,19 @@ the plan still fits, and all that its figures rest on is as it was, it is taken 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from controller.domain.entanglement_path import EntanglementPath, PairDemand
 from controller.domain.refusals import Overloaded, Precondition, Refusal, TooHard
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
-from controller.routing.entanglement.find import STEPS
 from controller.routing.entanglement.network import PairNetwork
 from controller.routing.entanglement.standing import check_path, predict
 from controller.routing.places import find_place, ground_of
 from controller.service.deployment import Deployment
 
+STEPS_BESIDE: Final = 800
+"""What a search beside the writer may look at: on SURFnet the hardest take some seconds, and callers wait 30 s."""
 Seek = Callable[[Snapshot, EntanglementPath, PairDemand], Deployment]
 """Says where a path, as it is to be, may run on a snapshot for a demand; raises a Refusal where it may not."""
 
@@ -78,7 +80,7 @@ class Searching:
         """
         ground = ground_of(snapshot, path)
         try:
-            place = find_place(ground, path, demand, steps=STEPS)
+            place = find_place(ground, path, demand, steps=STEPS_BESIDE)
         except Refusal as refusal:
             dated = _dated(refusal, snapshot.revision)
             self.proposal = Proposal(revision=snapshot.revision, demand=demand, found=dated)

@@ -38,7 +38,7 @@ class Found:
     plan: PathPlan
 
 
-def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -> Found:
+def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS, brief: bool = False) -> Found:
     """Return the route and plan with the highest rate that keeps the fidelity; the plan reserves what is asked.
 
     Of a demand whose pairs become key, with the most secret key: rate times secret fraction.
@@ -50,6 +50,7 @@ def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -
         network: With what is free.
         demand: What is asked.
         steps: What a search without a known polynomial method may look at; fewer are quicker, and leave a larger gap.
+        brief: A refusal leaves out what fidelity would work: to know that takes many searches more.
 
     Raises:
         NotFound: Source or target is no node of the network.
@@ -97,7 +98,7 @@ def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS) -
     if unsettled is not None:
         raise unsettled
     offers = [(ground, valued.candidate) for ground, valued in found]
-    raise why_none(network, demand, asked, offers, soon=steps if steps < STEPS else None)
+    raise why_none(network, demand, asked, offers, soon=steps if brief else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

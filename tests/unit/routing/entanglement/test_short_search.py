@@ -40,7 +40,7 @@ def test_a_plan_of_a_short_search_delivers_what_is_asked(seed: int) -> None:
     snapshot, wanted = chance_network(seed, Regime.MEMORY, most_nodes=6, decay=True)
     pairs = pair_network_of(snapshot)
     try:
-        found = find_path(pairs, wanted, steps=_BRIEF)
+        found = find_path(pairs, wanted, steps=_BRIEF, brief=True)
     except (Precondition, TooHard):
         return
     check_path(pairs, found.route, found.plan)
@@ -56,7 +56,7 @@ def test_a_short_refusal_says_how_much_fits_and_leaves_out_what_takes_many_searc
     told = {}
     for steps in (_BRIEF, 2000):
         with pytest.raises(Precondition) as refusal:
-            find_path(pairs, demand(rate_millihertz=10_000_000), steps=steps)
+            find_path(pairs, demand(rate_millihertz=10_000_000), steps=steps, brief=steps == _BRIEF)
         told[steps] = refusal.value
     assert {refusal.reason for refusal in told.values()} == {"NO_CAPACITY"}
     assert told[_BRIEF].facts()["possible_rate_millihertz"] != "0"
@@ -67,7 +67,7 @@ def test_a_short_refusal_says_how_much_fits_and_leaves_out_what_takes_many_searc
 def test_what_a_short_search_proves_to_be_out_of_reach_it_says() -> None:
     pairs = pair_network_of(network([], pairs=[("ab", "a", "b", 8)]))
     with pytest.raises(Precondition) as refusal:
-        find_path(pairs, demand(target="b", minimum_fidelity=0.9999), steps=_BRIEF)
+        find_path(pairs, demand(target="b", minimum_fidelity=0.9999), steps=_BRIEF, brief=True)
     assert refusal.value.reason == "FIDELITY_UNREACHABLE"
 
 
