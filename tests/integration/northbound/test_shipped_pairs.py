@@ -43,7 +43,7 @@ async def apply(world: Controller, operator: Client, name: str) -> TopologyFile:
     ],
 )
 async def test_a_path_between_the_suggested_ends_is_carried(
-    party: Party, name: str, fidelity: float, rate_hz: float, use: pairs_pb2.PairUse
+    party: Party, name: str, fidelity: float, rate_hz: float, use: "pairs_pb2.PairUse.ValueType"
 ) -> None:
     async with controller(party) as world, client(party, world.port) as operator:
         found = await apply(world, operator, name)
