@@ -88,21 +88,28 @@ def key_rate_millibit_per_s(demand: PairDemand, plan: PathPlan | None) -> int:
     return min(int(1000 * rate), MAX_RATE_MILLIBIT_PER_S)
 
 
-def key_link_brought(snapshot: Snapshot, path: EntanglementPath) -> Changes:
-    """Return the changes that make the key link of a new path: down where the path has no route yet.
+def check_gives_key(path: EntanglementPath) -> None:
+    """Check that the pairs of a path with a key link become key, as an operator wants them from now on.
 
     Raises:
         Precondition: NO_SECRET_KEY: blocks of its pairs give no key.
     """
+    demand, plan = path.demand, path.plan
+    if not demand.key_link or plan is None or key_rate_millibit_per_s(demand, plan):
+        return
+    raise Precondition(
+        "NO_SECRET_KEY",
+        f"{path.resource}: blocks of {demand.distillation_block_bit} sifted bits at a fidelity of {plan.fidelity:.4f}"
+        f" and {plan.rate_millihertz / 1000:g} pairs/s give no secret key; ask for a higher minimum_fidelity or rate,"
+        " or for larger blocks",
+        {"resource": path.resource, "fidelity": f"{plan.fidelity:.4f}"},
+    )
+
+
+def key_link_brought(snapshot: Snapshot, path: EntanglementPath) -> Changes:
+    """Return the changes that make the key link of a new path: down where the path has no route yet."""
     demand = path.demand
     rate = key_rate_millibit_per_s(demand, path.plan)
-    if not rate and path.plan is not None:
-        raise Precondition(
-            "NO_SECRET_KEY",
-            f"{path.resource}: blocks of {demand.distillation_block_bit} sifted bits at a fidelity of"
-            f" {path.plan.fidelity:.4f} give no secret key; ask for a higher minimum_fidelity, or for larger blocks",
-            {"resource": path.resource, "fidelity": f"{path.plan.fidelity:.4f}"},
-        )
     first, second = sorted((demand.source, demand.target))
     link = Link(
         name=demand.key_link,

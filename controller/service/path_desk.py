@@ -11,7 +11,7 @@ from controller.domain.route import Route
 from controller.domain.service import ServiceState
 from controller.domain.snapshot import Changes, Snapshot, put
 from controller.service.deployment import deployed
-from controller.service.key_link_desk import check_key_link, key_link_brought
+from controller.service.key_link_desk import check_gives_key, check_key_link, key_link_brought
 from controller.service.lifecycle import blocked, next_version
 from controller.service.proposals import Outdated, Seek, sought_soon
 from controller.service.relay_desk import DISABLED, check_etag
@@ -61,6 +61,7 @@ def create_path(
         expires_at_ms=first_end_ms(wanted.demand, now_ms),
     )
     path = _begun(snapshot, path, seek, version=version, now_ms=now_ms)
+    check_gives_key(path)
     return put(path) + key_link_brought(snapshot, path) if path.demand.key_link else put(path)
 
 
@@ -107,7 +108,7 @@ def update_path(
         Outdated: What was sought before does not hold any more.
         NotFound: There is no such path, or something that the new values name does not exist.
         InvalidValue: A value is out of range, or cannot be changed in place.
-        Precondition: REMOVING, STALE_ETAG; as `find_path` where the network cannot carry it so.
+        Precondition: REMOVING, STALE_ETAG; as `find_path` where the network cannot carry it so; NO_SECRET_KEY.
         TooHard: The search is out of steps.
     """
     path = _present(snapshot, request.path, request.etag)
@@ -138,7 +139,9 @@ def update_path(
             raise
         return replace(blocked(wanted, str(refusal)), demand=demand)
     above = next_version(wanted, version)
-    return deployed(wanted, place, version=above, now_ms=now_ms, because=f"updated by {caller}", demand=demand)
+    moving = deployed(wanted, place, version=above, now_ms=now_ms, because=f"updated by {caller}", demand=demand)
+    check_gives_key(moving)
+    return moving
 
 
 def _moves_at(path: EntanglementPath, demand: PairDemand, now_ms: int) -> int | None:
@@ -164,7 +167,7 @@ def redeploy_path(
     Raises:
         Outdated: What was sought before does not hold any more.
         NotFound: There is no such path.
-        Precondition: REMOVING, STALE_ETAG, DISABLED; as `find_path`: then it stays.
+        Precondition: REMOVING, STALE_ETAG, DISABLED; as `find_path`, NO_SECRET_KEY: then it stays.
         TooHard: The search is out of steps.
     """
     path = _present(snapshot, request.path, request.etag)
@@ -174,7 +177,9 @@ def redeploy_path(
     because = f"redeployed by {request.caller.removeprefix('qinet://')}"
     if (best.routes, best.plan) == (path.routes, path.plan):
         because += ": its route is the best, and is told anew"
-    return deployed(path, best, version=next_version(path, version), now_ms=now_ms, because=because)
+    moving = deployed(path, best, version=next_version(path, version), now_ms=now_ms, because=because)
+    check_gives_key(moving)
+    return moving
 
 
 def _present(snapshot: Snapshot, name: str, given_etag: str) -> EntanglementPath:
