@@ -13,7 +13,7 @@ from typing import Final
 from controller.domain.link import UNKNOWN_CONDITION, Establishment, Link, LinkCondition
 from controller.domain.node import Node
 from controller.domain.pair_link import PairModel, Regime, usable_success
-from controller.domain.path_plan import HopPlan, SwapStep
+from controller.domain.path_plan import HopPlan, PathPlan, SwapStep
 from controller.domain.route import Route
 
 SWAP_TIME_US_PER_S: Final = 1_000_000
@@ -74,6 +74,17 @@ def link_pair_capacity(model: PairModel, condition: LinkCondition) -> int:
 def fastest_millihertz(model: PairModel) -> int:
     """Return the elementary pairs per 1,000 s of the fastest option of a model."""
     return max(model.rate_millihertz(option) for option in range(len(model.options)))
+
+
+def stream_shares(model: PairModel | None) -> tuple[float, ...]:
+    """Return the rate of each option as a ratio of the fastest, where they share one stream of attempts.
+
+    What is charged for a rate of pairs rests on these: others would need other charges for what is promised already.
+    """
+    if model is None or model.regime not in (Regime.BUFFERED, Regime.AT_ONCE):
+        return ()
+    most = max(option.success_probability for option in model.options)
+    return tuple(round(option.success_probability / most, 9) for option in model.options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,3 +196,17 @@ def plan_charges(
         for resource, amount in sorted(charges.items())
         if amount and resource not in {memories_of(node) for node in storeless}
     }
+
+
+def kept_at_end(route: Route, plan: PathPlan, end: str) -> int:
+    """Return the memories that a plan takes at an end of its route beside those that its hop and its swaps take.
+
+    They hold the pairs of a packet until all are there; below 0 where that end stores nothing at all.
+    """
+    hop = plan.hops[0 if end == route.source else -1]
+    at_work = hop.memory_pairs
+    if plan.regime in (Regime.BUFFERED, Regime.AT_ONCE):
+        at_work = plan.buffer_pairs
+    if plan.regime is Regime.BUFFERED:
+        at_work += plan.buffer_pairs * sum(end in (swap.left, swap.right) for swap in plan.swaps[:-1])
+    return plan.charges.get(memories_of(end), 0) - at_work

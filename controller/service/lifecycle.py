@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from controller.domain.entanglement_path import PairDemand
 from controller.domain.events import ServiceReport
+from controller.domain.pair_capacity import kept_at_end
 from controller.domain.path_plan import PathPlan
 from controller.domain.reachability import down_links
 from controller.domain.route import Route
@@ -162,6 +163,10 @@ def _carries_what_is_asked(service: Service, old: RouteSet) -> bool:
         if plan is None or wanted is None or plan.test_share != demand.test_share:
             return False
         enough = wanted.rate_millihertz if demand.rate_millihertz is None else demand.rate_millihertz
+        if demand.packets is not None:
+            route, pairs = old.routes[0], demand.packets.pairs
+            if any(kept_at_end(route, plan, end) < pairs for end in (demand.source, demand.target)):
+                return False
         return plan.rate_millihertz >= enough and plan.fidelity >= demand.minimum_fidelity
     same = old == new_set(demand, old.routes, old.version, in_use=True)
     return same and len(old.routes) == demand.shares

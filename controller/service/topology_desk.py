@@ -9,6 +9,7 @@ from controller.domain.alarm import CONTROLLER
 from controller.domain.capacity import over_reserved, reserved_by
 from controller.domain.link import Establishment, Link, LinkKind
 from controller.domain.node import Interface, Node, Technology
+from controller.domain.pair_capacity import stream_shares
 from controller.domain.pair_link import PairModel
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition
 from controller.domain.service import Service
@@ -212,7 +213,8 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
         changes.append(delete_link(snapshot, name))
         actions.append((f"links/{name}", "delete"))
     for name in sorted(snapshot.nodes.keys() - wanted_nodes.keys()):
-        _refuse_use(f"nodes/{name}", _ending_at(snapshot, name))
+        kept = [f"links/{link.name}" for link in made.values() if name in link.nodes]
+        _refuse_use(f"nodes/{name}", _ending_at(snapshot, name) + kept)
         changes.append(_without_node(snapshot, name))
         actions.append((f"nodes/{name}", "delete"))
     for name, node in sorted(wanted_nodes.items()):
@@ -225,6 +227,8 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
             if known is not None and _is_another(known, link):
                 _refuse_use(f"links/{name}", _services_on(snapshot, name))
                 changes.append(_without_condition(snapshot, name))  # what was said of it, other ends said
+            elif known is not None and stream_shares(known.pairs) != stream_shares(link.pairs):
+                _refuse_use(f"links/{name}", _services_on(snapshot, name))
             changes.append(put(link))
             actions.append((f"links/{name}", "update" if known else "create"))
     _refuse_less(snapshot, wanted_links, wanted_nodes)
