@@ -32,6 +32,10 @@ _GRACE_S: Final = 0.05
 """How late news of a swap may be without a cut-off being carried out over it."""
 _TURN_S: Final = 0.02
 """Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
+_TURN_STEPS: Final = 500
+"""Most timers that it serves at once, likewise: at enormous rates very many fall due in no time."""
+_FULL: Final = 0.5
+"""Where so much waits for a neighbour, pairs are made no further: its stream ends when it is full, for key too."""
 _LONGEST_WAIT_S: Final = 3600.0
 
 
@@ -43,6 +47,10 @@ class PairStream(Protocol):
 
     def send_pair(self, message: pb.PairMessage) -> None:
         """Send the message without waiting; drop it if the stream has ended."""
+
+    @property
+    def fill(self) -> float:
+        """Return how much waits to be sent, over what may; ratio in [0, 1]."""
 
 
 class PairRoom:
@@ -215,11 +223,12 @@ class PairRoom:
         """Take messages of a node's engine, in order."""
         if not self._open:
             return
+        now_s = self._now_s()
         for one in travelling:
             message = message_from_pb(one, offset_ns=self._offset_ns)
             if message is None:
                 continue
-            self._engine.handle(node, message, self._now_s())
+            self._engine.handle(node, message, now_s)
             if isinstance(message, LinkCondition | PairHello):
                 for link, entry in self._links.items():
                     if entry.neighbour == node:
@@ -269,6 +278,9 @@ class PairRoom:
 
     def _now_s(self) -> float:
         """Return the time to which the engine goes on: not all the way at once where it is behind."""
+        self._engine.steps_left = _TURN_STEPS
+        if any(stream.fill > _FULL for stream in self._streams.values()):
+            return self._engine.now_s
         due_s = max(self._engine.now_s, self._engine.next_due())
         return min(self._service_s(), due_s + _TURN_S)
 

@@ -35,6 +35,7 @@ from southbound.agent.pairs.resources import Resources
 from southbound.agent.pairs.route import Route
 from southbound.agent.pairs.service import LinkLayerService
 from southbound.agent.pairs.states import Pair
+from southbound.agent.pairs.timers import near
 
 Key = tuple[str, int]
 _WORK: Final = (Herald, Swapped, Sweep, Token)
@@ -335,7 +336,7 @@ class PairEngine(Resources):
             return
         onward = route.right if neighbour == route.left else route.left
         if isinstance(message, Activated) and message.generation == part.generation:
-            part.slot_s = message.slot_s
+            part.slot_s = max(message.slot_s, part.longest_attempt_s())
             part.activated()
         if onward is not None:
             self.send(onward, message)
@@ -365,10 +366,11 @@ class PairEngine(Resources):
         else:
             self.send(route.left, Activated(part.path, part.version, message.generation, slot_s))
         if message.generation > part.generation:
+            at_s = near(message.at_s, self.now_s)
             if message.active:
-                part.start(message.generation, message.at_s, message.seed)
+                part.start(message.generation, at_s, message.seed)
                 if route.right is None:
                     part.slot_s = slot_s
                     part.activated()
             else:
-                part.stop(message.generation, message.at_s)
+                part.stop(message.generation, at_s)

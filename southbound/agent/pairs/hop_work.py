@@ -12,7 +12,7 @@ from southbound.agent.pairs.messages import Rounds
 from southbound.agent.pairs.part import Part
 from southbound.agent.pairs.route import HopPart
 from southbound.agent.pairs.states import Pair, purified
-from southbound.agent.pairs.timers import Timer
+from southbound.agent.pairs.timers import Timer, near
 
 Announce = Callable[["HopWork", float, Pair | None], None]
 """Takes the work, when both ends will know of the pair, and the pair; None: what was announced is withdrawn."""
@@ -44,6 +44,7 @@ class HopWork:
 
     def start(self, rounds: Rounds, at_s: float) -> None:
         """Begin at a time, which may lie ahead; what was under way is dropped."""
+        at_s = near(at_s, self._part.host.now_s)
         self.stop(at_s)
         self.rounds = rounds
         link = self._part.host.link(self.hop.link)

@@ -1,5 +1,6 @@
 """What the parts of an engine share: time and timers, chance, links, streams, memories, numbers of pairs."""
 
+import math
 from random import Random
 from typing import Final
 from zlib import crc32
@@ -30,6 +31,8 @@ class Resources:
         self.timers = Timers()
         self.effects: list[Effect] = []
         self.outbox: list[tuple[str, Message]] = []
+        self.steps_left = math.inf
+        """Timers that are still served before the shell sets it anew: it does where others wait for the processor."""
         self._announce = announce
         self._links: dict[str, Link] = {}
         self._up: set[str] = set()
@@ -84,8 +87,10 @@ class Resources:
     def _at(self, now_s: float) -> None:
         # What is due is done as of its own time, however late it is done.
         while (due_s := self.timers.next_due()) <= now_s:
+            if self.steps_left <= 0:
+                return
             self.now_s = max(self.now_s, due_s)
-            self.timers.run(self.now_s)
+            self.steps_left -= self.timers.run(self.now_s, self.steps_left)
         self.now_s = max(self.now_s, now_s)
 
 

@@ -11,7 +11,7 @@ from southbound.agent.pairs.messages import Sweep, Swept
 from southbound.agent.pairs.part import Host, Part, Phase, WorkMessage
 from southbound.agent.pairs.route import HopPart, Route
 from southbound.agent.pairs.states import Pair, SwapNoise, swapped
-from southbound.agent.pairs.timers import Timer
+from southbound.agent.pairs.timers import Timer, near
 
 _PERFECT = SwapNoise(1.0, 1.0, 1.0)
 
@@ -149,6 +149,7 @@ class Slots(Part):
         random, success = self.host.random, self.success(hop)
         made = binomial(random, self._channels, success)
         if self.slot_s > 0.0:
+            at_s = near(at_s, self.host.now_s)
             unseen = round((at_s - self._looked_s.get(hop.hop, at_s)) / self.slot_s) - 1
             more = max(0, unseen) * self._channels
             self.count(hop, more + self._channels, made + binomial(random, more, success))

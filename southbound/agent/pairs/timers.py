@@ -6,6 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 _SMALL = 64
+_FARTHEST_S = 10.0
+
+
+def near(at_s: float, now_s: float) -> float:
+    """Return a time that a neighbour names for a beginning, or the nearest that is not far from now.
+
+    A path that began long ago would make up for all that time at once, and attempts until far ahead would be counted
+    that nobody makes.
+    """
+    return min(max(at_s, now_s - _FARTHEST_S), now_s + _FARTHEST_S)
 
 
 class Timer:
@@ -53,10 +63,11 @@ class Timers:
             self._off -= 1
         return heap[0][0] if heap else math.inf
 
-    def run(self, now_s: float) -> None:
-        """Do what is due; what that sets for now is done too."""
+    def run(self, now_s: float, most: float = math.inf) -> int:
+        """Do what is due, no more than so many; what that sets for now is done too. Return how many were done."""
         heap = self._heap
-        while heap and heap[0][0] <= now_s:
+        done = 0
+        while heap and heap[0][0] <= now_s and done < most:
             timer = heapq.heappop(heap)[2]
             action = timer.action
             if action is None:
@@ -64,7 +75,9 @@ class Timers:
                 continue
             timer.action = None
             action(*timer.arguments)
+            done += 1
             heap = self._heap
+        return done
 
     def __len__(self) -> int:
         """Return how many there are, those called off included."""

@@ -28,6 +28,7 @@ _BASES: Final = {"X": pb.TestOutcome.BASIS_X, "Y": pb.TestOutcome.BASIS_Y, "Z": 
 _BASIS_NAMES: Final = {number: name for name, number in _BASES.items()}
 _MOST: Final = 4096
 _MOST_COUNTED: Final = 1 << 62  # an engine counts on from what it is told
+_MOST_NS: Final = 1 << 62  # what is passed on is turned there and back, and is to fit its field then, too
 _LONGEST_ROUNDS: Final = 64
 
 
@@ -41,6 +42,8 @@ class _Times:
         return round(at_s * 1e9) + self._offset_ns
 
     def back(self, at_ns: int) -> float:
+        if not -_MOST_NS < at_ns < _MOST_NS:
+            raise _WrongError(at_ns)
         return (at_ns - self._offset_ns) / 1e9
 
 

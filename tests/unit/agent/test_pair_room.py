@@ -54,8 +54,11 @@ class Wire:
     def __init__(self, node: str, far: "PairRoom | None" = None) -> None:
         self.node = node
         self.far = far
+        self.fill = 0.0
+        self.sent: list[pb.PairMessage] = []
 
     def send_pair(self, message: pb.PairMessage) -> None:
+        self.sent.append(message)
         if self.far is not None:
             asyncio.get_running_loop().call_soon(self.far.received, self.node, [message])
 
@@ -174,3 +177,20 @@ async def test_what_the_node_cannot_follow_raises_an_alarm_until_it_is_gone() ->
     world.close()
     assert world.kinds("a") == set()
     assert room.neighbours() == set()
+
+
+async def test_pairs_wait_where_a_neighbour_does_not_read_for_its_stream_carries_key_too() -> None:
+    world = World()
+    world.join()
+    room, wire = world.rooms["a"], Wire("a", world.rooms["b"])
+    room.peer_up("b", wire)
+    await world.until(lambda: bool(room.recent), step_s=0.002)
+    wire.fill = 0.6
+    said = len(wire.sent)
+    for _ in range(50):
+        world.now_s += 0.01
+        await asyncio.sleep(0.002)
+    assert len(wire.sent) <= said + 4
+    wire.fill = 0.0
+    await world.until(lambda: len(wire.sent) > said + 20, step_s=0.002)
+    world.close()

@@ -79,6 +79,8 @@ def test_the_times_of_two_clocks_are_moments_of_one_network() -> None:
         pb.PairMessage(activate=pb.PathActivate(slot_s=math.inf)),
         pb.PairMessage(activated=pb.PathActivated(generation=1 << 62)),
         pb.PairMessage(swapped=pb.PairSwapped(left=0, right=2, rounds=[1] * 65)),
+        pb.PairMessage(activate=pb.PathActivate(path="p", at_ns=2**63 - 1)),
+        pb.PairMessage(recent=pb.PathRecent(path="p", since_ns=-(2**63))),
     ],
 )
 def test_what_cannot_be_does_not_arrive(wrong: pb.PairMessage) -> None:
