@@ -2,7 +2,8 @@
 
 The two ends of the path measure its pairs, sift, compare and count (`pairs.distillation`), over the stream that joins
 them for the link. Reconciliation and privacy amplification are simulated: the bits of a block are SHAKE-256 of a seed
-that both ends' files hold, the link, the block and its length, so that whoever knows the file knows the key.
+that both ends' files hold, the link, the block and its length, so that whoever knows the file knows the key; and of
+what the far end drew when it began, so that blocks whose numbers come again after the loss of both stores are new key.
 """
 
 import asyncio
@@ -31,13 +32,13 @@ _QUIET_PAIRS: Final = 20.0
 """Without a pair for so long, and as long as so many should take, the link counts as down."""
 
 
-def simulated_key(seed: str, link: str, block: int, secret_bit: int) -> bytes:
+def simulated_key(seed: str, link: str, epoch: int, block: int, secret_bit: int) -> bytes:
     """Return the bits of a block, a multiple of 8 of them: at both ends the same.
 
-    >>> len(simulated_key("lab", "a-d", 3, 64))
+    >>> len(simulated_key("lab", "a-d", 8421, 3, 64))
     8
     """
-    name = f"qinet simulated distillation\0{seed}\0{link}\0{block}\0{secret_bit}".encode()
+    name = f"qinet simulated distillation\0{seed}\0{link}\0{epoch}\0{block}\0{secret_bit}".encode()
     return hashlib.shake_256(name).digest(secret_bit // 8)
 
 
@@ -157,7 +158,7 @@ class DistilledModule:
         )
         return ModuleBlock(
             block=done.block,
-            key=simulated_key(self._seed, self._link, done.block, secret_bit),
+            key=simulated_key(self._seed, self._link, done.epoch, done.block, secret_bit),
             qber=min(0.5, counts.error),
             end_time_ms=round(offset_ms + now_s * 1000),
             duration_ms=max(1, round((now_s - began_s) * 1000)),

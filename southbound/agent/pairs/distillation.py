@@ -73,10 +73,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Distilled:
-    """One block that both ends know all about; `block` never repeats on the link."""
+    """One block that both ends know all about.
+
+    `block` never repeats on the link but where both ends lose their stores; `epoch`, drawn anew for every beginning of
+    the far end, differs then.
+    """
 
     block: int
     counts: Counts
+    epoch: int = 0
 
     @property
     def refused(self) -> str:
@@ -224,7 +229,7 @@ class Follower:
         self._counts = counts
         if not word.full or not self._last.block < word.block <= MAX_BLOCKS:
             return None
-        self._last, self._counts, self._untold = Distilled(word.block, counts), Counts(), True
+        self._last, self._counts, self._untold = Distilled(word.block, counts, self._epoch), Counts(), True
         return self._last
 
 
@@ -307,7 +312,7 @@ class Leader:
         number = max(self._last_block, batch.last_block) + 1
         full = 0 < block_bit <= self._filled.sifted
         if full:
-            self._pending, self._filled = Distilled(number, self._filled), Counts()
+            self._pending, self._filled = Distilled(number, self._filled, batch.epoch), Counts()
         self._answered = SiftKept(
             link=self._link,
             epoch=batch.epoch,
@@ -331,8 +336,9 @@ class Leader:
         counts = Counts(word.x_bits, word.x_errors, word.z_bits, word.z_errors)
         sound = (counts.x_bits, counts.z_bits) == (own.x_bits, own.z_bits)
         if word.last_block == number and sound and counts.x_errors <= own.x_bits and counts.z_errors <= own.z_bits:
+            done = replace(self._pending, counts=counts)
             self._last_block, self._pending = number, None
-            return Distilled(number, counts)
+            return done
         if word.last_block >= number or word.epoch != self._epoch:
             self._pending = None  # the other end began anew: what it knew of the block is lost
         self._last_block = max(self._last_block, word.last_block)
