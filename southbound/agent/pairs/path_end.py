@@ -18,6 +18,8 @@ from southbound.agent.pairs.states import Pair
 _TEST, _TEST_BASIS, _HEAD_BASIS, _FAR_BASIS, _HEAD_BIT, _ERROR = range(6)
 _CONFIRM_EVERY_S: Final = 1.0
 _RECENT: Final = 128
+_KNOWN: Final = 256
+_CLOSE_S: Final = 1e-6  # times that are closer are not told apart: they have travelled
 _MEASURES: Final = ("X", "Z")
 
 
@@ -64,6 +66,10 @@ class PathEnd:
         self._since_s = host.now_s
         self._recent: dict[int, deque[tuple[int, float]]] = {}
         """By version: the latest pairs and when they were swapped."""
+        self._forgotten_s: dict[int, float] = {}
+        """By version: when the latest of those was swapped that are no longer among them."""
+        self._known: dict[int, None] = {}
+        """Sequences of the latest pairs, the oldest first."""
 
     def look(self, parts: Iterable[Part]) -> None:
         """Follow what is promised, and tell when the end began or ceased to get less."""
@@ -79,13 +85,23 @@ class PathEnd:
         """Forget versions that are no longer set here."""
         self.confirmed &= kept
         self._recent = {version: recent for version, recent in self._recent.items() if version in kept}
+        self._forgotten_s = {version: at_s for version, at_s in self._forgotten_s.items() if version in kept}
         self._delivered_on &= kept
         self._told_s = {version: at_s for version, at_s in self._told_s.items() if version in kept}
 
     def delivered(self, part: Part, lane: int, pair: Pair) -> None:
         """Take a pair of a version that is in use."""
         now_s, entry = self._host.now_s, part.entry
-        self._recent.setdefault(part.version, deque(maxlen=_RECENT)).append((pair.sequence, pair.at_s))
+        if pair.sequence in self._known:
+            return  # told twice: its outcome must not count twice, least of all as key
+        self._known[pair.sequence] = None
+        if len(self._known) > _KNOWN:
+            del self._known[next(iter(self._known))]
+        recent = self._recent.setdefault(part.version, deque())
+        recent.append((pair.sequence, pair.at_s))
+        if len(recent) > _RECENT:
+            _, at_s = recent.popleft()
+            self._forgotten_s[part.version] = max(at_s, self._forgotten_s.get(part.version, at_s))
         identity = PairId(entry.head, entry.far, pair.sequence)
         test = shared_uniform(part.seed, pair.sequence, _TEST) < entry.test_share
         kept = False
@@ -123,7 +139,8 @@ class PathEnd:
     def begun(self, part: Part, at_s: float) -> None:
         """Tell the other end what was delivered here before its path began anew."""
         recent = self._recent.get(part.version, deque())
-        since_s = min(at for _, at in recent) if len(recent) == _RECENT else self._since_s
+        forgotten_s = self._forgotten_s.get(part.version)
+        since_s = self._since_s if forgotten_s is None else forgotten_s + _CLOSE_S
         had = tuple(sequence for sequence, at in recent if since_s <= at < at_s)
         self._host.tell_other_end(part, Recent(self.path, part.version, since_s, at_s, had))
 
@@ -137,7 +154,7 @@ class PathEnd:
         }
         if void:
             self.voided_total += len(void)
-            self._recent[part.version] = deque((one for one in recent if one[0] not in void), maxlen=_RECENT)
+            self._recent[part.version] = deque(one for one in recent if one[0] not in void)
             self._host.effect(Voided(self.path, part.version, tuple(sorted(void))))
             self._host.void(frozenset(void))
 

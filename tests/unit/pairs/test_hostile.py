@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from controller.domain.entanglement_path import PairUse
 from controller.domain.pair_link import Regime
+from southbound.agent.pairs.effects import Measured, Voided
 from southbound.agent.pairs.engine import PairEngine
-from southbound.agent.pairs.messages import Activate, Activated, PairHello, Swapped, Sweep
+from southbound.agent.pairs.messages import Activate, Activated, PairHello, Recent, Swapped, Sweep
 from southbound.agent.pairs.states import Pair
 from tests.support.virtual_pairs import VirtualNetwork
 from tests.unit.pairs.paths import chain, hardware, model, network
@@ -92,3 +94,31 @@ def test_more_timers_than_a_turn_has_wait_for_the_next_one() -> None:
     bounded(engine, 300)
     engine.tick(net.now_s + 1.0)
     assert engine.path_figures()[0].delivered_total > delivered + 200
+
+
+def test_a_pair_that_is_told_twice_is_measured_once() -> None:
+    net = network("abc", model(Regime.MEMORY), hardware())
+    net.install(chain("abc", use=PairUse.MEASURE, key_link="k", test_share=0.0))
+    net.run(1.0)
+    engine = net.sites["c"].engine
+    generation, pair = engine.parts()[0].generation, Pair(77, 1.0, 1.0, 1.0, net.now_s, 0.0, 0.0)
+    for number in range(3):
+        swapped = Swapped("p", 1, generation, 0, 0, 2, (generation, number), pair)
+        engine.handle("b", swapped, net.now_s)
+    assert [one.sequence for one in engine.drain() if isinstance(one, Measured)] == [77]
+
+
+def test_an_end_that_has_voided_pairs_says_nothing_of_those_it_has_forgotten() -> None:
+    net = network("abc", model(Regime.MEMORY, success=0.5), hardware())
+    net.install(chain("abc", test_share=0.0))
+    net.run(2.0)
+    head, told = net.sites["a"].engine, []
+    had = net.sites["a"].effects[-1]
+    net.tap = lambda sender, _, message: told.append(message) if sender == "a" else None
+    head.handle("b", Recent("p", 1, net.now_s - 0.05, net.now_s, ()), net.now_s)
+    assert any(isinstance(effect, Voided) for effect in head.drain()), had
+    net.disconnect("a", "b")
+    net.connect("a", "b")
+    net.run(0.5)
+    (recent, *_) = [message for message in told if isinstance(message, Recent)]
+    assert recent.since_s > 1.0
