@@ -67,7 +67,7 @@ class AtOnce(Part):
 
     def handle(self, sender: str, message: WorkMessage) -> None:
         """See `Part`."""
-        if message.generation != self.generation or self._idle:
+        if not self.belongs(message.generation) or self._idle:
             self.late_total += 1
             return
         if isinstance(message, Swept):

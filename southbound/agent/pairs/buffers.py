@@ -73,7 +73,7 @@ class Buffers(Part):
     def handle(self, sender: str, message: WorkMessage) -> None:
         """See `Part`."""
         route = self.route
-        if message.generation != self.generation or self._idle:
+        if not self.belongs(message.generation) or self._idle:
             self.late_total += 1
             if not isinstance(message, Swapped):
                 return
@@ -83,7 +83,7 @@ class Buffers(Part):
                     self.host.send(route.right, message)
             elif route.place > message.left and route.left is not None:
                 self.host.send(route.left, message)
-            if message.generation == self.generation and not self._idle:
+            if self.belongs(message.generation) and not self._idle:
                 self._hear(message)
         elif isinstance(message, Herald):
             hop = next((one for one in route.hops if one.hop == message.hop), None)

@@ -142,7 +142,7 @@ class Lanes(Part):
         pair = message.pair
         if pair is not None and place in (message.left, message.right):
             if message.left == 0 and message.right == route.last:
-                if message.rounds[:1] < (self.generation,):
+                if message.rounds[:1] < (self._begun,):
                     self.late_total += 1
                     return
                 self.host.delivered(self, lane.number, pair)

@@ -76,6 +76,7 @@ class Part(ABC):
         self.version = entry.route_version
         self.phase = Phase.IDLE
         self.generation = 0
+        self._begun = 0
         self.seed = 0
         self.end_s = 0.0
         self._begins_s: float | None = None
@@ -100,6 +101,7 @@ class Part(ABC):
         """Begin, or begin anew with another generation, at a time."""
         self.clear()
         self.phase, self.generation, self.seed = Phase.ACTIVE, generation, seed
+        self._begun = generation
         if self._needs_far_end:
             self._begins_s = at_s
         else:
@@ -119,6 +121,10 @@ class Part(ABC):
         if self.phase is Phase.DRAINING and self.generation == generation:
             self.phase = Phase.IDLE
             self.clear()
+
+    def belongs(self, generation: int) -> bool:
+        """Tell whether something is of what was begun last; while that drains, its news are of a generation before."""
+        return self._begun <= generation <= self.generation
 
     def ask_head(self) -> None:
         """Tell the head that state was lost here, or on the way here."""

@@ -73,7 +73,7 @@ class Slots(Part):
 
     def handle(self, sender: str, message: WorkMessage) -> None:
         """See `Part`."""
-        if message.generation != self.generation or self._idle:
+        if not self.belongs(message.generation) or self._idle:
             self.late_total += 1
         elif isinstance(message, Swept):
             self._deliver(message.pairs)

@@ -111,5 +111,5 @@ class Stream:
         self.spent()
 
     def _known(self, generation: int, level: int, pair: Pair) -> None:
-        if self._part.in_use and self._part.generation == generation:
+        if self._part.in_use and self._part.belongs(generation):
             self._there(level, pair)

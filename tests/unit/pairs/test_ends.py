@@ -337,3 +337,21 @@ def test_a_link_that_was_cut_for_long_is_no_weak_one_after_its_repair() -> None:
     net.run(2.0)
     (link,) = net.sites["a"].engine.link_figures()
     assert link.certain_success_factor == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("regime", list(Regime))
+def test_what_is_under_way_when_a_path_is_given_up_comes_to_both_ends_or_is_void(regime: Regime) -> None:
+    alone: set[object] = set()
+    void = 0
+    for seed in range(12):
+        net = network("abcd", model(regime, 0.5), hardware(), length_m=100_000, seed=seed)
+        entry = chain("abcd", regime, lanes=2, buffer_pairs=4, rate_hz=400.0, length_m=100_000)
+        net.install(entry)
+        net.run(0.2 + seed * 0.00037)
+        net.passive(entry)
+        net.run(1.0)
+        near, far = ({effect.pair for effect in of_kind(net, node, Delivered)} for node in "ad")
+        assert len(near & far) > 20
+        alone |= near ^ far
+        void += sum(len(each.sequences) for node in "ad" for each in of_kind(net, node, Voided))
+    assert len(alone) <= void
