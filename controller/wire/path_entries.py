@@ -6,7 +6,7 @@ from typing import Final
 from controller.domain.entanglement_path import PairUse
 from controller.domain.entries import PathEntry
 from controller.domain.names import LABEL_RULE, is_label
-from controller.domain.pair_link import MAX_OPTIONS, Regime
+from controller.domain.pair_link import MAX_MEMORIES, MAX_OPTIONS, Regime
 from controller.domain.path_plan import MAX_PURIFICATION_ROUNDS, HopPlan, SwapStep
 from controller.domain.refusals import InvalidValue
 from qinet.southbound.v1 import entries_pb2 as pb
@@ -134,6 +134,8 @@ def check_path(entry: PathEntry, problems: list[tuple[str, str]]) -> None:
     _check_swaps(entry, problems)
     if entry.lanes < 1:
         problems.append(("lanes", "is 0: at least one is made"))
+    if entry.lanes > MAX_MEMORIES:
+        problems.append(("lanes", f"{entry.lanes} are more than the {MAX_MEMORIES} memories that a node can have"))
     if entry.regime is Regime.BUFFERED and entry.buffer_pairs < 1:
         problems.append(("buffer_pairs", "is 0: in the buffered regime every segment has a buffer"))
     if not 0 <= entry.purpose <= MAX_PURPOSE:

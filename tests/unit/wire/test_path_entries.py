@@ -107,6 +107,7 @@ def test_a_link_of_pairs_needs_no_figures_about_key() -> None:
         (replace(PATH, swaps=(*PATH.swaps, PATH.swaps[1])), "swaps[2]"),
         (replace(PATH, swaps=(SwapStep(node="a", left="d", right="b"),)), "swaps[0]"),
         (replace(PATH, lanes=0), "lanes"),
+        (replace(PATH, lanes=2**32 - 1), "lanes"),
         (replace(PATH, purpose=65536), "purpose"),
         (replace(PATH, test_share=0.51), "test_share"),
         (replace(PATH, test_share=math.nan), "test_share"),
