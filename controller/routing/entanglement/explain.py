@@ -48,6 +48,15 @@ def check_ends(network: PairNetwork, demand: PairDemand) -> None:
                 f"nodes/{end} has no memories to keep pairs in; measure them, one by one, or end the path elsewhere",
                 nodes=end,
             )
+        pairs = demand.packets.pairs if demand.packets is not None else 0
+        if hardware.memories <= pairs and pairs:
+            raise _refusal(
+                "NO_MEMORIES",
+                demand,
+                f"packets of {pairs} pairs, and the one that is being made, take {pairs + 1} memories of nodes/{end},"
+                f" which has {hardware.memories}; ask for smaller packets, or give it more",
+                nodes=end,
+            )
 
 
 def why_none(
@@ -75,7 +84,7 @@ def why_none(
     grounds = [ground_of(searched, demand, regime) for regime in network.wiring.regimes]
     emptied = _emptied(network)
     if not any(ground.joined for ground in grounds):
-        return _taken(network, demand, emptied)
+        return _taken(searched, demand, emptied)
     return _too_impure(demand, asked, grounds, emptied, soon)
 
 
@@ -247,7 +256,10 @@ def _apart(network: PairNetwork, demand: PairDemand) -> Precondition:
 
 
 def _taken(network: PairNetwork, demand: PairDemand, emptied: PairNetwork) -> Precondition:
-    """Return the refusal where every route of an idle network has something that is all taken."""
+    """Return the refusal where every route of an idle network has something that is all taken.
+
+    `network` is without what pairs of a packet are to take at the ends.
+    """
     wiring = network.wiring
     resources: list[str] = []
     for regime in wiring.regimes:
@@ -279,7 +291,11 @@ def _too_impure(
 ) -> Precondition:
     """Return the refusal where no route keeps the fidelity with what is free: because of others, or never."""
     idle = [ground_of(emptied, demand, ground.regime) for ground in grounds]
-    kept = "" if demand.packets is None else f", {asked.fidelity:.4f} at the last swap to last for the window"
+    kept = ""
+    if demand.packets is not None and asked.fidelity <= 1.0:
+        kept = f", {asked.fidelity:.4f} at the last swap to last for the window"
+    elif demand.packets is not None:
+        kept = f" after a window of {demand.packets.window_ms / 1000:g} s in the memories of the ends: shorten it"
     if soon is not None:
         return _impure_in_brief(demand, kept, [best_candidate(ground, asked.fidelity, soon) for ground in idle])
     if any(_candidate(ground, asked.fidelity) is not None for ground in idle):
