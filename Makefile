@@ -37,10 +37,10 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt
 	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r $<
 	@touch $@
 
-test-kill: $(STAMP) ## kill -9 controller and agents N times under load: make test-kill [N=50] [SEED=1]
-	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),50) $(if $(SEED),--seed $(SEED))
+test-kill: $(STAMP) ## kill -9 controller and agents N times under load: make test-kill [N=50] [SEED=1] [GROUND=mixed]
+	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(GROUND),--ground $(GROUND))
 
-test-moves: $(STAMP) ## move a relay N times under traffic: make test-moves [N=100] [KIND=plain] [SEED=1]
+test-moves: $(STAMP) ## move a relay, or with KIND=path a path, N times under traffic: make test-moves [N=100] [KIND=plain] [SEED=1]
 	@$(BIN)/python -m tests.chaos.moves --times $(or $(N),100) $(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
 
 test-emulation: $(STAMP) ## hold what N routes of pairs promise against what the agents deliver: make test-emulation [N=60] [SEED=1]
