@@ -38,7 +38,8 @@ def check_ends(network: PairNetwork, demand: PairDemand) -> None:
             raise _refusal(
                 "NO_MEMORIES",
                 demand,
-                f"nodes/{end} has no hardware for pairs; state its `pairs` in the topology, or end the path elsewhere",
+                f"nodes/{end} has no hardware for pairs; state its `entanglement` in the topology, or end the path"
+                " elsewhere",
                 nodes=end,
             )
         if hardware.memories == 0 and (demand.use is not PairUse.MEASURE or demand.packets is not None):
@@ -338,6 +339,10 @@ def _at_most(fidelity: float | None) -> str:
     return "none" if fidelity is None else f"{fidelity:.4f}"
 
 
+def _best_there(fidelity: float | None) -> str:
+    return "no fidelity is possible" if fidelity is None else f"the best fidelity is {fidelity:.4f}"
+
+
 def _figure(fidelity: float | None) -> str:
     return "" if fidelity is None else f"{fidelity:.6f}"
 
@@ -414,6 +419,7 @@ def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer], *, br
     limits = sorted(missing)
     best = None if brief else _purest([offer[0] for offer in offers], asked.gross_hz)
     lacking = ", ".join(f"{missing[name]} more {_unit(name, ground.regime)}" for name in limits[:6])
+    lacking += f", and something of {len(limits) - 6} more" if len(limits) > 6 else ""
     return _refusal(
         "NO_CAPACITY",
         demand,
@@ -421,7 +427,7 @@ def _too_little(demand: PairDemand, asked: Asked, offers: Sequence[Offer], *, br
         f" not {thousandths(asked.rate_millihertz)} Hz"
         + (f" (that more than {thousandths(upper)} Hz is impossible is certain)" if upper > possible * 1.1 else "")
         + (f"; the best route would need {lacking}" if lacking else "")
-        + ("" if brief else f"; at the wanted rate the best fidelity is {_at_most(best)}"),
+        + ("" if brief else f"; at the wanted rate {_best_there(best)}"),
         possible_rate_millihertz=possible,
         upper_bound_rate_millihertz=upper,
         limits=",".join(limits),

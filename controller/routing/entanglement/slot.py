@@ -16,6 +16,7 @@ from controller.routing.entanglement.labels import Rules, best_way
 from controller.routing.entanglement.reach import widest_to_goal
 
 _WIDEST: Final = 1000
+"""How wide a route may be thought, beyond the room that it has, to say exactly what it lacks."""
 Figures = tuple[tuple[float, ...], float, float]
 """(distribution of lanes, longest slot in s, prod q) of a beginning, the node it has come to not counted."""
 
@@ -130,27 +131,31 @@ def rate_hz(ground: Ground, links: Links, choices: Sequence[Choice], width: int)
 
 def draft_slotted(ground: Ground, candidate: Candidate, gross_hz: float) -> Draft:
     """Return what a route takes and delivers with the least width that has the rate, whether it has the room or not."""
+    exact = max(_WIDEST, candidate.lanes)
     low, high = 1, candidate.lanes
-    while (reached_hz := rate_hz(ground, candidate.links, candidate.choices, high)) < gross_hz * (1 - SAME):
-        if high > _WIDEST:
-            break
-        # The mean of the smallest count grows at least as fast as the width.
-        low, high = high + 1, max(high + 1, math.ceil(high * gross_hz / reached_hz))
+    most_hz = rate_hz(ground, candidate.links, candidate.choices, high)
+    if most_hz < gross_hz * (1 - SAME):
+        # The mean of the smallest count grows at least as fast as the width: so much is enough.
+        low, high = high + 1, max(high + 1, math.ceil(high * gross_hz / most_hz))
+    if high > exact:
+        # No route has that much room; to say how much is lacking, a bound does, whose cost does not grow with the rate.
+        low = high
     while low < high:
         middle = (low + high) // 2
         if rate_hz(ground, candidate.links, candidate.choices, middle) >= gross_hz * (1 - SAME):
             high = middle
         else:
             low = middle + 1
-    reached_hz = rate_hz(ground, candidate.links, candidate.choices, low)
+    counted = low if low <= exact else candidate.lanes
+    reached_hz = rate_hz(ground, candidate.links, candidate.choices, counted) * low / counted
     network = ground.network
     nodes = ground.nodes_on(candidate.links)
     slot_s = max(network.wiring.edges[link].model.attempt_period_s for link in candidate.links)
     # Lane j is swapped where all hops have a j-th success; each node does it once for each.
-    lanes = hop_lanes(candidate.choices[0].success_probability, low)
+    lanes = hop_lanes(candidate.choices[0].success_probability, counted)
     for choice in candidate.choices[1:]:
         lanes = extended_lanes(lanes, choice.success_probability)
-    attempts_per_s = expected_lanes(lanes) / slot_s
+    attempts_per_s = expected_lanes(lanes) / slot_s * low / counted
     swap_time = {}
     for node in nodes[1:-1]:
         hardware = network.wiring.stations[node].hardware

@@ -1,5 +1,6 @@
 """A refusal says what limits, and what would work."""
 
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from controller.domain.entanglement_path import Packets, PairDemand, PairUse
 from controller.domain.link import Link, LinkCondition
 from controller.domain.node import Node
-from controller.domain.pair_link import PairHardware, Regime
+from controller.domain.pair_link import MAX_PAIR_RATE_MILLIHERTZ, PairHardware, Regime
 from controller.domain.refusals import NotFound, Precondition, TooHard
 from controller.domain.snapshot import Snapshot
 from controller.routing.entanglement.find import find_path
@@ -72,6 +73,28 @@ def test_a_missing_link_is_no_route_and_the_unusable_one_is_named() -> None:
 def test_a_wish_that_forbids_every_route_is_named(wish: dict[str, object], constraint: str) -> None:
     refusal = _refusal(_line(), **wish)
     assert (refusal.reason, refusal.facts()["constraint"]) == ("NO_ROUTE", constraint)
+
+
+@pytest.mark.parametrize("regime", list(Regime))
+def test_the_highest_rate_there_may_be_is_refused_as_soon_as_any_other(regime: Regime) -> None:
+    tracemalloc.start()
+    try:
+        refusal = _refusal(_line((regime, regime)), rate_millihertz=MAX_PAIR_RATE_MILLIHERTZ)
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert refusal.reason == "NO_CAPACITY"
+    assert most_bytes < 20_000_000
+
+
+@pytest.mark.parametrize("channels", [64, 1500])
+def test_slots_are_refused_what_is_just_above_what_their_refusal_offers(channels: int) -> None:
+    roomy = replace(STATION, memories=2 * channels, swap_duration_s=0.0)
+    slots = _line((Regime.SLOT, Regime.SLOT), channels=channels, middle=roomy, ends=roomy)
+    refusal = _refusal(slots, rate_millihertz=10**9)
+    possible = int(refusal.facts()["possible_rate_millihertz"])
+    assert _works(slots, rate_millihertz=possible)
+    assert _refusal(slots, rate_millihertz=possible + 2).reason == "NO_CAPACITY"
 
 
 def test_links_of_different_regimes_make_no_route() -> None:

@@ -60,8 +60,8 @@ def test_a_short_refusal_says_how_much_fits_and_leaves_out_what_takes_many_searc
         told[steps] = refusal.value
     assert {refusal.reason for refusal in told.values()} == {"NO_CAPACITY"}
     assert told[_BRIEF].facts()["possible_rate_millihertz"] != "0"
-    assert "the best fidelity is" in told[2000].message
-    assert "the best fidelity is" not in told[_BRIEF].message
+    assert "no fidelity is possible" in told[2000].message
+    assert "at the wanted rate" not in told[_BRIEF].message
 
 
 def test_what_a_short_search_proves_to_be_out_of_reach_it_says() -> None:
