@@ -152,7 +152,8 @@ def reached(terrain: Terrain, origin: int, need: int) -> set[int]:
 
 def _no_capacity(terrain: Terrain, demand: Demand, need: int, widest: int, way: Way) -> Precondition:
     wiring, rooms = terrain.graph.wiring, terrain.graph.rooms
-    plain = demand.max_hops is None and not demand.pass_nodes and not demand.pass_links
+    bounded = demand.max_hops is not None or demand.no_trusted_transit
+    plain = not bounded and not demand.pass_nodes and not demand.pass_links
     tight = _cut(terrain, widest) if plain else [link for link in way if rooms[link] <= widest]
     names = sorted(wiring.links[link] for link in tight)
     return no_capacity(

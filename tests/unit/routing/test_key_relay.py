@@ -235,6 +235,12 @@ def test_a_search_beyond_its_steps_is_no_guess() -> None:
     assert refused.value.reason == "TOO_HARD"
 
 
+def test_without_trusted_transit_only_the_direct_link_is_the_bottleneck_however_wide_the_way_around_it() -> None:
+    snapshot = network(link("direct", "a", "c", CHARGE - 1), link("a-b", "a", "b"), link("b-c", "b", "c"))
+    refused = refusal_of(snapshot, demand("a", "c", no_trusted_transit=True))
+    assert (refused.reason, refused.facts()["bottleneck_links"]) == ("NO_CAPACITY", "direct")
+
+
 def test_a_rate_beyond_the_bottleneck_says_what_would_fit() -> None:
     snapshot = network(link("a-b", "a", "b", CHARGE), link("p1", "b", "c", CHARGE - 1), link("p2", "b", "c", 100))
     refused = refusal_of(snapshot, demand("a", "c"))
