@@ -169,7 +169,7 @@ def test_packets_hold_memories_at_the_ends_and_keep_their_fidelity_for_the_windo
     single = find_path(network, _demand(rate_millihertz=plan.rate_millihertz)).plan
     assert plan.charges["nodes/a/memories"] == single.charges["nodes/a/memories"] + 4
     assert plan.charges["nodes/b/memories"] == single.charges["nodes/b/memories"]
-    with pytest.raises(Precondition, match="to last for the window"):
+    with pytest.raises(Precondition, match="after a window of 20 s in the memories of the ends: shorten it"):
         find_path(network, _demand(rate_millihertz=None, packets=replace(packets, window_ms=20_000)))
 
 
