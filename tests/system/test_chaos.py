@@ -9,10 +9,10 @@ from tests.chaos import kill, moves
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_what_was_acknowledged_stands_and_every_key_is_equal_after_five_kills(tmp_path: Path) -> None:
-    seen = kill.run(tmp_path, times=5, seed=4)
+def test_what_was_acknowledged_stands_and_every_key_is_equal_after_four_kills(tmp_path: Path) -> None:
+    seen = kill.run(tmp_path, times=4, seed=4)
     assert seen["broken"] == []
-    assert sum(seen["kills"].values()) >= 5
+    assert sum(seen["kills"].values()) >= 4
     assert seen["relays_standing"] >= 1
     assert seen["keys_equal"] >= 3 * 2 * len(kill.KITE.relays)
 
