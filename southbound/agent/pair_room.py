@@ -32,7 +32,7 @@ _GRACE_S: Final = 0.05
 """How late news of a swap may be without a cut-off being carried out over it."""
 _TURN_S: Final = 0.02
 """Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
-_TURN_STEPS: Final = 500
+_TURN_STEPS: Final = 10_000
 """Most timers that it serves at once, likewise: at enormous rates very many fall due in no time."""
 _FULL: Final = 0.5
 """Where so much waits for a neighbour, pairs are made no further: its stream ends when it is full, for key too."""
