@@ -7,10 +7,10 @@ import itertools
 import math
 from dataclasses import dataclass
 
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
 from controller.physics.ranges import checked, checked_count
 from controller.physics.swap_tree import SwapTree, check_tree, first_hop, nested_halving, segment_ends
 
-FIBRE_SPEED_KM_PER_S = 2e5
 MAX_PURIFICATION_ROUNDS = 6
 WHOLE = 1e-9  # so near a whole number of slots a time is taken for one
 
@@ -100,7 +100,7 @@ class Lane:
     def news_s(self, node: int, other: int) -> float:
         """Return how long a message takes between two nodes along the path."""
         positions_km = self.positions_km
-        return abs(positions_km[other] - positions_km[node]) / FIBRE_SPEED_KM_PER_S
+        return abs(positions_km[other] - positions_km[node]) / FIBRE_LIGHT_KM_PER_S
 
     def news_to_ends_s(self, tree: SwapTree) -> float:
         """Return how long the farther end of a segment waits for the outcome of its last swap; 0 for a hop."""

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.physics.lane import FIBRE_SPEED_KM_PER_S, WHOLE, Lane, LaneHop
+from controller.physics.lane import WHOLE, Lane, LaneHop
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
 from controller.physics.swap_tree import SwapTree, first_hop
 
 POINTS = 2048
@@ -76,7 +77,7 @@ def _common_step_s(hops: Sequence[LaneHop]) -> float:
     times_s = {hop.attempt_period_s for hop in hops}
     shortest_s = min(times_s)
     if len(hops) > 1 or hops[0].purification_rounds:
-        times_s |= {hop.length_km / FIBRE_SPEED_KM_PER_S for hop in hops}
+        times_s |= {hop.length_km / FIBRE_LIGHT_KM_PER_S for hop in hops}
     for parts in range(1, _FINEST_COMMON + 1):
         steps = [time_s / shortest_s * parts for time_s in times_s]
         if all(abs(step - round(step)) < WHOLE for step in steps):
@@ -102,7 +103,7 @@ def _guess(lane: Lane, tree: SwapTree, swapped_at: int | None, needs_s: list[flo
 def _hop_guess(hop: LaneHop) -> _Guess:
     mean_s = hop.attempt_period_s / hop.success_probability
     guess = _Guess(mean_s=mean_s, settled_s=hop.attempt_period_s)
-    told_s = hop.length_km / FIBRE_SPEED_KM_PER_S
+    told_s = hop.length_km / FIBRE_LIGHT_KM_PER_S
     for _ in range(hop.purification_rounds):
         guess = _joined(
             guess,

@@ -21,8 +21,9 @@ from functools import lru_cache
 import numpy as np
 
 from controller.physics.buffered_regime import best_tree
-from controller.physics.lane import FIBRE_SPEED_KM_PER_S, Lane, LaneHop
+from controller.physics.lane import Lane, LaneHop
 from controller.physics.lane_grid import hop_grid, lane_grid
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
 from controller.physics.ranges import checked_count
 from controller.physics.ready_pair import WHOLE, ReadyPair, heralded_pair, resampled
 from controller.physics.renewal_grid import Joining, Round, join, joined_pair
@@ -223,7 +224,7 @@ def _purified(hop: LaneHop, decay_per_s: float, fineness: int) -> tuple[float, R
     """Return (slot_s, pair): a hop's purified pair on its own grid, w falling at decay_per_s while it waits."""
     slot_s, length = hop_grid(hop, fineness)
     pair = heralded_pair(hop.success_probability, hop.attempt_period_s / slot_s, hop.werner, length)
-    told = hop.length_km / FIBRE_SPEED_KM_PER_S / slot_s
+    told = hop.length_km / FIBRE_LIGHT_KM_PER_S / slot_s
     how = Joining(
         left_decay=decay_per_s * slot_s,
         right_decay=decay_per_s * slot_s,

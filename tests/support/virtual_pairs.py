@@ -12,7 +12,7 @@ from controller.domain.pair_link import PairHardware, PairModel
 from southbound.agent.pairs.effects import Effect, Send
 from southbound.agent.pairs.engine import PairEngine
 from southbound.agent.pairs.messages import Message
-from southbound.agent.pairs.route import FIBRE_SPEED_M_PER_S
+from southbound.agent.pairs.route import FIBRE_LIGHT_M_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class VirtualNetwork:
         self._latency_s: dict[tuple[str, str], float] = {}
         for fibre in self.fibres.values():
             one, other = fibre.ends
-            shortest = min(fibre.length_m / FIBRE_SPEED_M_PER_S, self._latency_s.get((one, other), math.inf))
+            shortest = min(fibre.length_m / FIBRE_LIGHT_M_PER_S, self._latency_s.get((one, other), math.inf))
             self._latency_s[one, other] = self._latency_s[other, one] = shortest
         self._queue: list[tuple[float, int, str, str, Message | None, int]] = []
         self._serial = 0

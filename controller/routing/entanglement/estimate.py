@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from controller.physics.lane import FIBRE_SPEED_KM_PER_S, Lane
+from controller.physics.lane import Lane
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
 from controller.physics.swap_tree import SwapTree, first_hop, nested_halving, segment_ends
 
 _halving = lru_cache(maxsize=256)(nested_halving)
@@ -30,7 +31,7 @@ def guess(lane: Lane, cutoff_s: float | None) -> Guess:
     def hop(index: int) -> tuple[float, float]:
         one = lane.hops[index]
         decay = nodes[index].decay_per_s + nodes[index + 1].decay_per_s
-        told_s = one.length_km / FIBRE_SPEED_KM_PER_S
+        told_s = one.length_km / FIBRE_LIGHT_KM_PER_S
         mean_s, werner = one.attempt_period_s / one.success_probability, one.werner
         for _ in range(one.purification_rounds):
             older = werner / (1.0 + decay * mean_s)
@@ -56,8 +57,8 @@ def guess(lane: Lane, cutoff_s: float | None) -> Guess:
         round_s = 1.0 / (a + b) + first_left * right_comes * right_s + first_right * left_comes * left_s
         kept = first_left * b / (b + left_decay) * -math.expm1(-(b + left_decay) * cutoff)
         kept += first_right * a / (a + right_decay) * -math.expm1(-(a + right_decay) * cutoff)
-        again_s = max(at_km[node] - at_km[left], at_km[right] - at_km[node]) / FIBRE_SPEED_KM_PER_S
-        told_s = again_s if swapped_at is None else abs(at_km[node] - at_km[swapped_at]) / FIBRE_SPEED_KM_PER_S
+        again_s = max(at_km[node] - at_km[left], at_km[right] - at_km[node]) / FIBRE_LIGHT_KM_PER_S
+        told_s = again_s if swapped_at is None else abs(at_km[node] - at_km[swapped_at]) / FIBRE_LIGHT_KM_PER_S
         q = nodes[node].swap_success
         mean_s = (round_s + (1.0 - q) * met * again_s) / (met * q) + told_s
         werner = left_w * right_w * nodes[node].swap_quality * kept / met

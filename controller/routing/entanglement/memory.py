@@ -9,7 +9,7 @@ and the largest bound left is told.
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -327,7 +327,9 @@ class MemorySearch:
                 found.append(links)
         return found
 
-    def _descent(self, to_goal, of_link, of_node) -> Links | None:  # type: ignore[no-untyped-def]
+    def _descent(
+        self, to_goal: Sequence[float], of_link: Callable[[int], float], of_node: Callable[[int], float]
+    ) -> Links | None:
         """Return the way from the start on which what is left falls just by what each step adds."""
         ground = self._ground
         node, links = ground.start, list[int]()

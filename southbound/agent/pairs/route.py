@@ -5,8 +5,9 @@ from itertools import accumulate
 from typing import Final
 
 from controller.domain.entries import PathEntry
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
 
-FIBRE_SPEED_M_PER_S: Final = 2e8
+FIBRE_LIGHT_M_PER_S: Final = 1000 * FIBRE_LIGHT_KM_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ class Route:
         lengths_m = entry.hop_lengths_m or (0,) * self.last
         if len(lengths_m) != self.last:
             raise ValueError(f"hop_lengths_m: {len(lengths_m)} for {self.last} hops")
-        self._at_s = [0.0, *accumulate(length / FIBRE_SPEED_M_PER_S for length in lengths_m)]
+        self._at_s = [0.0, *accumulate(length / FIBRE_LIGHT_M_PER_S for length in lengths_m)]
         self.latency_s = self._at_s[-1]
         self.segments = _segments(entry)
         self.own = next((one for one in self.segments if one.place == self.place), None)

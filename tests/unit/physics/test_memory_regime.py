@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.physics.lane import FIBRE_SPEED_KM_PER_S, Lane, LaneHop, LaneNode
+from controller.physics.lane import Lane, LaneHop, LaneNode
+from controller.physics.link_generation import FIBRE_LIGHT_KM_PER_S
 from controller.physics.memory_regime import fidelity_bound, lane_rate_bound_hz, predict_lane
 from controller.physics.swap_tree import SwapTree, first_hop, segment_ends
 from controller.physics.waiting import expected_maximum_slots, mean_decay_of_older, two_link_cutoff
@@ -26,7 +27,7 @@ class Simulation:
             self.positions_km.append(self.positions_km[-1] + hop.length_km)
 
     def news_s(self, node: int, other: int) -> float:
-        return abs(self.positions_km[node] - self.positions_km[other]) / FIBRE_SPEED_KM_PER_S
+        return abs(self.positions_km[node] - self.positions_km[other]) / FIBRE_LIGHT_KM_PER_S
 
     def kept(self, left: int, right: int, waited_s: float) -> float:
         rate = self.lane.nodes[left].decay_per_s + self.lane.nodes[right].decay_per_s
@@ -39,7 +40,7 @@ class Simulation:
             while self.random.random() >= hop.success_probability:
                 attempts += 1
             return begin_s + attempts * hop.attempt_period_s, hop.werner
-        told_s = hop.length_km / FIBRE_SPEED_KM_PER_S
+        told_s = hop.length_km / FIBRE_LIGHT_KM_PER_S
         while True:
             (t1, w1), (t2, w2) = self.hop(index, rounds - 1, begin_s), self.hop(index, rounds - 1, begin_s)
             met_s = max(t1, t2)
