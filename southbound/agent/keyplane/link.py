@@ -75,6 +75,7 @@ class QkdLink:
         self._promised: tuple[float, float] = (0.0, 0.0)
         self._keep_bit = 0
         self._salt = salt
+        self._lives: set[int] = set()  # that this process has begun
         self.session = session
 
     @property
@@ -95,8 +96,12 @@ class QkdLink:
         self.connected = True
         if not self.pools.life:
             moment = int(1000 * box.now_s) << 8 * SALT_BYTES
-            self.pools.life = max(self.pools.proven_life + 1, moment + self._salt)
+            self._live(max(self.pools.proven_life + 1, moment + self._salt))
         self._tell(box, answers=False)
+
+    def _live(self, life: int) -> None:
+        self.pools.life = life
+        self._lives.add(life)
 
     def disconnect(self) -> None:
         """Forget the session."""
@@ -180,9 +185,10 @@ class QkdLink:
                 pools.proven_life = pools.life
                 pools.persist_link(box)
             return True
-        if state.heard_life > pools.proven_life:
+        # A life that this process began, and gave up, crossed with what it has said since: the answer to that comes.
+        if state.heard_life > pools.proven_life and state.heard_life not in self._lives:
             self._older("it ran before, and does not know of it", box)
-            pools.life = max(pools.life, state.heard_life + 1 + self._salt)
+            self._live(max(pools.life, state.heard_life + 1 + self._salt))
         return False
 
     def _merge(self, mark: BlockMark, box: Outbox) -> None:
