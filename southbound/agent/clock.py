@@ -23,6 +23,9 @@ class Clock(Protocol):
     def wall_ms(self) -> int:
         """Return milliseconds since 1970 UTC; may jump."""
 
+    def wall_ns(self) -> int:
+        """Return the same in nanoseconds: what nodes tell each other of pairs is finer than milliseconds."""
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -43,7 +46,11 @@ class SystemClock:
 
     def wall_ms(self) -> int:
         """Return the wall clock."""
-        return time.time_ns() // 1_000_000
+        return self.wall_ns() // 1_000_000
+
+    def wall_ns(self) -> int:
+        """Return the wall clock."""
+        return time.time_ns()
 
 
 class CarriedWall:

@@ -32,7 +32,7 @@ _GRACE_S: Final = 0.05
 """How late news of a swap may be without a cut-off being carried out over it."""
 _TURN_S: Final = 0.02
 """Most time that the engine makes up for at once: others get a turn even where it cannot keep up."""
-_TURN_STEPS: Final = 10_000
+_TURN_STEPS: Final = 500
 """Most timers that it serves at once, likewise: at enormous rates very many fall due in no time."""
 _FULL: Final = 0.5
 """Where so much waits for a neighbour, pairs are made no further: its stream ends when it is full, for key too."""
@@ -94,7 +94,7 @@ class PairRoom:
         self._faults = faults
         self._clock = clock
         self._service_s = service_s
-        self._offset_ns = clock.wall_ms() * 1_000_000 - round(service_s() * 1e9)
+        self._offset_ns = clock.wall_ns() - round(service_s() * 1e9)
         self._alarms = alarms
         self._on_link = on_link
         self._on_path = on_path

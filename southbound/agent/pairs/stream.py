@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from controller.domain.entries import PathEntry
+from controller.domain.pair_capacity import buffered_hop_memories
 from controller.domain.pair_link import usable_success
 from southbound.agent.pairs.links import attempts_until_success
 from southbound.agent.pairs.part import Part, Phase
@@ -22,7 +23,7 @@ Finished = Callable[["Stream", Pair], None]
 
 def room_of(entry: PathEntry, hop: HopPart) -> int:
     """Return the memories that a hop's pairs take at either end: its buffer, or what its purification needs."""
-    return max(entry.buffer_pairs, hop.rounds + 1)
+    return buffered_hop_memories(entry.buffer_pairs, hop.rounds)
 
 
 class Stream:

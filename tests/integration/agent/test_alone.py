@@ -66,6 +66,9 @@ class TurnedClock:
     def wall_ms(self) -> int:
         return 0
 
+    def wall_ns(self) -> int:
+        return self.wall_ms() * 1_000_000
+
 
 async def test_what_is_left_of_an_entrys_life_counts_on_over_a_restart(
     line: Line, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,9 @@ class HandClock:
     def wall_ms(self) -> int:
         return self.wall
 
+    def wall_ns(self) -> int:
+        return self.wall_ms() * 1_000_000
+
 
 def test_it_counts_the_boot_clock_from_the_first_start() -> None:
     clock = HandClock()

@@ -26,6 +26,9 @@ class HandClock:
     def wall_ms(self) -> int:
         return round(self.now_s * 1000)
 
+    def wall_ns(self) -> int:
+        return self.wall_ms() * 1_000_000
+
 
 class End:
     """A module that runs, and what it has said."""
