@@ -83,7 +83,7 @@ def tree_rate(rates: Sequence[float], swap_success: float) -> float:
     >>> tree_rate([1.0, 1.0, 1.0, 1.0], 0.5), tree_rate([1.0, 4.0, 4.0], 0.5)
     (0.25, 0.5)
     """
-    _check_rates(rates)
+    check_rates(rates)
     checked("swap_success", swap_success, 0.0, 1.0, above_low=True)
     if len(rates) == 1:
         return rates[0]
@@ -117,8 +117,8 @@ def best_tree(rates: Sequence[float], swap_successes: Sequence[float]) -> tuple[
     >>> best_tree([1.0, 4.0, 4.0], [0.5, 0.5])
     (0.5, (0, (1, 2)))
     """
-    _check_rates(rates)
-    _check_swaps(rates, swap_successes)
+    check_rates(rates)
+    check_swaps(rates, swap_successes)
     hops = len(rates)
     best: dict[tuple[int, int], tuple[float, SwapTree]] = {
         (hop, hop + 1): (rate, hop) for hop, rate in enumerate(rates)
@@ -152,8 +152,8 @@ def all_at_once_rate(rates: Sequence[float], swap_successes: Sequence[float]) ->
     >>> all_at_once_rate([1.0, 4.0, 4.0], [0.5, 0.5])
     0.25
     """
-    _check_rates(rates)
-    _check_swaps(rates, swap_successes)
+    check_rates(rates)
+    check_swaps(rates, swap_successes)
     return math.prod(swap_successes) * min(rates)
 
 
@@ -177,7 +177,7 @@ def needed_hop_rates(
     """
     checked("rate", rate, 0.0, math.inf, above_low=True)
     checked("efficiency", efficiency, 0.0, 1.0, above_low=True)
-    _check_swaps(purification_costs, swap_successes)
+    check_swaps(purification_costs, swap_successes)
     check_tree(tree, len(purification_costs))
     for index, cost in enumerate(purification_costs):
         if not 1.0 <= cost < math.inf:
@@ -189,14 +189,16 @@ def needed_hop_rates(
     )
 
 
-def _check_rates(rates: Sequence[float]) -> None:
+def check_rates(rates: Sequence[float]) -> None:
+    """Raise ValueError where there is no hop, or a rate is not above 0 and finite."""
     if not rates:
         raise ValueError("rates: no hop")
     for index, rate in enumerate(rates):
         checked(f"rates[{index}]", rate, 0.0, math.inf, above_low=True)
 
 
-def _check_swaps(hops: Sequence[float], swap_successes: Sequence[float]) -> None:
+def check_swaps(hops: Sequence[float], swap_successes: Sequence[float]) -> None:
+    """Raise ValueError where there is not one success for each transit node, or one is not in (0, 1]."""
     if len(swap_successes) != len(hops) - 1:
         raise ValueError(f"swap_successes: {len(swap_successes)} for {len(hops)} hops")
     for index, success in enumerate(swap_successes):

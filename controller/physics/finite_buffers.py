@@ -7,11 +7,11 @@ said where it is used. Decays are factors on w = (4F - 1) / 3, F = <Phi+|rho|Phi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from controller.physics.buffered_regime import best_tree
+from controller.physics.buffered_regime import check_rates, check_swaps
 from controller.physics.ranges import checked, checked_count
 from controller.physics.swap_tree import SwapTree, check_tree, first_hop, leaf_depths, segment_ends
 
@@ -98,14 +98,11 @@ class Buffering:
     Attributes:
         rate_hz: Delivered pairs per second.
         efficiency: rate_hz by what buffers without end would deliver; in (0, 1].
-        storage_s: Mean storage of the pairs that are swapped, by the segment's two node numbers (left, right); the
-            whole path is not in it: its pairs are delivered at once.
         waiting_factor: Factor on w of a delivered pair by all storage; in (0, 1].
     """
 
     rate_hz: float
     efficiency: float
-    storage_s: Mapping[tuple[int, int], float]
     waiting_factor: float
 
 
@@ -134,21 +131,21 @@ def tree_buffering(
         ValueError: An argument is out of range, or the lengths do not fit.
 
     >>> found = tree_buffering((0, 1), [1.0, 1.0], [0.5], 10)
-    >>> round(found.efficiency, 4), round(found.rate_hz, 4), round(found.storage_s[0, 1], 4)
-    (0.9524, 0.4762, 2.75)
+    >>> round(found.efficiency, 4), round(found.rate_hz, 4)
+    (0.9524, 0.4762)
     """
     hops = len(rates)
     checked_count("depth", depth, 1)
     check_tree(tree, hops)
-    best_tree(rates, swap_successes)  # checks both
+    check_rates(rates)
+    check_swaps(rates, swap_successes)
     decays = tuple(decays_per_s) or (0.0,) * (hops + 1)
     if len(decays) != hops + 1:
         raise ValueError(f"decays_per_s: {len(decays)} for {hops + 1} nodes")
-    storage_s: dict[tuple[int, int], float] = {}
     factor = 1.0
 
     def walk(branch: SwapTree) -> _Side:
-        """Return a segment's pairs as its next swap gets them, and note storage."""
+        """Return a segment's pairs as its next swap gets them, and note what storage costs."""
         nonlocal factor
         left, right = segment_ends(branch)
         decay_per_s = decays[left] + decays[right]
@@ -159,9 +156,7 @@ def tree_buffering(
         middle = first_hop(branch[1])
         success = swap_successes[middle - 1]
         weights = _difference_weights(a.rate, b.rate, a.depth, b.depth)
-        meetings, stock_a, stock_b = _stocks(weights, a.rate, b.rate, b.depth)
-        # Little's law: those that are swapped came at the rate of meetings.
-        storage_s[left, middle], storage_s[middle, right] = stock_a / meetings, stock_b / meetings
+        meetings, _, _ = _stocks(weights, a.rate, b.rate, b.depth)
         factor *= _waiting_factor(weights, a, b)
         return _Side(
             rate=success * meetings,
@@ -173,9 +168,7 @@ def tree_buffering(
         )
 
     whole = walk(tree)
-    return Buffering(
-        rate_hz=whole.rate, efficiency=whole.rate / whole.ideal_rate, storage_s=storage_s, waiting_factor=factor
-    )
+    return Buffering(rate_hz=whole.rate, efficiency=whole.rate / whole.ideal_rate, waiting_factor=factor)
 
 
 def buffer_efficiency(tree: SwapTree, rates: Sequence[float], swap_successes: Sequence[float], depth: int) -> float:

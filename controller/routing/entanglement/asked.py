@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from controller.domain.entanglement_path import Packets, PairDemand
@@ -53,6 +54,7 @@ def asked_of(network: PairNetwork, demand: PairDemand) -> Asked:
     )
 
 
+@lru_cache(maxsize=1024)
 def packet_rate_millihertz(packets: Packets) -> int:
     """Return the least rate of pairs, mHz, that fills the packets on average: E[floor(N / w)] / t, N Poisson.
 

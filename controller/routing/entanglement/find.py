@@ -82,19 +82,22 @@ def find_path(network: PairNetwork, demand: PairDemand, *, steps: int = STEPS, b
     if unsettled is not None:
         bound = max(bound, float(unsettled.facts()["upper_bound_hz"]))
     for ground, valued in found:
-        for draft, worth in search.workable(ground, valued):
-            plan = draft.plan(
-                rate_millihertz=asked.rate_millihertz,
-                test_share=demand.test_share,
-                certificate=Certificate(
-                    objective=search.objective,
-                    value=worth.value * 1000,
-                    upper_bound=max(worth.bound, bound) * 1000,
-                ),
-                held=asked.held,
-            )
-            if not shortfalls(network, plan.charges):
-                return Found(route=ground.route(draft.candidate.links), plan=plan)
+        try:
+            for draft, worth in search.workable(ground, valued):
+                plan = draft.plan(
+                    rate_millihertz=asked.rate_millihertz,
+                    test_share=demand.test_share,
+                    certificate=Certificate(
+                        objective=search.objective,
+                        value=worth.value * 1000,
+                        upper_bound=max(worth.bound, bound) * 1000,
+                    ),
+                    held=asked.held,
+                )
+                if not shortfalls(network, plan.charges):
+                    return Found(route=ground.route(draft.candidate.links), plan=plan)
+        except TooHard as refusal:  # of a detour: another regime may do
+            unsettled = refusal
     if unsettled is not None:
         raise unsettled
     offers = [(ground, valued.candidate) for ground, valued in found]

@@ -8,6 +8,7 @@ more than the best so far. What is skipped is proven to be no better.
 import math
 from typing import Final
 
+from controller.domain.refusals import TooHard
 from controller.physics.pair_keys import secret_fraction
 from controller.physics.pair_states import qber_of
 from controller.routing.entanglement.candidate import Candidate, Valued
@@ -28,14 +29,23 @@ def fraction_of(fidelity: float) -> float:
 def best_keyed(ground: Ground, fidelity: float, steps: int) -> Valued | None:
     """Return the route of the most secret key that keeps a fidelity; of the highest rate where none gives key.
 
-    Its value is in secret bits per second: of an infinite block, before sifting and test pairs are taken off.
+    Its value is in secret bits per second: of an infinite block, before sifting and test pairs are taken off. Where the
+    search for a purer one runs out of steps, the best so far is returned with its gap.
+
+    Raises:
+        TooHard: The first search runs out of steps.
     """
     best: Valued | None = None
     upper = 0.0
     floor, open_value = fidelity, 0.0
     purest = (1 + 3 * math.exp(-ground.losses_to_goal[ground.start])) / 4
     for _ in range(_ROUNDS):
-        candidate = best_candidate(ground, floor, steps)
+        try:
+            candidate = best_candidate(ground, floor, steps)
+        except TooHard:
+            if best is None:
+                raise
+            break  # what is left open is in the bound
         if candidate is None:
             return _bounded(best, upper)
         found = (1 + 3 * candidate.werner) / 4

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from controller.domain.pair_link import Regime
-from controller.physics.memory_regime import predict_lane
 from controller.routing.entanglement.at_once import best_at_once
 from controller.routing.entanglement.buffered import best_buffered
 from controller.routing.entanglement.buffered_plan import (
@@ -17,7 +16,7 @@ from controller.routing.entanglement.buffered_plan import (
 from controller.routing.entanglement.candidate import Candidate
 from controller.routing.entanglement.draft import Draft
 from controller.routing.entanglement.ground import Ground
-from controller.routing.entanglement.memory import MemorySearch, lane_of
+from controller.routing.entanglement.memory import MemorySearch
 from controller.routing.entanglement.memory_plan import draft_memory
 from controller.routing.entanglement.slot import best_slotted, draft_slotted
 
@@ -78,8 +77,3 @@ def most_hz(ground: Ground, candidate: Candidate) -> float:
         return candidate.rate_hz
     depth = next(iter(depths(ground, candidate)), 1)
     return candidate.rate_hz * efficiency_of(ground, candidate, depth)
-
-
-def lane_hz(ground: Ground, candidate: Candidate) -> float:
-    """Return what one lane of a candidate of the memory regime delivers, pairs per second."""
-    return predict_lane(lane_of(ground, candidate.links, candidate.choices, candidate.cutoff_s)).rate_hz

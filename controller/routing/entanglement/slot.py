@@ -6,7 +6,7 @@ from typing import Final
 
 from controller.domain.pair_capacity import swap_time_charge
 from controller.domain.path_plan import HopPlan
-from controller.physics.slot_regime import dominates, expected_lanes, extended_lanes, hop_lanes, slot_rate_hz
+from controller.physics.slot_regime import dominates, expected_lanes, extended_lanes, lane_distribution, slot_rate_hz
 from controller.physics.swap_tree import nested_halving
 from controller.routing.entanglement.candidate import Candidate, Links, better
 from controller.routing.entanglement.choices import Choice
@@ -152,9 +152,7 @@ def draft_slotted(ground: Ground, candidate: Candidate, gross_hz: float) -> Draf
     nodes = ground.nodes_on(candidate.links)
     slot_s = max(network.wiring.edges[link].model.attempt_period_s for link in candidate.links)
     # Lane j is swapped where all hops have a j-th success; each node does it once for each.
-    lanes = hop_lanes(candidate.choices[0].success_probability, counted)
-    for choice in candidate.choices[1:]:
-        lanes = extended_lanes(lanes, choice.success_probability)
+    lanes = lane_distribution([choice.success_probability for choice in candidate.choices], counted)
     attempts_per_s = expected_lanes(lanes) / slot_s * low / counted
     swap_time = {}
     for node in nodes[1:-1]:
