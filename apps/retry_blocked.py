@@ -77,10 +77,9 @@ def waits(service: Service, snapshot: Snapshot) -> bool:
         return False
     if service.state is ServiceState.BLOCKED:
         return True
+    moves = service.demand.protection is not Protection.UNPROTECTED and not service.demand.manual
     if service.riding:
-        moves = service.demand.protection is not Protection.UNPROTECTED and not service.demand.manual
         return moves and bool(fault(snapshot, wanted_set(service)))
     if service.plan is not None:
-        moves = service.demand.protection is not Protection.UNPROTECTED and not service.demand.manual
         return moves and service.phase is not Phase.INSTALLING and bool(shortfall(snapshot, service))
     return service.demand.protected and service.backup is None and service.phase is not Phase.INSTALLING

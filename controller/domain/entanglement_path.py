@@ -12,7 +12,6 @@ from controller.domain.refusals import InvalidValue
 from controller.domain.service import Protection, Service
 
 MAX_PACKET_PAIRS: Final = 1024
-MAX_PRIORITY: Final = UINT32_MAX
 PRE_SHARED: Final = "pre-shared"
 """As `authentication`: the ends hold a key that no path makes."""
 

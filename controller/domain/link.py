@@ -167,6 +167,12 @@ class LinkCondition:
     pair_fidelity_loss_permille: int | None = None
 
     @property
+    def pair_worth(self) -> tuple[int, int]:
+        """Return (part of the model's pairs, fidelity against the model's), in thousandths; more is better of each."""
+        rate = 1000 if self.pair_rate_permille is None else self.pair_rate_permille
+        return rate, -(self.pair_fidelity_loss_permille or 0)
+
+    @property
     def generating(self) -> bool:
         """Tell whether no end says the channel is down."""
         return not self.down_at

@@ -67,7 +67,7 @@ def link_pair_capacity(model: PairModel, condition: LinkCondition) -> int:
     """
     if model.regime in (Regime.SLOT, Regime.MEMORY):
         return model.memory_pairs
-    permille = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
+    permille, _ = condition.pair_worth
     return int(usable_success(fastest_millihertz(model) * min(permille, 1000) / 1000) * (1 + 1e-12))
 
 
@@ -106,8 +106,8 @@ def effective_options(link: Link, condition: LinkCondition) -> tuple[EffectiveOp
     """Return the options of a link as measured; those that make no entangled pair now are left out."""
     if link.pairs is None:
         return ()
-    permille = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
-    loss = (condition.pair_fidelity_loss_permille or 0) / 1000
+    permille, fidelity_permille = condition.pair_worth
+    loss = -fidelity_permille / 1000
     found = []
     for index, option in enumerate(link.pairs.options):
         probability = usable_success(option.success_probability * min(permille, 1000) / 1000)

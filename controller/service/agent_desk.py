@@ -144,7 +144,7 @@ def _link_said(
     if after.exhausted and not before.exhausted:
         events += (LinkExhausted(link=link.name),)
     better = promised_skr_millibit_per_s(link, after) > promised_skr_millibit_per_s(link, before)
-    if better or _pair_worth(after) > _pair_worth(before):
+    if better or any(new > old for old, new in zip(before.pair_worth, after.pair_worth, strict=True)):
         events += (NetworkImproved(),)
     return changes, events
 
@@ -166,7 +166,7 @@ def _pair_rate(before: LinkCondition, measured: int | None) -> int | None:
     if measured is None:
         return before.pair_rate_permille
     measured = max(0, min(measured, 1000))  # more than its model promises is not relied on
-    current = 1000 if before.pair_rate_permille is None else before.pair_rate_permille
+    current, _ = before.pair_worth
     if abs(measured - current) <= PROMISE_BAND * current:
         return before.pair_rate_permille
     return measured
@@ -179,11 +179,6 @@ def _pair_loss(before: LinkCondition, measured: int | None) -> int | None:
     if abs(measured - (before.pair_fidelity_loss_permille or 0)) < PAIR_FIDELITY_STEP_PERMILLE:
         return before.pair_fidelity_loss_permille
     return measured
-
-
-def _pair_worth(condition: LinkCondition) -> tuple[int, int]:
-    rate = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
-    return -(condition.pair_fidelity_loss_permille or 0), rate
 
 
 def election_ahead(snapshot: Snapshot, event: ElectionAhead, *, wall_ms: int) -> Changes:

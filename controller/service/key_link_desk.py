@@ -33,6 +33,7 @@ from controller.domain.snapshot import NO_CHANGES, Changes, Snapshot, delete, pu
 from controller.physics.pair_keys import PairKeying, key_rate_hz
 from controller.routing.graph import graph_of
 from controller.routing.places import find_place
+from controller.service.topology_desk import without_condition
 
 _FIGURE: Final = "model_skr_millibit_per_s"
 
@@ -139,6 +140,8 @@ def key_link_follows(
     link = snapshot.links.get(path.demand.key_link)
     if link is None or link.path != path.name:
         return NO_CHANGES, ()
+    if path.removed and not relays_on(snapshot, [link.name]):
+        return delete("links", link.name) + without_condition(snapshot, link.name), ()
     alarm = Alarm(
         node=CONTROLLER,
         object=f"links/{link.name}",
@@ -146,10 +149,6 @@ def key_link_follows(
         message=f"{path.resource} is {path.state.value}",
         raised_ms=wall_ms,
     )
-    if path.removed and not relays_on(snapshot, [link.name]):
-        conditions = [link.name] if link.name in snapshot.conditions else []
-        alarms = [key for key in snapshot.alarms if key[:2] == (CONTROLLER, f"links/{link.name}")]
-        return delete("links", link.name) + delete("conditions", *conditions) + delete("alarms", *alarms), ()
     changes = NO_CHANGES
     events: tuple[AppEvent, ...] = ()
     rate = key_rate_millibit_per_s(path.demand, path.plan)

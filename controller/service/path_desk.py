@@ -17,10 +17,10 @@ from controller.service.proposals import Outdated, Seek, sought_soon
 from controller.service.relay_desk import DISABLED, check_etag
 from controller.service.requests import RedeployPath, UpdatePath
 
-_IN_ENTRIES: Final = ("rate_millihertz", "packets", "minimum_fidelity", "use", "purpose", "priority", "test_share")
+_IN_ENTRIES: Final = ("rate_millihertz", "packets", "minimum_fidelity", "purpose", "priority", "test_share")
 """What nodes are told with each route; what a version says is never rewritten, so another version is told."""
-_FIXED: Final = ("source", "target", "key_link", "authentication", "distillation_block_bit")
-"""What is never changed in place: ends, and the key link that came with the path."""
+_FIXED: Final = ("source", "target", "use", "key_link", "authentication", "distillation_block_bit")
+"""What is never changed in place: ends, what becomes of pairs there, and the key link that came with the path."""
 
 
 def create_path(

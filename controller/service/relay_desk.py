@@ -6,6 +6,7 @@ from typing import Final
 
 from controller.domain.application import Application
 from controller.domain.key_relay import Demand, KeyRelay, RelayState
+from controller.domain.lifetimes import first_end_ms
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.snapshot import Snapshot
 from controller.routing.places import ground_of
@@ -58,7 +59,7 @@ def create_relay(
         accept_blocked=wanted.accept_blocked,
         created_by=caller,
         created_ms=wall_ms,
-        expires_at_ms=None if wanted.demand.lifetime_s is None else now_ms + 1000 * wanted.demand.lifetime_s,
+        expires_at_ms=first_end_ms(wanted.demand, now_ms),
     )
     if not relay.admin_enabled:
         return Placement(relay=blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}"))

@@ -7,6 +7,7 @@ from typing import Final
 from controller.domain.capacity import service_charges
 from controller.domain.etag import etag
 from controller.domain.key_relay import Demand, KeyRelay
+from controller.domain.lifetimes import first_end_ms
 from controller.domain.refusals import InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
@@ -50,8 +51,7 @@ def update_relay(snapshot: Snapshot, request: UpdateRelay, *, version: int, now_
     for application in sorted(set(wanted.applications) - set(relay.applications)):
         check_application(snapshot, wanted, application)
     if "lifetime_s" in request.demand:
-        lasts_ms = None if demand.lifetime_s is None else 1000 * demand.lifetime_s
-        wanted = replace(wanted, expires_at_ms=None if lasts_ms is None else now_ms + lasts_ms)
+        wanted = replace(wanted, expires_at_ms=first_end_ms(demand, now_ms))
     caller = request.caller.removeprefix("qinet://")
     if not wanted.admin_enabled:
         off = wanted if not relay.admin_enabled else blocked(wanted, f"{DISABLED} {caller}")

@@ -116,7 +116,8 @@ def _without_node(snapshot: Snapshot, name: str) -> Changes:
     return joined([delete("nodes", name), delete("agents", name), delete("alarms", *alarms)])
 
 
-def _without_condition(snapshot: Snapshot, link: str) -> Changes:
+def without_condition(snapshot: Snapshot, link: str) -> Changes:
+    """Return the changes that forget what was decided of a link, and the controller's alarms about it."""
     alarms = [key for key in snapshot.alarms if key[:2] == (CONTROLLER, f"links/{link}")]
     conditions = [link] if link in snapshot.conditions else []
     return delete("conditions", *conditions) + delete("alarms", *alarms)
@@ -138,7 +139,12 @@ def delete_link(snapshot: Snapshot, name: str) -> Changes:
             {"resource": f"links/{name}", "used_by": f"entanglementPaths/{path}"},
         )
     _refuse_use(f"links/{name}", _services_on(snapshot, name))
-    return delete("links", name) + _without_condition(snapshot, name)
+    return delete("links", name) + without_condition(snapshot, name)
+
+
+def _told_of_pairs(link: Link) -> tuple[object, ...]:
+    """Return what plans and the entries of a path rest on; a version in use is never told anew."""
+    return stream_shares(link.pairs), None if link.pairs is None else round(1000 * (link.length_km or 0.0))
 
 
 def _services_on(snapshot: Snapshot, link: str) -> list[str]:
@@ -226,8 +232,8 @@ def apply_topology(snapshot: Snapshot, request: ApplyTopology) -> tuple[Changes,
         if link != known:
             if known is not None and _is_another(known, link):
                 _refuse_use(f"links/{name}", _services_on(snapshot, name))
-                changes.append(_without_condition(snapshot, name))  # what was said of it, other ends said
-            elif known is not None and stream_shares(known.pairs) != stream_shares(link.pairs):
+                changes.append(without_condition(snapshot, name))  # what was said of it, other ends said
+            elif known is not None and _told_of_pairs(known) != _told_of_pairs(link):
                 _refuse_use(f"links/{name}", _services_on(snapshot, name))
             changes.append(put(link))
             actions.append((f"links/{name}", "update" if known else "create"))

@@ -352,11 +352,4 @@ class Working:
 
 def _makes_worse_pairs(before: LinkCondition, after: LinkCondition) -> bool:
     """Tell whether a link is taken to make fewer or worse pairs: what is promised over it may not come any more."""
-    if before == after:
-        return False
-
-    def figures(condition: LinkCondition) -> tuple[int, int]:
-        rate = 1000 if condition.pair_rate_permille is None else condition.pair_rate_permille
-        return 1000 - rate, condition.pair_fidelity_loss_permille or 0
-
-    return any(new > old for old, new in zip(figures(before), figures(after), strict=True))
+    return any(new < old for old, new in zip(before.pair_worth, after.pair_worth, strict=True))

@@ -178,8 +178,8 @@ WISHES: Final[Mapping[str, Reader]] = {
 """What reads each thing that a client asks of a path, by its name in an update mask; the ends apart."""
 
 _ALIASES: Final = {"rate_hz": "service", "packets": "service"}
-_FOR_LIFE: Final = ("key_link", "authentication", "distillation_block_bit")
-"""The link that a path feeds stands and falls with it."""
+_FOR_LIFE: Final = ("use", "key_link", "authentication", "distillation_block_bit")
+"""What becomes of its pairs, and the link that it feeds, stand and fall with a path."""
 _BESIDE_DEMAND: Final = ("admin_enabled", "accept_blocked")
 UPDATABLE: Final = (*(name for name in WISHES if name not in _FOR_LIFE), *_BESIDE_DEMAND)
 """What an update mask may name."""

@@ -210,7 +210,7 @@ class UpdateEntanglementPathRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: any that clients set, but source, target, key_link, authentication and
+        """Which fields to change: any that clients set, but source, target, use, key_link, authentication and
         distillation_block_bit. `service` stands for either form of it. Required, at least one.
         """
 

@@ -117,7 +117,7 @@ class EntanglementServiceServicer:
     def UpdateEntanglementPath(self, request, context):
         """Changes an entanglement path in place: the new route delivers before the old one is given up.
         Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
-        ends, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
+        ends, its use, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
         it was changed since, `REMOVING` if it is being removed, or as CreateEntanglementPath does (then it stays as it was).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,7 +52,7 @@ class EntanglementServiceStub:
     UpdateEntanglementPath: _grpc.UnaryUnaryMultiCallable[_entanglement_service_pb2.UpdateEntanglementPathRequest, _entanglement_service_pb2.UpdateEntanglementPathResponse]
     """Changes an entanglement path in place: the new route delivers before the old one is given up.
     Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
-    ends, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
+    ends, its use, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
     it was changed since, `REMOVING` if it is being removed, or as CreateEntanglementPath does (then it stays as it was).
     """
     DeleteEntanglementPath: _grpc.UnaryUnaryMultiCallable[_entanglement_service_pb2.DeleteEntanglementPathRequest, _entanglement_service_pb2.DeleteEntanglementPathResponse]
@@ -103,7 +103,7 @@ class EntanglementServiceAsyncStub(EntanglementServiceStub):
     UpdateEntanglementPath: _aio.UnaryUnaryMultiCallable[_entanglement_service_pb2.UpdateEntanglementPathRequest, _entanglement_service_pb2.UpdateEntanglementPathResponse]  # type: ignore[assignment]
     """Changes an entanglement path in place: the new route delivers before the old one is given up.
     Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
-    ends, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
+    ends, its use, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
     it was changed since, `REMOVING` if it is being removed, or as CreateEntanglementPath does (then it stays as it was).
     """
     DeleteEntanglementPath: _aio.UnaryUnaryMultiCallable[_entanglement_service_pb2.DeleteEntanglementPathRequest, _entanglement_service_pb2.DeleteEntanglementPathResponse]  # type: ignore[assignment]
@@ -175,7 +175,7 @@ class EntanglementServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_entanglement_service_pb2.UpdateEntanglementPathResponse, _abc.Awaitable[_entanglement_service_pb2.UpdateEntanglementPathResponse]]:
         """Changes an entanglement path in place: the new route delivers before the old one is given up.
         Fails with NOT_FOUND if it does not exist, INVALID_ARGUMENT if the mask names a field that cannot be changed (its
-        ends, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
+        ends, its use, its key_link, what is output only) or a value is out of range, FAILED_PRECONDITION with reason `STALE_ETAG` if
         it was changed since, `REMOVING` if it is being removed, or as CreateEntanglementPath does (then it stays as it was).
         """
 

@@ -328,7 +328,7 @@ Global___InventoryLink: _TypeAlias = InventoryLink  # noqa: Y015
 
 @_typing.final
 class EntanglementInventory(_message.Message):
-    """What a node has for entanglement. Reserved: its further fields come with the entanglement service."""
+    """What a node has for entanglement."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -359,7 +359,7 @@ Global___LinkSetting: _TypeAlias = LinkSetting  # noqa: Y015
 
 @_typing.final
 class PathInstruction(_message.Message):
-    """One node's part in an entanglement path. Reserved: its fields come with the entanglement service."""
+    """One node's part in an entanglement path: the whole plan, from which it takes what concerns it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
