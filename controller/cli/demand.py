@@ -82,6 +82,17 @@ Application = Annotated[
     ),
 ]
 ProtectionWish = Annotated[Protection | None, typer.Option("--protection", help="What happens when the route fails.")]
+AcceptBlockedWish = Annotated[
+    bool | None,
+    typer.Option(
+        "--accept-blocked/--no-accept-blocked",
+        help="Keep it BLOCKED, and retry it, when nothing carries it.",
+        show_default=False,
+    ),
+]
+EnableWish = Annotated[
+    bool | None, typer.Option("--enable/--disable", help="Whether it is wanted now.", show_default=False)
+]
 RestorationWish = Annotated[
     Restoration | None, typer.Option("--restoration", help="Who moves it when its route fails: the controller, or you.")
 ]

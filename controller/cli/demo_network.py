@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from controller.cli.demo_paths import Paths, State, follow
+from controller.cli.demo_paths import DEADLINE_S, Paths, State, follow
 from controller.identity.credentials import open_channel
 from controller.identity.peers import Identity, Kind
 from controller.identity.tls_files import files_in, load_tls
@@ -22,7 +22,6 @@ from qinet.northbound.v1 import (
     operations_service_pb2_grpc,
 )
 
-DEADLINE_S: Final = 20.0
 RELAY: Final = "demo"
 __all__ = ["DEADLINE_S", "RELAY", "Network", "State"]
 

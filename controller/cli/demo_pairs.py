@@ -15,6 +15,7 @@ from controller.cli.demo_paths import PATH, links_of, wanted_path
 from controller.cli.demo_processes import MASTER, SLAVE, Daemons, wait_for
 from controller.cli.demo_relay import clients, fetch_and_compare, refused
 from controller.cli.demo_screen import Screen, Step
+from controller.cli.tables_of_paths import proven_best
 from controller.config.topology_file import TopologyFile
 from controller.domain.pair_link import EndNodeKind
 from controller.domain.refusals import Precondition
@@ -111,7 +112,7 @@ class PairStory:
             step.note(f"{_more_pairs(network)} more")
         estimate = delivered.end.fidelity
         outcome = {
-            "paths_active": 1,
+            "paths_active": int(_delivers(network.paths.path())),
             "promised_rate_hz": round(path.plan.rate_hz, 3),
             "delivered_rate_hz": round(delivered.rate_hz, 3),
             "promised_fidelity": round(path.plan.fidelity, 4),
@@ -175,7 +176,7 @@ class PairStory:
         found = network.paths.route(wanted)
         plan = found.plan
         best_hz = plan.objective_value
-        proven = "proven best" if plan.gap == 0 else f"at most {100 * plan.gap:.2g} % below the best"
+        proven = "proven best" if proven_best(plan) else f"none more than {100 * plan.gap:.2g} % above"
         step.note(f"{best_hz:.1f} Hz of F {floor} or more, {proven}")
         in_slots = plan.regime == pairs_pb2.REGIME_SLOT
         most_hz = _MOST_IN_SLOTS_HZ if in_slots else _MOST_SWAPPED_HZ / max(1, len(found.route.hops))

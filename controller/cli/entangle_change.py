@@ -1,6 +1,7 @@
 """qinetctl entangle update, redeploy and history: how an entanglement path changes, and what became of it."""
 
-from typing import Annotated, Any, Final
+from itertools import islice
+from typing import Annotated, Final
 
 import typer
 
@@ -12,7 +13,6 @@ from controller.cli.output import Format, Output, emit, now_if_watched, tell
 from controller.cli.relay_change import with_cleared
 
 CLEARED: Final = {
-    "use": "use",
     "purpose": "purpose_id",
     "priority": "priority",
     "deadline": "deadline",
@@ -44,7 +44,6 @@ def update(
     packet_pairs: pair_demand.PacketPairs = None,
     packet_window: pair_demand.PacketWindow = None,
     packet_rate: pair_demand.PacketRate = None,
-    use: pair_demand.UseWish = None,
     purpose: pair_demand.Purpose = None,
     priority: pair_demand.Priority = None,
     max_hops: pair_demand.MaxHops = None,
@@ -56,17 +55,8 @@ def update(
     hold_off: pair_demand.HoldOff = None,
     deadline: pair_demand.Deadline = None,
     lifetime: pair_demand.Lifetime = None,
-    accept_blocked: Annotated[
-        bool | None,
-        typer.Option(
-            "--accept-blocked/--no-accept-blocked",
-            help="Keep it BLOCKED, and retry it, when nothing carries it.",
-            show_default=False,
-        ),
-    ] = None,
-    enable: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Whether it is wanted now.", show_default=False)
-    ] = None,
+    accept_blocked: demand.AcceptBlockedWish = None,
+    enable: demand.EnableWish = None,
     clear: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,7 +88,6 @@ def update(
             packet_pairs=packet_pairs,
             packet_window=packet_window,
             packet_rate=packet_rate,
-            use=use,
             purpose=purpose,
             priority=priority,
             max_hops=max_hops,
@@ -154,16 +143,11 @@ def history(
     output: Output = Format.TABLE,
 ) -> None:
     """Tell what became of a path, why, and who asked for it, newest first; also for a day after it is gone."""
+    from controller.cli.get import pages
     from controller.cli.tables_of_moves import history_table
     from qinet.northbound.v1 import entanglement_service_pb2 as pb
 
-    found: list[Any] = []
     with connected(context) as network:
-        request = pb.GetEntanglementPathHistoryRequest(name=full("entanglementPaths", name), page_size=limit)
-        while len(found) < limit:
-            answer = network.entanglement.GetEntanglementPathHistory(request, timeout=network.timeout_s)
-            found += answer.entries
-            if not answer.next_page_token:
-                break
-            request.page_token = answer.next_page_token
-    emit(output, lambda: [history_table(found[:limit], now_if_watched())], found[:limit])
+        request = pb.GetEntanglementPathHistoryRequest(name=full("entanglementPaths", name))
+        found = list(islice(pages(network, network.entanglement.GetEntanglementPathHistory, request, "entries"), limit))
+    emit(output, lambda: [history_table(found, now_if_watched())], found)

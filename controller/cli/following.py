@@ -1,6 +1,6 @@
 """The rules of following a watch: what a message changes, where to resume, what a full state means."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -59,9 +59,10 @@ class Follower:
         resume_revision: To send with the next request.
     """
 
-    def __init__(self, resume_revision: int = 0) -> None:
+    def __init__(self, resume_revision: int = 0, known: Iterable[str] = ()) -> None:
+        """Begin, after that revision; of `known` names a full state that leaves them out tells that they are gone."""
         self.resume_revision = resume_revision
-        self._known: dict[str, bytes] = {}
+        self._known: dict[str, bytes] = dict.fromkeys(known, b"")
         self._gone: set[str] = set()  # in the commit of which we may not have heard the end
         self._named: set[str] | None = None  # what the full state under way has named so far
 

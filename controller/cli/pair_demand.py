@@ -10,7 +10,7 @@ import typer
 from controller.cli import completion
 from controller.cli.demand import UINT32_MAX, Restoration
 from controller.cli.names import full
-from controller.cli.quantities import duration_ms, duration_pb, rate_hz
+from controller.cli.quantities import duration_pb, rate_hz
 
 if TYPE_CHECKING:
     from qinet.northbound.v1.entanglement_path_pb2 import EntanglementPath
@@ -201,7 +201,6 @@ def _service(wish: PairWish, path: "EntanglementPath") -> bool:
         return False
     if wish.packet_pairs is None or wish.packet_window is None or wish.packet_rate is None:
         raise typer.BadParameter("--packet-pairs, --packet-window and --packet-rate go together")
-    duration_ms(wish.packet_window)
     path.packets.CopyFrom(
         Packets(pairs=wish.packet_pairs, window=duration_pb(wish.packet_window), rate_hz=rate_hz(wish.packet_rate))
     )

@@ -30,6 +30,8 @@ link_app = typer.Typer(help="Drain, switch off and take back links. `get links` 
 NodeName = Annotated[str, typer.Argument(help="Name of the node.", autocompletion=completion.nodes)]
 LinkName = Annotated[str, typer.Argument(help="Name of the link.", autocompletion=completion.links)]
 Wait = Annotated[bool, typer.Option("--wait", help="Show progress until all that moves has left.")]
+_LOOK_S = 2.0  # for each kind, however long the one before took
+
 WaitTimeout = Annotated[str, typer.Option("--wait-timeout", metavar="TIME", help="Wait at most so long.")]
 
 
@@ -181,11 +183,13 @@ def _wait_until_left(network: Network, place: str, moves: "Sequence[PredictedMov
     }
     left: list[str] = []
     with _Progress(waited_for) as progress:
-        # One kind after the other: each watch begins with the full state, so that what left meanwhile is seen.
+        # One kind after the other: each watch begins with the full state, so that what left, or is gone, is seen.
         for collection, open_watch in watches.items():
             these = {name for name in leaving if name.startswith(f"{collection}/")}
             if these:
-                _see_off(changes(open_watch, Follower(), until=until), these, place, progress)
+                one_look_at_least = max(until, time.monotonic() + _LOOK_S)
+                watched = changes(open_watch, Follower(known=these), until=one_look_at_least)
+                _see_off(watched, these, place, progress)
             left += sorted(these)
     return left
 

@@ -1,7 +1,8 @@
 """qinetctl relay update, redeploy and history: how a key relay changes, and what became of it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from itertools import islice
+from typing import Annotated, Final
 
 import typer
 
@@ -67,17 +68,8 @@ def update(
     hold_off: demand.HoldOff = None,
     lifetime: demand.Lifetime = None,
     forward_share: demand.ForwardShare = None,
-    accept_blocked: Annotated[
-        bool | None,
-        typer.Option(
-            "--accept-blocked/--no-accept-blocked",
-            help="Keep it BLOCKED, and retry it, when nothing carries it.",
-            show_default=False,
-        ),
-    ] = None,
-    enable: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Whether it is wanted now.", show_default=False)
-    ] = None,
+    accept_blocked: demand.AcceptBlockedWish = None,
+    enable: demand.EnableWish = None,
     clear: Annotated[
         list[str] | None,
         typer.Option(
@@ -192,16 +184,11 @@ def history(
     output: Output = Format.TABLE,
 ) -> None:
     """Tell what became of a relay, why, and who asked for it, newest first; also for a day after it is gone."""
+    from controller.cli.get import pages
     from controller.cli.tables_of_moves import history_table
     from qinet.northbound.v1 import key_relay_service_pb2 as pb
 
-    found: list[Any] = []
     with connected(context) as network:
-        request = pb.GetKeyRelayHistoryRequest(name=full("keyRelays", name), page_size=limit)
-        while len(found) < limit:
-            answer = network.relays.GetKeyRelayHistory(request, timeout=network.timeout_s)
-            found += answer.entries
-            if not answer.next_page_token:
-                break
-            request.page_token = answer.next_page_token
-    emit(output, lambda: [history_table(found[:limit], now_if_watched())], found[:limit])
+        request = pb.GetKeyRelayHistoryRequest(name=full("keyRelays", name))
+        found = list(islice(pages(network, network.relays.GetKeyRelayHistory, request, "entries"), limit))
+    emit(output, lambda: [history_table(found, now_if_watched())], found)

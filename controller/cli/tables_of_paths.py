@@ -1,4 +1,4 @@
-"""What a person is shown of entanglement: paths, their plans and certificates, and the pair side of links and nodes.
+"""What a person is shown of entanglement: paths, their plans and certificates.
 
 Fidelity is F = <Phi+|rho|Phi+>, a ratio; rates are in pairs per second.
 """
@@ -164,12 +164,17 @@ def plan_parts(plan: "PathPlan", route: "Route") -> list[Part]:
     return parts
 
 
+def proven_best(plan: "PathPlan") -> bool:
+    """Tell whether no route, allocation and swap tree has more."""
+    return plan.gap <= _EXACT
+
+
 def certificate(plan: "PathPlan") -> str:
     """Return how good a route is proven to be: `rate_hz 12.5, proven best`, or with its bound and gap."""
     if not plan.objective:
         return ""
     value = f"{plan.objective} {shown_number(plan.objective_value)} with all that is free"
-    if plan.gap <= _EXACT:
+    if proven_best(plan):
         return f"{value}, proven best"
     return f"{value}, none above {shown_number(plan.objective_bound)} (gap {100 * plan.gap:.3g} %)"
 

@@ -1,5 +1,6 @@
 """The frames of `qinetctl top`: links as rows, from what was measured and what is reserved. It prints nothing."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -117,8 +118,8 @@ def _need(row: Row, key: str) -> float:
     needs = {
         "s": -(link.skr_bit_per_s or 0.0),
         "u": -(row.used_bit_per_s or 0.0),
-        "k": float(link.stored_bit or 0),  # the emptiest store first
-        "e": float("inf") if link.empty_in_s is None else link.empty_in_s,  # the soonest first
+        "k": math.inf if link.stored_bit is None else float(link.stored_bit),  # the emptiest store first
+        "e": math.inf if link.empty_in_s is None else link.empty_in_s,  # the soonest first
         "r": -row.load,
         "a": -float(link.alarms),
         "p": -(link.pair_rate_hz or 0.0),
@@ -215,7 +216,7 @@ def _coloured(text: str, code: str, *, colour: bool) -> str:
 
 def _foot(rows: int, first: int, room: int) -> str:
     place = f"{first + 1}-{min(rows, first + room)} of {rows}  " if rows > room else ""
-    return f"{place}q leave; sort: n link, s skr, u used, k stored, e empty, r reserved, a alarms"
+    return f"{place}q leave; sort: n link, s skr, u used, k stored, e empty, r reserved, a alarms, p pairs"
 
 
 def short_number(value: float | None) -> str:

@@ -91,11 +91,6 @@ def profiles_file(root: Section) -> ProfilesFile:
     )
 
 
-def profiles(root: Section) -> Mapping[str, Profile]:
-    """Read the whole file; return the kinds of QKD modules, by name."""
-    return profiles_file(root).modules
-
-
 def _profile(name: str, section: Section, known: Mapping[str, str]) -> Profile | None:
     title = section.text("title")
     model = section.choice("model", {model: model for model in _METHODS})

@@ -175,7 +175,7 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Streaming:
-    """The context of a stream, which is never interrupted in a write.
+    """The context of a stream, which the end of the server never interrupts in a write.
 
     gRPC notes that the headers went out when the first write returns. After one that was cancelled it sends them again
     with the status, which the core refuses: the client would hear nothing until it is cut off.

@@ -13,7 +13,7 @@ def test_what_was_acknowledged_stands_and_every_key_is_equal_after_four_kills(tm
     seen = kill.run(tmp_path, times=4, seed=4)
     assert seen["broken"] == []
     assert sum(seen["kills"].values()) >= 4
-    assert seen["relays_standing"] >= 1
+    assert sum(seen["requests_done"].values()) >= 4
     assert seen["keys_equal"] >= 3 * 2 * len(kill.KITE.relays)
 
 

@@ -11,7 +11,7 @@ from controller.cli.exits import Exit
 from controller.cli.happenings import of_history, summary
 from controller.cli.network_map import MapLink, MapNode, svg
 from controller.cli.output import plain
-from controller.cli.pair_demand import PairWish, Protection, Use, path_change_pb, path_pb
+from controller.cli.pair_demand import PairWish, Protection, path_change_pb, path_pb
 from controller.cli.tables import link_table, node_table, planned_link_table
 from controller.cli.tables_of_moves import move_table
 from controller.cli.tables_of_pairs import planned_pairs
@@ -37,7 +37,6 @@ def test_a_wish_names_each_field_that_it_sets() -> None:
         PairWish(
             fidelity=0.9,
             rate="2kHz",
-            use=Use.MEASURE,
             purpose=0,
             priority=0,
             max_hops=3,

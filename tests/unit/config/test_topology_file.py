@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.config.mistakes import Mistakes
-from controller.config.profiles import expected_block, profiles
+from controller.config.profiles import expected_block, profiles_file
 from controller.config.section import load, loads
 from controller.config.topology_file import TopologyFile, load_topology, read_topology
 from controller.domain.link import Basis, Establishment, LinkEnd
@@ -166,7 +166,7 @@ def test_as_many_node_disjoint_routes_exist_as_the_network_promises(name: str, r
 
 def test_a_derived_rate_is_what_the_profile_gives_over_the_loss_of_the_link() -> None:
     tokyo = shipped("tokyo-2010")
-    known = load(TOPOLOGIES / "profiles.yaml", profiles)
+    known = load(TOPOLOGIES / "profiles.yaml", profiles_file).modules
     for link in tokyo.links:
         if link.name == "koganei-otemachi-sspd":
             assert link.loss_db is not None

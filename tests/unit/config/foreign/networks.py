@@ -6,14 +6,14 @@ from typing import Any
 
 from controller.config.foreign.graph import RawEdge, RawGraph, RawNode
 from controller.config.foreign.plan import Building
-from controller.config.profiles import Profile, profiles
+from controller.config.profiles import Profile, profiles_file
 from controller.config.section import load
 
 PROFILES = Path(__file__).parents[4] / "topologies" / "profiles.yaml"
 
 
 def profile(name: str = "decoy-bb84-sspd-1ghz") -> Profile:
-    return load(PROFILES, profiles)[name]
+    return load(PROFILES, profiles_file).modules[name]
 
 
 def building(max_span_km: float = 80.0) -> Building:
