@@ -80,9 +80,9 @@ class Hosting:
         """Return the alarms about os-ken apps."""
         return [alarm for alarm in self.snapshot.alarms.values() if alarm.kind == OS_KEN_APP_FAILED]
 
-    def value(self, name: str, app: str) -> float | None:
-        """Return a metric of an app of ours."""
-        return self.metrics.registry.get_sample_value(name, {"app": APPS + app})
+    def value(self, name: str, app: str) -> float:
+        """Return a metric of an app of ours; 0 where nothing was counted yet."""
+        return self.metrics.registry.get_sample_value(name, {"app": APPS + app}) or 0.0
 
 
 async def eventually(holds: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
