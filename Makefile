@@ -4,17 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS = $(shell find proto/qinet -name '*.proto')
 STAMP := $(VENV)/.installed
+KERNELS = $(wildcard controller/routing/kernels/*.py)
+COMPILED := $(VENV)/.compiled
 DEPS := .cache/proto-deps
 ORACLES := .venv-oracles
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-oracles test-kill test-moves test-emulation test-routes bench check proto proto-check golden
+.PHONY: help install run test test-oracles test-kill test-moves test-emulation test-routes check bench bench-routing bench-routing-100000 bench-admission proto proto-check golden
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## make .venv with everything that running and testing need
+install: $(STAMP) $(COMPILED) ## make .venv with everything that running and testing need
 
 $(STAMP): setup.cfg setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -23,10 +25,16 @@ $(STAMP): setup.cfg setup.py constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[controller,dev]'
 	@touch $@
 
-run: $(STAMP) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-2010] [ONCE=1]
+# A kernel is kept by the state of its own file alone: where one file changed, all are compiled anew.
+$(COMPILED): $(STAMP) $(KERNELS)
+	@rm -f controller/routing/kernels/__pycache__/*.nb[ic]
+	@$(BIN)/python -m controller.routing.kernels
+	@touch $@
+
+run: $(COMPILED) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-2010] [ONCE=1]
 	@$(BIN)/qinetctl demo $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(ONCE),--once)
 
-test: $(STAMP) ## run every test
+test: $(COMPILED) ## run every test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-oracles: $(ORACLES)/.installed ## compare physics with independent simulators, in .venv-oracles
@@ -37,20 +45,29 @@ $(ORACLES)/.installed: tests/oracles/requirements.txt
 	@$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r $<
 	@touch $@
 
-test-kill: $(STAMP) ## kill -9 controller and agents N times under load: make test-kill [N=50] [SEED=1] [GROUND=mixed]
+test-kill: $(COMPILED) ## kill -9 controller and agents N times under load: make test-kill [N=50] [SEED=1] [GROUND=mixed]
 	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(GROUND),--ground $(GROUND))
 
-test-moves: $(STAMP) ## move a relay, or with KIND=path a path, N times under traffic: make test-moves [N=100] [KIND=plain] [SEED=1]
+test-moves: $(COMPILED) ## move a relay, or with KIND=path a path, N times under traffic: make test-moves [N=100] [KIND=plain] [SEED=1]
 	@$(BIN)/python -m tests.chaos.moves --times $(or $(N),100) $(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
 
-test-emulation: $(STAMP) ## hold what N routes of pairs promise against what the agents deliver: make test-emulation [N=60] [SEED=1]
+test-emulation: $(COMPILED) ## hold what N routes of pairs promise against what the agents deliver: make test-emulation [N=60] [SEED=1]
 	@$(BIN)/python -m tests.emulation --routes $(or $(N),60) $(if $(SEED),--seed $(SEED))
 
-test-routes: $(STAMP) ## hold routes of pairs to trying everything, N networks a regime: make test-routes [N=300]
+test-routes: $(COMPILED) ## hold routes of pairs to trying everything, N networks a regime: make test-routes [N=300]
 	@$(BIN)/python -m tests.bench.exactness $(or $(N),300)
 
-bench: $(STAMP) ## measure ours beside bare peers, one JSON object a line
+bench: $(COMPILED) ## measure ours beside bare peers, one JSON object a line
 	@$(BIN)/python -m tests.bench
+
+bench-routing: $(COMPILED) ## measure searches beside networkx, igraph and rustworkx: make bench-routing [WORK=route-10000]
+	@$(BIN)/python -m tests.bench.routing $(WORK)
+
+bench-routing-100000: $(COMPILED) ## the same on one graph of 100,000 nodes
+	@$(BIN)/python -m tests.bench.routing route-100000
+
+bench-admission: $(COMPILED) ## measure what is accepted beside the optimum: make bench-admission [WORK=online]
+	@$(BIN)/python -m tests.bench.admission $(WORK)
 
 check: $(STAMP) proto-check ## lint, types and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
