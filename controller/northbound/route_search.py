@@ -192,11 +192,10 @@ def computed(published: Published, demand: Demand, limit: int) -> pb.ComputeRout
 
 
 def _candidate(graph: Graph, demand: Demand, place: Deployment) -> pb.RouteCandidate:
-    rooms = dict(zip(graph.wiring.links, graph.rooms, strict=True))
     used = frozenset(link for route in (*place.routes, *(place.backup or ())) for link in route.links)
     charges = route_charges((*place.routes, *(place.backup or ())), demand.rate_millibit_per_s)
     return pb.RouteCandidate(
         routes=[route_to_pb(route) for route in place.routes],
-        bottleneck_bit_per_s=bit_per_s(min(rooms[link] for link in used)),
+        bottleneck_bit_per_s=bit_per_s(min(graph.room(link) or 0 for link in used)),
         reservations=reservations_to_pb(charges, in_use=used),
     )

@@ -306,7 +306,7 @@ def _why_none(terrain: Terrain, demand: Demand, need: int, k: int, meter: Meter)
     passing_nothing = replace(loosened(terrain), most=terrain.most)
     if best_way(passing_nothing, ANY_ROOM, Meter(None)) is None:
         return no_route(terrain.graph, replace(demand, pass_nodes=frozenset(), pass_links=frozenset()))
-    rooms = terrain.graph.rooms
+    rooms = terrain.graph.room_list
     if _shortest_set(terrain, ANY_ROOM, k, meter) is None:
         return _no_disjoint(terrain, demand, k, meter)
     steps = sorted({room for room in rooms if room < need})

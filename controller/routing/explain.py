@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from controller.domain.capacity import rate_within
 from controller.domain.key_relay import Demand
 from controller.domain.refusals import Precondition, TooHard
@@ -91,7 +93,7 @@ def _constrained(graph: Graph, demand: Demand, names: list[str], hint: str) -> P
     unmet = terrain_of(graph, demand).unmet
     reasons = []
     for resource in unmet:
-        unusable = graph.wiring.unusable.get(resource.removeprefix("links/"))
+        unusable = graph.unusable.get(resource.removeprefix("links/"))
         reasons.append(f"{resource} ({unusable.why if unusable else 'does not exist'})")
     if reasons and any(name.startswith("pass") for name in names):
         hint = f"; not usable: {', '.join(reasons)}" + hint
@@ -107,7 +109,7 @@ def _constrained(graph: Graph, demand: Demand, names: list[str], hint: str) -> P
 def _separated(terrain: Terrain, between: str, facts: dict[str, object]) -> Precondition:
     """Return the refusal for ends that the usable links do not join."""
     wiring = terrain.graph.wiring
-    everywhere = replace(terrain, passable=(True,) * len(wiring.nodes))
+    everywhere = replace(terrain, passable=np.ones(len(wiring.nodes), np.bool_))
     way = best_way(everywhere, ANY_ROOM, Meter())
     if way is not None:
         blocking = [wiring.nodes[node] for node in everywhere.nodes_on(way)[1:-1] if not wiring.relaying[node]]
@@ -121,7 +123,7 @@ def _separated(terrain: Terrain, between: str, facts: dict[str, object]) -> Prec
     side = {wiring.nodes[node] for node in min(sides, key=len)}
     joining = {
         name: unusable.why
-        for name, unusable in sorted(wiring.unusable.items())
+        for name, unusable in sorted(terrain.graph.unusable.items())
         if (unusable.nodes[0] in side) != (unusable.nodes[1] in side)
     }
     told = [f"links/{name} ({why})" for name, why in joining.items()]
@@ -151,7 +153,7 @@ def reached(terrain: Terrain, origin: int, need: int) -> set[int]:
 
 
 def _no_capacity(terrain: Terrain, demand: Demand, need: int, widest: int, way: Way) -> Precondition:
-    wiring, rooms = terrain.graph.wiring, terrain.graph.rooms
+    wiring, rooms = terrain.graph.wiring, terrain.graph.room_list
     bounded = demand.max_hops is not None or demand.no_trusted_transit
     plain = not bounded and not demand.pass_nodes and not demand.pass_links
     tight = _cut(terrain, widest) if plain else [link for link in way if rooms[link] <= widest]
@@ -190,7 +192,7 @@ def no_capacity(what: str, *, need: int, widest: int, tight: list[str], short: l
 
 def _cut(terrain: Terrain, widest: int) -> list[int]:
     """Return a least set of links, none roomier than the widest way, of which every way uses one."""
-    rooms = terrain.graph.rooms
+    rooms = terrain.graph.room_list
     near = reached(terrain, terrain.start, widest + 1)
     near = {node for node in near if terrain.passable[node] or node == terrain.start}
     # What lies on neither side matters to no way: only links into the goal's part are cut.

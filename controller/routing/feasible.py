@@ -240,8 +240,8 @@ def _check_one(terrain: Terrain, demand: Demand, route: Route) -> None:
         )
     for hop in route.hops():
         number = wiring.link_number.get(hop.link)
-        if number is None:
-            left_out = wiring.unusable.get(hop.link)
+        if number is None or not terrain.graph.usable[number]:
+            left_out = terrain.graph.unusable.get(hop.link)
             why = left_out.why if left_out else "does not exist"
             raise _refused(f"links/{hop.link} carries nothing new: {why}", link=hop.link)
         ends = {wiring.nodes[node] for node in wiring.ends[number]}

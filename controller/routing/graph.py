@@ -3,111 +3,89 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress, repeat
 
-from controller.domain.capacity import (
-    capacity_millibit_per_s,
-    reserved_by,
-    route_charges,
-    service_charges,
-)
-from controller.domain.link import Establishment, Link, LinkKind
-from controller.domain.node import Capability
+import numpy as np
+
+from controller.domain.capacity import reserved_by, route_charges, service_charges
 from controller.domain.refusals import NotFound
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
+from controller.routing.ground import Ground, ground_of
+from controller.routing.kernels.net import Flags, Int64s, frozen
+from controller.routing.usable import Unusable
+from controller.routing.wiring import Wiring
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unusable:
-    """A link that carries nothing new, and why."""
-
-    nodes: tuple[str, str]
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wiring:
-    """What reservations do not change; all copies of a graph share it.
-
-    Nodes and links are numbered in the order of their names, so that comparing numbers compares names.
-
-    Attributes:
-        nodes, links: Names, by number; links are the usable ones only.
-        ends: The two node numbers of each link, the smaller first; shape (n_links,).
-        at: For each node (number of a link, number of the node at its far end), by link; shape (n_nodes,).
-        relaying: Whether a route may pass the node on its way.
-        places: What two nodes share when one event can take both.
-        trust_domains: Who runs each node.
-        unusable: By name, the links that are left out.
-    """
-
-    nodes: tuple[str, ...]
-    links: tuple[str, ...]
-    ends: tuple[tuple[int, int], ...]
-    at: tuple[tuple[tuple[int, int], ...], ...]
-    relaying: tuple[bool, ...]
-    places: tuple[str, ...]
-    trust_domains: tuple[str, ...]
-    unusable: Mapping[str, Unusable]
-
-    @cached_property
-    def node_number(self) -> Mapping[str, int]:
-        """Return the number of each node, by name."""
-        return {name: number for number, name in enumerate(self.nodes)}
-
-    @cached_property
-    def link_number(self) -> Mapping[str, int]:
-        """Return the number of each usable link, by name."""
-        return {name: number for number, name in enumerate(self.links)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
     """An immutable view of a snapshot for routing.
 
     Attributes:
-        rooms: What is free on each link of the wiring in millibit/s; negative where a link weakened
-            below what is promised on it; shape (n_links,).
+        wiring: All QKD links of the network.
+        usable: Whether a link may carry something new; shape (n_links,).
+        rooms: What is free on each link in millibit/s; negative where a link weakened below what is promised on it,
+            and without meaning where it is not usable; shape (n_links,).
+        unusable: By name, the links that carry nothing new.
     """
 
     wiring: Wiring
-    rooms: tuple[int, ...]
+    usable: Flags
+    rooms: Int64s
+    unusable: Mapping[str, Unusable]
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both promise the same on the same links."""
+        return (
+            isinstance(other, Graph)
+            and (self.wiring.nodes, self.wiring.links) == (other.wiring.nodes, other.wiring.links)
+            and np.array_equal(self.usable, other.usable)
+            and np.array_equal(self.rooms[self.usable], other.rooms[other.usable])
+            and self.unusable == other.unusable
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # as of anything with arrays in it
+
+    @cached_property
+    def room_list(self) -> list[int]:
+        """Return the rooms for who looks at them one by one."""
+        rooms: list[int] = self.rooms.tolist()
+        return rooms
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Return the names of the usable links, in order."""
+        return tuple(compress(self.wiring.links, self.usable.tolist()))
 
     def room(self, link: str) -> int | None:
         """Return what is free on a link in millibit/s, or None when it carries nothing new."""
         number = self.wiring.link_number.get(link)
-        return None if number is None else self.rooms[number]
+        return None if number is None or not self.usable[number] else int(self.rooms[number])
 
     def charged(self, charges: Mapping[str, int]) -> "Graph":
         """Return the graph with that much less room, by link in millibit/s; other links than its own don't matter."""
-        rooms = list(self.rooms)
-        for link, charge in charges.items():
-            number = self.wiring.link_number.get(link)
-            if number is not None:
-                rooms[number] -= charge
-        return replace(self, rooms=tuple(rooms))
+        return replace(self, rooms=_less(self.wiring, self.rooms, charges))
 
     def freed(self, charges: Mapping[str, int]) -> "Graph":
         """Return the graph with that much more room, by link in millibit/s."""
         return self.charged({link: -charge for link, charge in charges.items()})
 
     def reserving(self, routes: Iterable[Route], rate_millibit_per_s: int) -> "Graph":
-        """Return the graph as it is once these routes carry that rate each. Cost: O(links), nothing searched."""
+        """Return the graph as it is once these routes carry that rate each. Cost: a copy of the rooms."""
         return self.charged(route_charges(routes, rate_millibit_per_s))
 
     def without_links(self, links: Collection[str], why: str = "left out") -> "Graph":
         """Return the graph in which these links carry nothing new."""
-        kept = [number for number, name in enumerate(self.wiring.links) if name not in links]
-        gone = {
-            name: Unusable(nodes=(self.wiring.nodes[a], self.wiring.nodes[b]), why=why)
-            for name, (a, b) in zip(self.wiring.links, self.wiring.ends, strict=True)
-            if name in links
-        }
-        wiring = _wired(
-            replace(self.wiring, unusable={**self.wiring.unusable, **gone}),
-            [(self.wiring.links[number], self.wiring.ends[number]) for number in kept],
-        )
-        return Graph(wiring=wiring, rooms=tuple(self.rooms[number] for number in kept))
+        wiring, usable = self.wiring, self.usable.copy()
+        unusable = dict(self.unusable)
+        for name in links:
+            number = wiring.link_number.get(name)
+            if number is not None and usable[number]:
+                usable[number] = False
+                a, b = int(wiring.net.tails[number]), int(wiring.net.heads[number])
+                unusable[name] = Unusable(nodes=(wiring.nodes[a], wiring.nodes[b]), why=why)
+        frozen(usable)
+        return replace(self, usable=usable, unusable=unusable)
 
     def node(self, name: str) -> int:
         """Return a node's number.
@@ -122,128 +100,43 @@ class Graph:
 
     def route(self, start: int, links: Iterable[int]) -> Route:
         """Return the route that leaves a node over these links, given by number."""
+        net = self.wiring.net
         nodes = [start]
         names = []
         for number in links:
-            a, b = self.wiring.ends[number]
+            a, b = int(net.tails[number]), int(net.heads[number])
             nodes.append(b if nodes[-1] == a else a)
             names.append(self.wiring.links[number])
         return Route(nodes=tuple(self.wiring.nodes[node] for node in nodes), links=tuple(names))
 
 
-def _wired(bare: Wiring, links: Iterable[tuple[str, tuple[int, int]]]) -> Wiring:
-    at: list[list[tuple[int, int]]] = [[] for _ in bare.nodes]
-    names = []
-    ends = []
-    for number, (name, (a, b)) in enumerate(links):
-        names.append(name)
-        ends.append((a, b))
-        at[a].append((number, b))
-        at[b].append((number, a))
-    return replace(bare, links=tuple(names), ends=tuple(ends), at=tuple(tuple(incident) for incident in at))
+def _less(wiring: Wiring, rooms: Int64s, charges: Mapping[str, int]) -> Int64s:
+    """Return rooms less charges, by link in millibit/s; what is no link of the wiring is left out."""
+    numbers = np.fromiter(map(wiring.link_number.get, charges, repeat(-1)), dtype=np.int64, count=len(charges))
+    amounts = np.fromiter(charges.values(), dtype=np.int64, count=len(charges))
+    ours = numbers >= 0
+    left = rooms.copy()
+    left[numbers[ours]] -= amounts[ours]
+    frozen(left)
+    return left
 
 
-def why_unusable(snapshot: Snapshot, link: Link) -> str | None:
-    """Return why a link carries nothing new for a person to read, or None when it may.
-
-    A link that is down keeps what runs on it, on stored key, but nothing new is promised on it.
-    """
-    return "makes no key" if link.kind is not LinkKind.QKD else why_no_service(snapshot, link)
+_last_ground: Ground | None = None
 
 
-def why_no_service(snapshot: Snapshot, link: Link) -> str | None:
-    """Return why a link, whatever it makes, carries nothing new, or None when it may."""
-    condition = snapshot.condition(link.name)
-    if link.establishment is not Establishment.ESTABLISHED:
-        return "not established"
-    if not link.admin_enabled:
-        return "disabled"
-    if link.maintenance:
-        return "in maintenance"
-    if not condition.generating:
-        return f"down: {condition.down_reason}" if condition.down_reason else "down"
-    if condition.damped:
-        return "it went down too often lately, and has to stay up for some minutes first"
-    for name in link.nodes:
-        node = snapshot.nodes.get(name)
-        if node is None:
-            return f"nodes/{name} does not exist"
-        if not node.admin_enabled:
-            return f"nodes/{name} is disabled"
-        if node.maintenance:
-            return f"nodes/{name} is in maintenance"
-    absent = [name for name in link.nodes if name not in snapshot.connected]
-    if absent:
-        return "stale: no session with " + " and ".join(f"nodes/{name}" for name in absent)
-    return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What relays do not change of a graph, and the snapshot that it was made of."""
-
-    snapshot: Snapshot
-    wiring: Wiring
-    capacities: tuple[int, ...]
-
-    def fits(self, snapshot: Snapshot) -> bool:
-        """Tell whether it would be the same for that snapshot: no collection changes, there are only other ones."""
-        made = self.snapshot
-        return (
-            made.nodes is snapshot.nodes
-            and made.links is snapshot.links
-            and made.conditions is snapshot.conditions
-            and made.connected is snapshot.connected
-        )
-
-
-_last_ground: _Ground | None = None
-
-
-def _ground_of(snapshot: Snapshot) -> _Ground:
-    """Return the ground of a snapshot; the last one made is kept, since most changes are of relays alone."""
+def _ground_at(snapshot: Snapshot) -> Ground:
+    """Return the ground of a snapshot; the last one is kept, and brought up to date by what differs."""
     global _last_ground
-    ground = _last_ground
-    if ground is None or not ground.fits(snapshot):
-        _last_ground = ground = _made_ground(snapshot)
+    _last_ground = ground = ground_of(snapshot) if _last_ground is None else _last_ground.at(snapshot)
     return ground
-
-
-def _made_ground(snapshot: Snapshot) -> _Ground:
-    nodes = sorted(snapshot.nodes)
-    numbers = {name: number for number, name in enumerate(nodes)}
-    usable: list[Link] = []
-    unusable: dict[str, Unusable] = {}
-    for name in sorted(snapshot.links):
-        link = snapshot.links[name]
-        why = why_unusable(snapshot, link)
-        if why is None:
-            usable.append(link)
-        else:
-            unusable[name] = Unusable(nodes=link.nodes, why=why)
-    bare = Wiring(
-        nodes=tuple(nodes),
-        links=(),
-        ends=(),
-        at=(),
-        relaying=tuple(Capability.KEY_RELAY in snapshot.nodes[name].capabilities for name in nodes),
-        places=tuple(snapshot.nodes[name].place for name in nodes),
-        trust_domains=tuple(snapshot.nodes[name].trust_domain for name in nodes),
-        unusable=unusable,
-    )
-    return _Ground(
-        snapshot=replace(snapshot, relays={}, requests={}, reserved=None),
-        wiring=_wired(bare, [(link.name, (numbers[link.nodes[0]], numbers[link.nodes[1]])) for link in usable]),
-        capacities=tuple(capacity_millibit_per_s(link, snapshot.condition(link.name)) for link in usable),
-    )
 
 
 def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
     """Return the links on which something new may be promised, with what is free on each.
 
-    Room is capacity less what all relays hold, `releasing` included. Cost: O(links), as of the copies that
-    `reserving` and its kin make; more by O(nodes + links log links) when something else than relays has changed,
-    and by what relays hold unless the snapshot says it.
+    Room is capacity less what all relays hold, `releasing` included. Cost: O(links) to copy, as of the copies that
+    `reserving` and its kin make; where links changed, what these need; O(n log n + m log m) where something was built
+    or removed; and by what relays hold unless the snapshot says it.
 
     The reservations of the relays named in `ignoring` are not counted.
     """
@@ -254,10 +147,10 @@ def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
         for ignored in set(ignoring) & snapshot.relays.keys():
             for taken, charge in service_charges(snapshot.relays[ignored]).items():
                 held[taken] = held.get(taken, 0) - charge
-    ground = _ground_of(snapshot)
+    ground = _ground_at(snapshot)
     return Graph(
         wiring=ground.wiring,
-        rooms=tuple(
-            capacity - held.get(link, 0) for link, capacity in zip(ground.wiring.links, ground.capacities, strict=True)
-        ),
+        usable=ground.usable,
+        rooms=_less(ground.wiring, ground.capacities, held),
+        unusable=ground.unusable,
     )

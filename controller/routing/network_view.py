@@ -13,9 +13,11 @@ def to_networkx(graph: Graph) -> "nx.MultiGraph[str]":
     wiring = graph.wiring
     view: nx.MultiGraph[str] = nx.MultiGraph()
     for name, relaying, place, domain in zip(
-        wiring.nodes, wiring.relaying, wiring.places, wiring.trust_domains, strict=True
+        wiring.nodes, wiring.relaying.tolist(), wiring.places, wiring.trust_domains, strict=True
     ):
         view.add_node(name, relaying=relaying, place=place, trust_domain=domain)
-    for name, (a, b), room in zip(wiring.links, wiring.ends, graph.rooms, strict=True):
+    for name, (a, b), room, usable in zip(wiring.links, wiring.ends, graph.room_list, graph.usable, strict=True):
+        if not usable:
+            continue
         view.add_edge(wiring.nodes[a], wiring.nodes[b], key=name, room_millibit_per_s=room)
     return view

@@ -30,7 +30,7 @@ def way_through(terrain: Terrain, quest: Quest, meter: Meter) -> tuple[int, ...]
     found = _shortest(terrain, quest, meter)
     if found is None:
         return None
-    rooms = terrain.graph.rooms
+    rooms = terrain.graph.room_list
     length = len(found)
     low = min(rooms[link] for link in found)
     widths = sorted({min(room, quest.cap) for room in rooms if room > low} if low < quest.cap else set())
@@ -68,7 +68,9 @@ class _Walk:
         self._inside = _on_some_way(terrain, quest)
         self._bounds: dict[tuple[int, frozenset[int], frozenset[int]], float] = {}
         targets = {terrain.goal, *quest.must_nodes, *(end for link in quest.must_links for end in self._ends[link])}
-        open_links = all(terrain.open[link] and terrain.graph.rooms[link] >= quest.need for link in quest.must_links)
+        open_links = all(
+            terrain.open[link] and terrain.graph.room_list[link] >= quest.need for link in quest.must_links
+        )
         self.most: float = -1
         self.least: float = math.inf
         if open_links and targets <= self._inside:

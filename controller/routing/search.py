@@ -4,6 +4,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from controller.routing.passing import way_through
 from controller.routing.terrain import BOUNDLESS, Meter, Quest, Terrain, whole_quest
 
@@ -31,7 +33,7 @@ def best_way(terrain: Terrain, need: int, meter: Meter) -> Way | None:
 
 def widest_way(terrain: Terrain, meter: Meter) -> tuple[int, Way] | None:
     """Return the largest room that some way has on all its links, and the best way with it; None without a way."""
-    rooms = sorted({room for room, is_open in zip(terrain.graph.rooms, terrain.open, strict=True) if is_open})
+    rooms: list[int] = np.unique(terrain.graph.rooms[terrain.open]).tolist()
     found: tuple[int, Way] | None = None
     low, high = 0, len(rooms)
     while low < high:
@@ -90,7 +92,7 @@ def _fewest(terrain: Terrain, quest: Quest, meter: Meter) -> Way | None:
     names from the start.
     """
     start, goal, need = quest.at, terrain.goal, quest.need
-    rooms = terrain.graph.rooms
+    rooms = terrain.graph.room_list
     rings: list[dict[int, int]] = [{goal: BOUNDLESS}]  # the k-th: nodes k links off, and the room on from there
     seen = {goal, *quest.behind}
     while start not in rings[-1]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
+
+import numpy as np
 
 from controller.domain.key_relay import Demand
 from controller.domain.refusals import TooHard
 from controller.domain.route import Route
 from controller.routing.graph import Graph
+from controller.routing.kernels.net import Flags, frozen
 
 ANY_ROOM: Final = -(2**62)
 """The need of a search that asks only whether there is a way."""
@@ -39,7 +43,7 @@ class Meter:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Terrain:
     """Where the routes of a demand may go. All nodes and links by number.
 
@@ -49,7 +53,7 @@ class Terrain:
         start, goal: The smaller and the larger end.
         flipped: True when the demand's source is the larger end.
         passable: Whether a route may pass a node on its way; shape (n_nodes,).
-        open: Whether a route may use a link; shape (n_links,).
+        open: Whether a route may use a link: it is usable, and not to be avoided; shape (n_links,).
         most: Most links on a route.
         must_nodes, must_links: To be passed.
         unmet: What is to be passed but is no usable part of the network: resource names.
@@ -59,18 +63,23 @@ class Terrain:
     start: int
     goal: int
     flipped: bool
-    passable: tuple[bool, ...]
-    open: tuple[bool, ...]
+    passable: Flags
+    open: Flags
     most: int
     must_nodes: frozenset[int]
     must_links: frozenset[int]
     unmet: tuple[str, ...] = ()
 
+    @cached_property
+    def _open_list(self) -> list[bool]:
+        flags: list[bool] = self.open.tolist()
+        return flags
+
     def ways(self, node: int, need: int) -> Iterator[tuple[int, int]]:
         """Yield (link, far node) of the open links at a node that have the room, by link."""
-        rooms = self.graph.rooms
+        rooms, open_links = self.graph.room_list, self._open_list
         for link, far in self.graph.wiring.at[node]:
-            if self.open[link] and rooms[link] >= need:
+            if open_links[link] and rooms[link] >= need:
                 yield link, far
 
     def route(self, links: Iterable[int]) -> Route:
@@ -88,17 +97,11 @@ class Terrain:
 
     def bottleneck(self, links: Iterable[int]) -> int:
         """Return the least room on a way in millibit/s."""
-        return min((self.graph.rooms[link] for link in links), default=BOUNDLESS)
+        return min((int(self.graph.rooms[link]) for link in links), default=BOUNDLESS)
 
     def closing(self, nodes: Iterable[int], links: Iterable[int]) -> "Terrain":
         """Return the terrain in which these nodes are not passed and these links not used."""
-        passable = list(self.passable)
-        for node in nodes:
-            passable[node] = False
-        still_open = list(self.open)
-        for link in links:
-            still_open[link] = False
-        return replace(self, passable=tuple(passable), open=tuple(still_open))
+        return replace(self, passable=_without(self.passable, nodes), open=_without(self.open, links))
 
     def group(self, node: int) -> str:
         """Return what only one of several disjoint routes may touch: the place; at the ends' places just the node.
@@ -121,10 +124,12 @@ def terrain_of(graph: Graph, demand: Demand) -> Terrain:
     wiring = graph.wiring
     source, target = graph.node(demand.source), graph.node(demand.target)
     start, goal = sorted((source, target))
-    passable = tuple(
-        relaying and name not in demand.avoid_nodes and (not demand.trust_domains or domain in demand.trust_domains)
-        for name, relaying, domain in zip(wiring.nodes, wiring.relaying, wiring.trust_domains, strict=True)
+    passable = _without(
+        wiring.relaying, (wiring.node_number[name] for name in demand.avoid_nodes if name in wiring.node_number)
     )
+    if demand.trust_domains:
+        passable = passable & np.isin(wiring.trust_domains, sorted(demand.trust_domains))
+        frozen(passable)
     most = 1 if demand.no_trusted_transit else len(wiring.nodes) - 1
     return Terrain(
         graph=graph,
@@ -132,16 +137,29 @@ def terrain_of(graph: Graph, demand: Demand) -> Terrain:
         goal=goal,
         flipped=source != start,
         passable=passable,
-        open=tuple(name not in demand.avoid_links for name in wiring.links),
+        open=_without(
+            graph.usable, (wiring.link_number[name] for name in demand.avoid_links if name in wiring.link_number)
+        ),
         most=most if demand.max_hops is None else min(most, demand.max_hops),
         must_nodes=frozenset(wiring.node_number[name] for name in demand.pass_nodes if name in wiring.node_number)
         - {start, goal},
-        must_links=frozenset(wiring.link_number[name] for name in demand.pass_links if name in wiring.link_number),
+        must_links=frozenset(wiring.link_number[name] for name in demand.pass_links if graph.room(name) is not None),
         unmet=tuple(
             [f"nodes/{name}" for name in sorted(demand.pass_nodes) if name not in wiring.node_number]
-            + [f"links/{name}" for name in sorted(demand.pass_links) if name not in wiring.link_number]
+            + [f"links/{name}" for name in sorted(demand.pass_links) if graph.room(name) is None]
         ),
     )
+
+
+def _without(flags: Flags, numbers: Iterable[int]) -> Flags:
+    """Return flags of which these are down; the same array where there are none to take down."""
+    down = list(numbers)
+    if not down:
+        return flags
+    left = flags.copy()
+    left[down] = False
+    frozen(left)
+    return left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

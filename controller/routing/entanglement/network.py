@@ -22,7 +22,7 @@ from controller.domain.refusals import NotFound
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
 from controller.physics.swapping import swap_quality
-from controller.routing.graph import Unusable, why_no_service
+from controller.routing.usable import Unusable, why_no_service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,9 @@ def relay(name: str, *routes: Route, **more: object) -> KeyRelay:
 @given(networks(places=True))
 def test_just_the_links_that_may_carry_something_new_are_in_the_graph(snapshot: Snapshot) -> None:
     graph = graph_of(snapshot)
-    assert set(graph.wiring.links) == {name for name, one in snapshot.links.items() if usable(snapshot, one)}
-    assert set(graph.wiring.links) | set(graph.wiring.unusable) == set(snapshot.links)
-    for name in graph.wiring.links:
+    assert set(graph.links) == {name for name, one in snapshot.links.items() if usable(snapshot, one)}
+    assert set(graph.links) | set(graph.unusable) == set(snapshot.links)
+    for name in graph.links:
         assert graph.room(name) == snapshot.links[name].model_skr_millibit_per_s
 
 
@@ -50,8 +50,8 @@ def test_just_the_links_that_may_carry_something_new_are_in_the_graph(snapshot: 
 )
 def test_a_link_out_of_use_says_why(broken: dict[str, Any], why: str) -> None:
     graph = graph_of(network(link("a-b", "a", "b", **broken)))
-    assert graph.wiring.links == ()
-    assert graph.wiring.unusable["a-b"].why == why
+    assert graph.links == ()
+    assert graph.unusable["a-b"].why == why
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,18 @@ def test_a_link_out_of_use_says_why(broken: dict[str, Any], why: str) -> None:
     ],
 )
 def test_a_node_out_of_use_takes_its_links_along(node: Node, why: str) -> None:
-    assert graph_of(network(link("a-b", "a", "b"), nodes=(node,))).wiring.unusable["a-b"].why == why
+    assert graph_of(network(link("a-b", "a", "b"), nodes=(node,))).unusable["a-b"].why == why
 
 
 def test_a_link_whose_end_has_no_session_is_stale() -> None:
     graph = graph_of(network(link("a-b", "a", "b"), disconnected=frozenset({"b"})))
-    assert graph.wiring.unusable["a-b"].why == "stale: no session with nodes/b"
+    assert graph.unusable["a-b"].why == "stale: no session with nodes/b"
 
 
 def test_nothing_new_is_promised_on_a_link_that_is_down_whatever_it_has_stored() -> None:
     graph = graph_of(network(link("a-b", "a", "b"), conditions={"a-b": down("fibre cut")}))
     assert graph.room("a-b") is None
-    assert graph.wiring.unusable["a-b"].why == "down: fibre cut"
+    assert graph.unusable["a-b"].why == "down: fibre cut"
 
 
 def test_room_is_what_is_promised_less_what_is_held_or_still_releasing() -> None:
@@ -110,7 +110,7 @@ def test_a_copy_without_links_is_the_graph_of_the_snapshot_in_which_they_are_dow
     snapshot: Snapshot, data: st.DataObject
 ) -> None:
     gone = data.draw(st.sets(st.sampled_from(sorted(snapshot.links)))) if snapshot.links else set()
-    usable_gone = gone & set(graph_of(snapshot).wiring.links)
+    usable_gone = gone & set(graph_of(snapshot).links)
     conditions = {**snapshot.conditions, **{name: down("cut") for name in usable_gone}}
     assert graph_of(snapshot).without_links(gone, "down: cut") == graph_of(replace(snapshot, conditions=conditions))
 
@@ -121,7 +121,7 @@ def test_networkx_sees_the_same_links_rooms_and_places(snapshot: Snapshot) -> No
     view = to_networkx(graph)
     assert set(view.nodes) == set(snapshot.nodes)
     assert {name: ({a, b}, data["room_millibit_per_s"]) for a, b, name, data in view.edges(keys=True, data=True)} == {
-        name: (set(snapshot.links[name].nodes), graph.room(name)) for name in graph.wiring.links
+        name: (set(snapshot.links[name].nodes), graph.room(name)) for name in graph.links
     }
     assert {name: data["place"] for name, data in view.nodes(data=True)} == {
         name: node.place for name, node in snapshot.nodes.items()
