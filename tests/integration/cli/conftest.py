@@ -28,7 +28,7 @@ def certified(directory: Path, parties: Sequence[str] = PARTIES) -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """A line of three nodes, all agents connected."""
     lab = Laboratory(directory=certified(tmp_path_factory.mktemp("laboratory")))
@@ -40,7 +40,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]
         lab.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """A network with two ways between most nodes, all agents connected."""
     parties = ("user/operator", "controller/controller", *(f"node/{name}" for name in IN_MESH))

@@ -11,7 +11,7 @@ LINKS = [("alice-middle", "alice", "middle"), ("bob-middle", "bob", "middle"), (
 NARROW_BIT_PER_S = 1000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """alice - middle - bob - cave, the last link narrow, and isle, to which no link leads.
 
