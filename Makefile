@@ -34,8 +34,9 @@ $(COMPILED): $(STAMP) $(KERNELS)
 run: $(COMPILED) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-2010] [ONCE=1]
 	@$(BIN)/qinetctl demo $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(ONCE),--once)
 
+# Tests start hundreds of programs: each would compile all modules anew where none may be kept compiled.
 test: $(COMPILED) ## run every test
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-oracles: $(ORACLES)/.installed ## compare physics with independent simulators, in .venv-oracles
 	@$(ORACLES)/bin/python -m pytest -c tests/oracles/pytest.ini -n $(JOBS) --dist worksteal tests/oracles $(ARGS)
