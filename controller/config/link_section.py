@@ -171,6 +171,7 @@ class _Common:
     ends_at: tuple[Section, ...]
     ends: tuple[LinkEnd, ...]
     establishment: Establishment
+    ducts: frozenset[str]
     length: Figure | None
     loss: Figure | None
     admin_enabled: bool
@@ -190,6 +191,7 @@ def read_link(section: Section, defaults: FileDefaults) -> ReadLink:
     establishment = section.choice("establishment", _ESTABLISHMENTS, default=Establishment.ESTABLISHED)
     ends, ends_at = _ends(section)
     length = figure(section, "length_km", defaults.sources, low=0, high=100_000) if section.has("length_km") else None
+    ducts = frozenset(section.labels("ducts", default=()))
     common = _Common(
         section=section,
         name=name,
@@ -197,6 +199,7 @@ def read_link(section: Section, defaults: FileDefaults) -> ReadLink:
         ends_at=ends_at,
         ends=ends,
         establishment=establishment,
+        ducts=ducts,
         length=length,
         loss=_loss(section, length, defaults.sources),
         admin_enabled=section.boolean("admin_enabled", default=True),
@@ -225,6 +228,7 @@ def _read_pairs(common: _Common, defaults: FileDefaults) -> ReadLink:
             kind=LinkKind.ENTANGLEMENT,
             establishment=common.establishment,
             ends=(min(common.ends), max(common.ends)),
+            ducts=common.ducts,
             length_km=length.value if length else None,
             loss_db=loss.value if loss else None,
             model_skr_millibit_per_s=0,
@@ -257,6 +261,7 @@ def _read_key(common: _Common, defaults: FileDefaults) -> ReadLink:
             name=common.name,
             establishment=common.establishment,
             ends=(min(common.ends), max(common.ends)),
+            ducts=common.ducts,
             length_km=length.value if length else None,
             loss_db=loss.value if loss else None,
             model_skr_millibit_per_s=math.floor(round(rate.skr_bit_per_s * 1000, 6)),

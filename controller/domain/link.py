@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import Final
 
 from controller.domain.names import label
 from controller.domain.pair_link import PairModel
@@ -60,6 +61,10 @@ class LinkEnd:
     interface: int
 
 
+MAX_DUCTS: Final = 64
+"""Most ducts of one link."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """A neighbour-to-neighbour quantum link. Two nodes may be joined by several.
@@ -67,6 +72,7 @@ class Link:
     Attributes:
         name: DNS label.
         ends: Its two ends, at different nodes, the smaller node name first.
+        ducts: What else it shares a fate with, by name: fibre ducts, cables, buildings that it passes.
         length_km: Fibre length; >= 0; None when unknown.
         loss_db: Channel loss; >= 0; None when unknown.
         model_skr_millibit_per_s: Secret key rate that its model or its operator promises, before anything is measured.
@@ -86,6 +92,7 @@ class Link:
     kind: LinkKind = LinkKind.QKD
     establishment: Establishment = Establishment.ESTABLISHED
     ends: tuple[LinkEnd, LinkEnd]
+    ducts: frozenset[str] = frozenset()
     length_km: float | None = None
     loss_db: float | None = None
     model_skr_millibit_per_s: int
@@ -103,6 +110,10 @@ class Link:
     def __post_init__(self) -> None:
         where = f"links/{self.name}"
         label(where, "name", self.name)
+        if len(self.ducts) > MAX_DUCTS:
+            raise InvalidValue(where, ("ducts", f"{len(self.ducts)} ducts; at most {MAX_DUCTS}"))
+        for duct in sorted(self.ducts):
+            label(where, "ducts", duct)
         first, second = self.ends
         if first.node == second.node:
             raise InvalidValue(where, ("ends", f"both ends are at nodes/{first.node}"))

@@ -139,7 +139,7 @@ def _differing(before: Mapping[str, V], after: Mapping[str, V]) -> list[str] | N
 
 
 def _built(link: Link) -> tuple[object, ...]:
-    return link.nodes, link.kind
+    return link.nodes, link.kind, link.ducts
 
 
 def _stands(node: Node) -> tuple[object, ...]:

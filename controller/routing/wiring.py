@@ -24,6 +24,7 @@ class Wiring:
         relaying: Whether a route may pass the node on its way; shape (n_nodes,).
         places: What two nodes share when one event can take both.
         trust_domains: Who runs each node.
+        ducts: What else each link shares a fate with; shape (n_links,).
     """
 
     nodes: tuple[str, ...]
@@ -32,6 +33,7 @@ class Wiring:
     relaying: Flags
     places: tuple[str, ...]
     trust_domains: tuple[str, ...]
+    ducts: tuple[frozenset[str], ...]
 
     @cached_property
     def node_number(self) -> Mapping[str, int]:
@@ -75,6 +77,7 @@ def wiring_of(nodes: Mapping[str, Node], links: Sequence[Link]) -> Wiring:
         relaying=np.array([Capability.KEY_RELAY in nodes[name].capabilities for name in names], dtype=np.bool_),
         places=tuple(nodes[name].place for name in names),
         trust_domains=tuple(nodes[name].trust_domain for name in names),
+        ducts=tuple(link.ducts for link in links),
     )
     frozen(wiring.relaying)
     return wiring

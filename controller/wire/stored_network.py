@@ -111,6 +111,7 @@ def link_to_pb(link: Link) -> pb.Link:
         maintenance=link.maintenance,
         pairs=model_to_pb(link.pairs) if link.pairs else None,
         path=link.path,
+        ducts=sorted(link.ducts),
     )
 
 
@@ -143,6 +144,7 @@ def link_from_pb(stored: pb.Link) -> Link:
         maintenance=stored.maintenance,
         pairs=model_from_pb(stored.pairs) if stored.HasField("pairs") else None,
         path=stored.path,
+        ducts=frozenset(stored.ducts),
     )
 
 

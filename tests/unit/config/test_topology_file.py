@@ -208,11 +208,13 @@ def test_settings_and_simulation_of_a_link_go_before_those_of_the_file() -> None
             ("sources:", "link_settings: {qber_limit: 0.08, key_ttl_s: 60}\nsources:"),
             ("nodes:\n", "simulation: {block_s: 3, qber_drift: 0.01, basis: assumed, source: guess}\nnodes:\n"),
         )
+        + "    ducts: [d2, d1]\n"
         + "    settings: {key_ttl_s: 90, authentication_rate_bit_per_s: 0.0001}\n"
         + "    simulation: {block_s: 2, basis: measured, source: a bench}\n",
         read_topology,
     )
     (link,) = topology.links
+    assert link.ducts == {"d1", "d2"}
     assert (link.qber_limit, link.key_ttl_s, link.authentication_rate_millibit_per_s) == (0.08, 90, 1)
     simulation = topology.simulations["a-b"]
     assert (simulation.block_s, simulation.qber_drift, simulation.block_secret_bit) == (2, 0.01, 2000)

@@ -61,6 +61,7 @@ def changed(snapshot: Snapshot, chance: random.Random) -> Snapshot:
         lambda: relinked(maintenance=not one.maintenance),
         lambda: relinked(model_skr_millibit_per_s=chance.randrange(1, 99)),
         lambda: relinked(establishment=chance.choice(list(Establishment))),
+        lambda: relinked(ducts=frozenset({"d1"})),
         lambda: relinked(kind=LinkKind.ENTANGLEMENT, pairs=PAIRS),
         lambda: renoded(admin_enabled=not node.admin_enabled),
         lambda: renoded(maintenance=not node.maintenance),
@@ -81,6 +82,7 @@ def same(one: Ground, other: Ground) -> bool:
         (one.wiring.nodes, one.wiring.links) == (other.wiring.nodes, other.wiring.links)
         and all(np.array_equal(mine, its) for mine, its in zip(one.wiring.net, other.wiring.net, strict=True))
         and np.array_equal(one.wiring.relaying, other.wiring.relaying)
+        and one.wiring.ducts == other.wiring.ducts
         and (one.wiring.places, one.wiring.trust_domains) == (other.wiring.places, other.wiring.trust_domains)
         and np.array_equal(one.usable, other.usable)
         and np.array_equal(one.capacities, other.capacities)

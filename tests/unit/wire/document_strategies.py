@@ -108,6 +108,7 @@ def links(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Link:
         kind=kind,
         establishment=draw(st.sampled_from(Establishment)),
         ends=(LinkEnd(node=first, interface=draw(uint32)), LinkEnd(node=second, interface=draw(uint32))),
+        ducts=draw(st.frozensets(labels, max_size=3)),
         length_km=draw(st.none() | figures(0, 1e4)),
         loss_db=draw(st.none() | figures(0, 1e3)),
         model_skr_millibit_per_s=draw(rates),

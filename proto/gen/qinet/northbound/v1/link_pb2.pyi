@@ -139,6 +139,7 @@ class Link(_message.Message):
     PAIR_CAPACITY_FIELD_NUMBER: _builtins.int
     PAIR_RATE_FACTOR_FIELD_NUMBER: _builtins.int
     PAIR_FIDELITY_LOSS_FIELD_NUMBER: _builtins.int
+    DUCTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Names the link. Format: `links/{link}`, where {link} is a DNS label. Output only, but in ApplyTopology, where
     it is required.
@@ -242,6 +243,12 @@ class Link(_message.Message):
     def pairs(self) -> _pairs_pb2.PairModel:
         """What it does for entanglement. Set by the client; required for LINK_KIND_ENTANGLEMENT, refused otherwise."""
 
+    @_builtins.property
+    def ducts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else it shares a fate with, by name: fibre ducts, cables, buildings that it passes. Shares, and a backup,
+        keep off links of one duct. At most 64 DNS labels; read back in order. Set by the client.
+        """
+
     def __init__(
         self,
         *,
@@ -279,10 +286,11 @@ class Link(_message.Message):
         pair_capacity: _builtins.int = ...,
         pair_rate_factor: _builtins.float | None = ...,
         pair_fidelity_loss: _builtins.float | None = ...,
+        ducts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_pair_fidelity_loss", b"_pair_fidelity_loss", "_pair_rate_factor", b"_pair_rate_factor", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "pair_fidelity_loss", b"pair_fidelity_loss", "pair_rate_factor", b"pair_rate_factor", "pairs", b"pairs", "qber_limit", b"qber_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_pair_fidelity_loss", b"_pair_fidelity_loss", "_pair_rate_factor", b"_pair_rate_factor", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_bit_per_s", b"authentication_rate_bit_per_s", "capacity_bit_per_s", b"capacity_bit_per_s", "down_at", b"down_at", "down_reason", b"down_reason", "ends", b"ends", "entanglement_path", b"entanglement_path", "eskr_bit_per_s", b"eskr_bit_per_s", "establishment", b"establishment", "etag", b"etag", "exhausted", b"exhausted", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "model_skr_bit_per_s", b"model_skr_bit_per_s", "name", b"name", "pair_capacity", b"pair_capacity", "pair_fidelity_loss", b"pair_fidelity_loss", "pair_rate_factor", b"pair_rate_factor", "pairs", b"pairs", "promise_measured", b"promise_measured", "promised_skr_bit_per_s", b"promised_skr_bit_per_s", "provenance", b"provenance", "qber_limit", b"qber_limit", "reserved_bit_per_s", b"reserved_bit_per_s", "reserved_pairs", b"reserved_pairs", "stale", b"stale", "status", b"status", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled", "_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "_maintenance", b"_maintenance", "_pair_fidelity_loss", b"_pair_fidelity_loss", "_pair_rate_factor", b"_pair_rate_factor", "_qber_limit", b"_qber_limit", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_bit_per_s", b"authentication_rate_bit_per_s", "capacity_bit_per_s", b"capacity_bit_per_s", "down_at", b"down_at", "down_reason", b"down_reason", "ducts", b"ducts", "ends", b"ends", "entanglement_path", b"entanglement_path", "eskr_bit_per_s", b"eskr_bit_per_s", "establishment", b"establishment", "etag", b"etag", "exhausted", b"exhausted", "expected_qber", b"expected_qber", "key_ttl", b"key_ttl", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "measurement", b"measurement", "model_skr_bit_per_s", b"model_skr_bit_per_s", "name", b"name", "pair_capacity", b"pair_capacity", "pair_fidelity_loss", b"pair_fidelity_loss", "pair_rate_factor", b"pair_rate_factor", "pairs", b"pairs", "promise_measured", b"promise_measured", "promised_skr_bit_per_s", b"promised_skr_bit_per_s", "provenance", b"provenance", "qber_limit", b"qber_limit", "reserved_bit_per_s", b"reserved_bit_per_s", "reserved_pairs", b"reserved_pairs", "stale", b"stale", "status", b"status", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin_enabled: _TypeAlias = _typing.Literal["admin_enabled"]  # noqa: Y015
     _WhichOneofArgType__admin_enabled: _TypeAlias = _typing.Literal["_admin_enabled", b"_admin_enabled"]  # noqa: Y015

@@ -350,6 +350,7 @@ class Link(_message.Message):
     MAINTENANCE_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    DUCTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifies the link. A DNS label. Set by the operator."""
     kind: Global___LinkKind.ValueType
@@ -390,6 +391,10 @@ class Link(_message.Message):
     def pairs(self) -> _pairs_pb2.PairModel:
         """What it does for entanglement; absent for a link that makes key."""
 
+    @_builtins.property
+    def ducts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of what it shares a fate with, ascending: fibre ducts, cables, buildings."""
+
     def __init__(
         self,
         *,
@@ -410,10 +415,11 @@ class Link(_message.Message):
         maintenance: _builtins.bool = ...,
         pairs: _pairs_pb2.PairModel | None = ...,
         path: _builtins.str = ...,
+        ducts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "expected_qber", b"expected_qber", "length_km", b"length_km", "loss_db", b"loss_db", "pairs", b"pairs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_millibit_per_s", b"authentication_rate_millibit_per_s", "ends", b"ends", "establishment", b"establishment", "expected_qber", b"expected_qber", "key_ttl_s", b"key_ttl_s", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "model_skr_millibit_per_s", b"model_skr_millibit_per_s", "name", b"name", "pairs", b"pairs", "path", b"path", "provenance", b"provenance", "qber_limit", b"qber_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber", "_length_km", b"_length_km", "_loss_db", b"_loss_db", "admin_enabled", b"admin_enabled", "authentication_floor_bit", b"authentication_floor_bit", "authentication_rate_millibit_per_s", b"authentication_rate_millibit_per_s", "ducts", b"ducts", "ends", b"ends", "establishment", b"establishment", "expected_qber", b"expected_qber", "key_ttl_s", b"key_ttl_s", "kind", b"kind", "length_km", b"length_km", "loss_db", b"loss_db", "maintenance", b"maintenance", "model_skr_millibit_per_s", b"model_skr_millibit_per_s", "name", b"name", "pairs", b"pairs", "path", b"path", "provenance", b"provenance", "qber_limit", b"qber_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_qber: _TypeAlias = _typing.Literal["expected_qber"]  # noqa: Y015
     _WhichOneofArgType__expected_qber: _TypeAlias = _typing.Literal["_expected_qber", b"_expected_qber"]  # noqa: Y015
