@@ -270,7 +270,7 @@ suggested: {source: a, target: z}
 """
     figure = "{value: ..., basis: measured|derived|assumed, source: ...}"
     known = (
-        "admin_enabled, ends, entanglement, establishment, kind, length_km, loss_db, maintenance, name, qber, "
+        "admin_enabled, ducts, ends, entanglement, establishment, kind, length_km, loss_db, maintenance, name, qber, "
         "settings, simulation, skr_bit_per_s"
     )
     assert told(text) == [
