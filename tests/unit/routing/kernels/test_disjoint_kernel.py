@@ -1,4 +1,5 @@
 from itertools import combinations
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -21,7 +22,7 @@ class Case:
         draw = np.random.default_rng(seed)
         n_nodes = int(draw.integers(2, most_nodes + 1))
         n_links = int(draw.integers(1, most_links + 1))
-        ends = [tuple(map(int, draw.choice(n_nodes, 2, replace=False))) for _ in range(n_links)]
+        ends = [(int(a), int(b)) for a, b in (draw.choice(n_nodes, 2, replace=False) for _ in range(n_links))]
         self.net: Net = net_of(n_nodes, ends)
         self.ends = ends
         self.rooms = draw.integers(ROOM - 1, ROOM + 4, n_links)
@@ -32,7 +33,7 @@ class Case:
         self.k = int(draw.integers(1, 5))
         self.by_links = bool(seed % 2)
 
-    def asked(self) -> dict[str, int | bool]:
+    def asked(self) -> dict[str, Any]:
         return {"need": ROOM, "start": self.start, "goal": self.goal, "by_links": self.by_links}
 
     def arrays(self) -> tuple[Net, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ class Case:
         return int(maximum_flow(csr_array(table), len(self.passable) + self.start, self.goal).flow_value)
 
     def least_cost(self, need: int) -> int | None:
-        view = nx.DiGraph()
+        view: nx.DiGraph[int] = nx.DiGraph()
         view.add_node(len(self.passable) + self.start, demand=-self.k)
         view.add_node(self.goal, demand=self.k)
         view.add_edges_from((tail, head, {"capacity": wide, "weight": w}) for tail, head, wide, w in self.arcs(need))
@@ -154,7 +155,7 @@ def test_the_widest_disjoint_ways_are_the_cheapest_of_those_with_that_room() -> 
 def test_bounds_lead_the_search_and_change_no_cost() -> None:
     for seed in range(300):
         case = Case(seed)
-        graph = nx.Graph()
+        graph: nx.Graph[int] = nx.Graph()
         graph.add_nodes_from(range(len(case.passable)))
         for (a, b), cost in zip(case.ends, case.costs.tolist(), strict=True):
             if not graph.has_edge(a, b) or graph[a][b]["cost"] > cost:
@@ -172,10 +173,11 @@ def test_disjoint_pairs_equal_the_best_of_all_pairs_of_ways() -> None:
     for seed in range(0, 400, 2):
         case = Case(seed, most_nodes=6, most_links=10)
         case.k = 2
-        graph = nx.MultiGraph([(a, b, link) for link, (a, b) in enumerate(case.ends)])
+        graph: nx.MultiGraph[int] = nx.MultiGraph([(a, b, link) for link, (a, b) in enumerate(case.ends)])
         graph.add_nodes_from(range(len(case.passable)))
         ways = []
-        for edges in nx.all_simple_edge_paths(graph, case.start, case.goal):
+        every: Any = nx.all_simple_edge_paths(graph, case.start, case.goal)
+        for edges in every:
             links, nodes = {link for _, _, link in edges}, {b for _, b, _ in edges[:-1]}
             if all(case.open[link] and case.rooms[link] >= ROOM for link in links):
                 ways += [(sum(case.costs[link] for link in links), links, nodes)] * all(case.passable[n] for n in nodes)
