@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from controller.domain.capacity import link_charge_millibit_per_s
 from controller.domain.key_relay import Demand
 from controller.domain.refusals import InvalidValue, Precondition, TooHard
 from controller.domain.route import Route
 from controller.routing.explain import listed, no_capacity, no_route
-from controller.routing.flow import Flow
 from controller.routing.graph import Graph
+from controller.routing.kernels.disjoint import DisjointWays, cheapest_disjoint, widest_disjoint
+from controller.routing.kernels.net import Int32s, net_of
 from controller.routing.key_relay import find_route
 from controller.routing.search import Way, best_way, loosened, order_of, ways_in_order
 from controller.routing.terrain import ANY_ROOM, Meter, Terrain, terrain_of
 
 _SPREAD_TRIES: Final = 64
 """How many ways of leaving contested locations to one route are tried before the full search."""
+_CALL_STEPS: Final = 40
+"""What handing a search to compiled code counts of the steps."""
 
 
 def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
@@ -108,14 +113,15 @@ def _apart_from(graph: Graph, demand: Demand, beside: Sequence[Route]) -> tuple[
 
 
 def _shortest_set(terrain: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:
-    if terrain.unmet or _cut_between(terrain, need, k, meter) is not None:
+    ways = None if terrain.unmet else _flow_ways(terrain, need, k)
+    if ways is None or sum(map(len, ways)) > k * terrain.most:
         return None
-    ways = _flow_ways(terrain, need, k, meter)
-    least = 0 if ways is None else sum(map(len, ways))
-    if ways is None or least > k * terrain.most:
+    if _allowed_together(terrain, ways):
+        return ways
+    if _cut_between(terrain, need, k) is not None:
         return None
     spread = _spread(terrain, need, k, ways, meter)
-    if spread is not None and sum(map(len, spread)) == least:
+    if spread is not None and sum(map(len, spread)) == sum(map(len, ways)):
         return spread
     return _searched(terrain, need, k, spread, meter)
 
@@ -139,7 +145,8 @@ def _spread(terrain: Terrain, need: int, k: int, ways: list[Way], meter: Meter) 
             others = contested[:]
             others.remove(mine)
             narrower = part.closing((node for nodes in others for node in nodes), ())
-            found = _flow_ways(narrower, need, k, meter)
+            meter.spend(_flow_steps(narrower))
+            found = _flow_ways(narrower, need, k)
             if found is not None:
                 heapq.heappush(parts, (sum(map(len, found)), next(count), narrower, found))
     return None
@@ -173,41 +180,30 @@ def _allowed_together(terrain: Terrain, ways: list[Way]) -> bool:
     return terrain.must_nodes <= nodes and terrain.must_links <= links
 
 
-def _flow_ways(terrain: Terrain, need: int, k: int, meter: Meter) -> list[Way] | None:
+def _flow_ways(terrain: Terrain, need: int, k: int) -> list[Way] | None:
     """Return k ways of fewest links in all that share no node, locations aside; None when there are fewer."""
-    flow = Flow[tuple[int, str]]()
-    arcs: list[tuple[int, int, int, int]] = []
-    for node, passable in enumerate(terrain.passable):
-        if node in (terrain.start, terrain.goal):
-            continue
-        if passable:
-            flow.add((node, "in"), (node, "out"), 1, 0)
-    for node in range(len(terrain.passable)):
-        if node == terrain.goal or not (terrain.passable[node] or node == terrain.start):
-            continue
-        for link, far in terrain.ways(node, need):
-            if far != terrain.start and (terrain.passable[far] or far == terrain.goal):
-                arcs.append((flow.add((node, "out"), (far, "in"), 1, 1), node, link, far))
-    meter.spend(len(arcs))
-    if flow.send((terrain.start, "out"), (terrain.goal, "in"), k) < k:
-        return None
-    onward: dict[int, tuple[int, int]] = {}
-    ways: list[Way] = []
-    first: list[tuple[int, int]] = []
-    for arc, node, link, far in arcs:
-        if flow.used(arc):
-            if node == terrain.start:
-                first.append((link, far))
-            else:
-                onward[node] = (link, far)
-    for link, node in first:
-        way = [link]
-        at = node
-        while at != terrain.goal:
-            step, at = onward[at]
-            way.append(step)
-        ways.append(tuple(way))
-    return ways
+    graph = terrain.graph
+    found = cheapest_disjoint(
+        graph.wiring.net,
+        graph.rooms,
+        terrain.open,
+        terrain.passable,
+        np.ones(len(graph.rooms), np.int64),
+        need=need,
+        start=terrain.start,
+        goal=terrain.goal,
+        k=k,
+    )
+    return _ways_of(found) or None
+
+
+def _ways_of(found: DisjointWays) -> list[Way]:
+    return [tuple(way.tolist()) for way in found.ways]
+
+
+def _flow_steps(terrain: Terrain) -> int:
+    """Return what a flow counts of the steps of a search: compiled, twenty links are looked at in the time of one."""
+    return _CALL_STEPS + len(terrain.open) // 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,46 +215,39 @@ class _Cut:
     links: frozenset[int]
 
 
-def _cut_between(terrain: Terrain, need: int, k: int, meter: Meter) -> _Cut | None:
+def _cut_between(terrain: Terrain, need: int, k: int) -> _Cut | None:
     """Return a least cut of fewer than k groups and direct links, or None when there is none.
 
     Every location counts as one node here, wherever its nodes are; so a cut forbids k routes for sure, while its
     absence does not yet promise them.
     """
-    flow = Flow[tuple[str, str]]()
-    source, sink = ("start", "out"), ("goal", "in")
-    groups: set[str] = set()
-
-    def vertex(node: int, side: str) -> tuple[str, str]:
-        if node == terrain.start:
-            return source
-        return sink if node == terrain.goal else (terrain.group(node), side)
-
-    direct: set[int] = set()
-    steps = 0
-    for node, passable in enumerate(terrain.passable):
-        if node == terrain.goal or not (passable or node == terrain.start):
-            continue
-        if node != terrain.start and (group := terrain.group(node)) not in groups:
-            groups.add(group)
-            flow.add((group, "in"), (group, "out"), 1, 0)
-        for link, far in terrain.ways(node, need):
-            if far == terrain.start or not (terrain.passable[far] or far == terrain.goal):
-                continue
-            steps += 1
-            at_ends = node == terrain.start and far == terrain.goal
-            if at_ends:
-                direct.add(link)
-            flow.add(vertex(node, "out"), vertex(far, "in"), 1 if at_ends else k, 0)
-    meter.spend(steps)
-    width = flow.send(source, sink, k)
-    if width == k:
+    wiring = terrain.graph.wiring
+    numbers: dict[str, int] = {}
+    group_of: Int32s = np.array(
+        [numbers.setdefault(terrain.group(node), len(numbers)) for node in range(len(wiring.nodes))], np.int32
+    )
+    tails, heads = group_of[wiring.net.tails], group_of[wiring.net.heads]
+    there = terrain.passable.copy()
+    there[[terrain.start, terrain.goal]] = True
+    kept = np.flatnonzero((tails != heads) & terrain.open & there[wiring.net.tails] & there[wiring.net.heads])
+    found = cheapest_disjoint(
+        net_of(len(numbers), np.stack([tails[kept], heads[kept]], axis=1)),
+        terrain.graph.rooms[kept],
+        np.ones(len(kept), np.bool_),
+        np.ones(len(numbers), np.bool_),
+        np.ones(len(kept), np.int64),
+        need=need,
+        start=int(group_of[terrain.start]),
+        goal=int(group_of[terrain.goal]),
+        k=k,
+    )
+    if found.ways:
         return None
-    near = flow.reachable(source)
+    names = list(numbers)
     return _Cut(
-        width=width,
-        groups=frozenset(group for group in groups if (group, "in") in near and (group, "out") not in near),
-        links=frozenset(direct),
+        width=found.most,
+        groups=frozenset(names[group] for group in found.cut_nodes.tolist()),
+        links=frozenset(kept[found.cut_links].tolist()),
     )
 
 
@@ -292,7 +281,8 @@ def _searched(limits: Terrain, need: int, k: int, known: list[Way] | None, meter
             rest = terrain.closing(
                 (node for node in range(len(terrain.passable)) if terrain.group(node) in touched), way
             )
-            others = _flow_ways(rest, need, left - 1, meter)
+            meter.spend(_flow_steps(rest))
+            others = _flow_ways(rest, need, left - 1)
             if others is not None and length + len(way) + sum(map(len, others)) < bound:
                 extend(rest, now)
 
@@ -308,18 +298,8 @@ def _why_none(terrain: Terrain, demand: Demand, need: int, k: int, meter: Meter)
         return no_route(terrain.graph, replace(demand, pass_nodes=frozenset(), pass_links=frozenset()))
     rooms = terrain.graph.room_list
     if _shortest_set(terrain, ANY_ROOM, k, meter) is None:
-        return _no_disjoint(terrain, demand, k, meter)
-    steps = sorted({room for room in rooms if room < need})
-    low, high = 0, len(steps)
-    ways: list[Way] = []
-    widest = ANY_ROOM
-    while low < high:
-        middle = (low + high) // 2
-        found = _shortest_set(terrain, steps[middle], k, Meter())
-        if found is None:
-            high = middle
-        else:
-            ways, widest, low = found, steps[middle], middle + 1
+        return _no_disjoint(terrain, demand, k)
+    widest, ways = _widest_set(terrain, need, k)
     names = terrain.graph.wiring.links
     return no_capacity(
         f"no set of {k} disjoint routes from nodes/{demand.source} to nodes/{demand.target}",
@@ -330,14 +310,45 @@ def _why_none(terrain: Terrain, demand: Demand, need: int, k: int, meter: Meter)
     )
 
 
-def _no_disjoint(terrain: Terrain, demand: Demand, k: int, meter: Meter) -> Precondition:
+def _widest_set(terrain: Terrain, need: int, k: int) -> tuple[int, list[Way]]:
+    """Return the most room, less than `need`, that some allowed set has on all its links, and the shortest with it."""
+    graph = terrain.graph
+    ones = np.ones(len(graph.rooms), np.int64)
+    found = widest_disjoint(
+        graph.wiring.net,
+        graph.rooms,
+        terrain.open,
+        terrain.passable,
+        ones,
+        need=ANY_ROOM,
+        start=terrain.start,
+        goal=terrain.goal,
+        k=k,
+    )
+    ways = _ways_of(found)
+    if found.room < need and _allowed_together(terrain, ways):
+        return found.room, ways
+    steps = sorted({room for room in graph.room_list if room < need})
+    widest, ways = ANY_ROOM, []
+    low, high = 0, len(steps)
+    while low < high:
+        middle = (low + high) // 2
+        shortest = _shortest_set(terrain, steps[middle], k, Meter())
+        if shortest is None:
+            high = middle
+        else:
+            ways, widest, low = shortest, steps[middle], middle + 1
+    return widest, ways
+
+
+def _no_disjoint(terrain: Terrain, demand: Demand, k: int) -> Precondition:
     wiring = terrain.graph.wiring
     between = f"from nodes/{demand.source} to nodes/{demand.target}"
     facts: dict[str, object] = {"source": demand.source, "target": demand.target, "shares": k}
-    cut = _cut_between(terrain, ANY_ROOM, k, meter)
+    cut = _cut_between(terrain, ANY_ROOM, k)
     if cut is None:
         limits = [name for name in ("max_hops", "pass_nodes", "pass_links") if getattr(demand, name)]
-        free = _flow_ways(terrain, ANY_ROOM, k, meter) or []
+        free = _flow_ways(terrain, ANY_ROOM, k) or []
         of_place: dict[str, set[int]] = {}
         for way in free:
             for node in terrain.nodes_on(way)[1:-1]:
