@@ -1,0 +1,171 @@
+"""The loop-free ways between two nodes in the order of their costs, each found when it is asked for."""
+
+from typing import Final, Self, TypeVar
+
+import numpy as np
+
+from controller.domain.refusals import InvalidValue, TooHard
+from controller.routing.kernels.cheapest import Found, checked
+from controller.routing.kernels.compiled import OUT_OF_STEPS, UNREACHED
+from controller.routing.kernels.landmarks import MOST_COST, no_landmarks
+from controller.routing.kernels.net import Flags, Int64s, Net, frozen
+from controller.routing.kernels.partition import (
+    BAD_COST,
+    COLUMNS,
+    COUNTS,
+    FULL,
+    LENGTH,
+    STEPS,
+    TOLD,
+    Board,
+    advance,
+)
+from controller.routing.kernels.rest import Ground, Guide
+
+_NO_MARKS: Final = no_landmarks()
+
+Array = TypeVar("Array", Int64s, Flags)
+
+
+class ShortestWays:
+    """The loop-free ways whose links are open and have the room, best first; an iterator that may be left at any time.
+
+    Ordered by cost, then the widest bottleneck, then the links by number, read from the start: exact. Memory:
+    O(n + ways told * their links). Cost of each way: at worst one search of O(n + m log n) for each of its links,
+    times `most` where links are counted; mostly a handful of searches that go straight along the way.
+    Links are counted when `most` is below n_nodes - 1 and not all of them cost the same.
+
+    Not to be shared by threads.
+
+    Attributes:
+        told: The ways so far.
+    """
+
+    __slots__ = ("_board", "_ground", "told")
+
+    def __init__(
+        self,
+        net: Net,
+        costs: Int64s,
+        rooms: Int64s,
+        open: Flags,
+        passable: Flags,
+        need: int,
+        start: int,
+        goal: int,
+        *,
+        most: int | None = None,
+        steps: int = UNREACHED,
+    ) -> None:
+        """Prepare; nothing is searched yet. Cost: O(n).
+
+        Args:
+            net: Nodes and links.
+            costs: In [1, 2^40]; shape (n_links,).
+            rooms: Free millibit/s of each link; shape (n_links,).
+            open: Whether a link may be used; shape (n_links,).
+            passable: Whether a node may be passed on the way; shape (n_nodes,). The ends may always be.
+            need: Room that every link must have.
+            start: A node; the smaller number of the two ends where a way back must be the same way.
+            goal: A node.
+            most: Links of a way; >= 0, any number unless given.
+            steps: Nodes that all searches together may settle.
+
+        Arrays that are not frozen are copied.
+
+        Raises:
+            InvalidValue: A number or an array out of its range.
+        """
+        checked(net, costs, rooms, open, passable, _NO_MARKS, start, goal)
+        n_nodes = net.first.size - 1
+        most = n_nodes - 1 if most is None else min(most, n_nodes - 1)
+        if most < 0 or steps < 0:
+            raise InvalidValue("", ("most", f"{most} links and {steps} steps are not both 0 or more"))
+        self.told: list[Found] = []
+        self._ground = Ground(
+            net, _kept(costs), _kept(rooms), _kept(open), _kept(passable), int(need), int(start), int(goal), int(most)
+        )
+        counts = np.zeros(COUNTS, np.int64)
+        counts[STEPS] = steps
+        self._board = Board(
+            guide=Guide(
+                off=np.empty(n_nodes, np.int64),
+                hops_off=np.empty(n_nodes if most < n_nodes - 1 else 0, np.int32),
+                head=np.empty(n_nodes, np.int32),
+                stamp=np.zeros(n_nodes, np.int64),
+                behind=np.zeros(n_nodes, np.int64),
+            ),
+            table=np.empty((256 + n_nodes, COLUMNS), np.int64),
+            links=np.empty(1024 + n_nodes, np.int32),
+            waiting=np.empty(256 + n_nodes, np.int32),
+            told=np.empty(256 + n_nodes, np.int32),
+            counts=counts,
+        )
+
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Found:
+        """Return the next way.
+
+        Raises:
+            StopIteration: There is none.
+            TooHard: The steps are spent before it is settled, now or before.
+        """
+        more = self.more(1)
+        if not more:
+            raise StopIteration
+        return more[0]
+
+    @property
+    def steps_left(self) -> int:
+        """Return how many nodes may still be settled."""
+        return max(0, int(self._board.counts[STEPS]))
+
+    def more(self, count: int) -> list[Found]:
+        """Return so many further ways, fewer when there are no more. Sooner done than one after another.
+
+        Raises:
+            TooHard: The steps are spent before they are settled; those that were are in `told`.
+        """
+        if count <= 0:
+            return []
+        before, seen = len(self.told), self.steps_left
+        while True:
+            status, link = advance(self._ground, self._board, before + count)
+            if status != FULL:
+                break
+            self._make_room()
+        if status == BAD_COST:
+            raise InvalidValue("", ("costs", f"link {link} costs {self._ground.costs[link]}, not in [1, {MOST_COST}]"))
+        board = self._board
+        spent = seen - self.steps_left
+        for place in range(before, int(board.counts[TOLD])):
+            cost, _, begin, length = board.table[board.told[place], : LENGTH + 1].tolist()
+            self.told.append(Found(cost, board.links[begin : begin + length].copy(), spent))
+        if status == OUT_OF_STEPS:
+            raise TooHard(
+                "TOO_HARD",
+                "the step budget ends before the next best way is settled; ask for fewer ways, or avoid more"
+                " nodes or links so that less is left open",
+            )
+        return self.told[before:]
+
+    def _make_room(self) -> None:
+        board = self._board
+        self._board = board._replace(
+            table=np.concatenate([board.table, np.empty_like(board.table)]),
+            links=np.concatenate([board.links, np.empty_like(board.links)]),
+            waiting=np.concatenate([board.waiting, np.empty_like(board.waiting)]),
+            told=np.concatenate([board.told, np.empty_like(board.told)]),
+        )
+
+
+def _kept(array: Array) -> Array:
+    """Return the array as it is now, frozen, whoever writes to it later."""
+    if not array.flags.writeable and array.flags.c_contiguous:
+        return array
+    kept = np.array(array, order="C")
+    frozen(kept)
+    return kept
