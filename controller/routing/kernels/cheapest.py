@@ -12,7 +12,7 @@ from controller.routing.kernels.landmarks import FAR, MARKS, MOST_COST, Landmark
 from controller.routing.kernels.net import NET, Flags, Int32s, Int64s, Net
 
 BAD_COST: Final = -3
-_FLOOD_FROM: Final = 256
+FLOOD_FROM: Final = 256
 """Nodes settled after which a search asks whether its aim is in a pocket that nothing leads out of."""
 _NO_MARKS: Final = no_landmarks()
 
@@ -73,7 +73,7 @@ def cheapest_way(
 
 def checked(
     net: Net,
-    costs: Int64s,
+    costs: Int64s | None,
     rooms: Int64s,
     open: Flags,
     passable: Flags,
@@ -89,7 +89,7 @@ def checked(
     n_nodes, n_links = net.first.size - 1, net.tails.size
     if not (0 <= start < n_nodes and 0 <= goal < n_nodes):
         raise InvalidValue("", ("ends", f"{start} and {goal} are not both of the {n_nodes} nodes"))
-    if costs.shape != (n_links,) or costs.dtype != np.int64:
+    if costs is not None and (costs.shape != (n_links,) or costs.dtype != np.int64):
         raise InvalidValue("", ("costs", _misfit(costs, n_links, "int64")))
     if rooms.shape != (n_links,) or rooms.dtype != np.int64:
         raise InvalidValue("", ("rooms", _misfit(rooms, n_links, "int64")))
@@ -106,20 +106,25 @@ def _misfit(array: Int64s | Flags, length: int, wanted: str) -> str:
 
 
 @inline
-def _flood(
+def flood(
     net: Net,
     rooms: Int64s,
     open: Flags,
     passable: Flags,
     need: int,
-    away: Int64s,
+    away: Int64s | Int32s,
+    unreached: int,
     seen: Flags,
     queue: Int32s,
     head: int,
     tail: int,
     most: int,
 ) -> tuple[int, int, bool]:
-    """Go on with a flood from the start until it has looked at so many nodes or met what the goal reaches."""
+    """Go on with a flood from the start until it has looked at so many nodes or met what the goal reaches.
+
+    Returns:
+        Where the queue's head and tail are now, and whether they met.
+    """
     while head < tail and head < most:
         node = queue[head]
         head += 1
@@ -127,7 +132,7 @@ def _flood(
             link, far = net.links[place], net.fars[place]
             if rooms[link] < need or not open[link] or seen[far]:
                 continue
-            if away[far] < UNREACHED:
+            if away[far] != unreached:
                 return head, tail, True
             if passable[far]:
                 seen[far] = True
@@ -230,7 +235,7 @@ def _search(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
     bounds = np.empty(n_nodes, np.int64)  # and at least from the start; written where away is
     keys, items, size = np.empty(1024, np.int64), np.empty(1024, np.int32), 0
     seen, queue = np.empty(0, np.bool_), nothing
-    head, tail, flood_at = 0, 0, _FLOOD_FROM
+    head, tail, flood_at = 0, 0, FLOOD_FROM
     away[goal], bounds[goal] = 0, ahead * unit
     size = push(keys, items, size, bounds[goal], goal)
     settled = 0
@@ -252,7 +257,7 @@ def _search(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
                 seen[start] = True
                 queue[0] = start
                 tail = 1
-            head, tail, met = _flood(net, rooms, open, passable, need, away, seen, queue, head, tail, settled)
+            head, tail, met = flood(net, rooms, open, passable, need, away, UNREACHED, seen, queue, head, tail, settled)
             if not met and head == tail:
                 return NONE, nothing, settled
             flood_at = UNREACHED if met else 2 * settled
