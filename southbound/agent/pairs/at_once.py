@@ -51,6 +51,10 @@ class AtOnce(Part):
     def _idle(self) -> bool:
         return not (self._taken or self.storeless)
 
+    def memories_freed(self) -> bool:
+        """See `Part`."""
+        return self._begins_s is None and self._idle and self.host.memories_free >= self._needed
+
     def hop_changed(self, hop: HopPart) -> None:
         """See `Part`."""
         stream = self._streams.get(hop.hop)

@@ -56,6 +56,10 @@ class Buffers(Part):
     def _idle(self) -> bool:
         return not (self._taken or self.storeless)
 
+    def memories_freed(self) -> bool:
+        """See `Part`."""
+        return self._begins_s is None and self._idle and self.host.memories_free >= self._needed
+
     def hop_changed(self, hop: HopPart) -> None:
         """See `Part`."""
         for stream in self._streams:

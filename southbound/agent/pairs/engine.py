@@ -29,7 +29,7 @@ from southbound.agent.pairs.messages import (
     Swept,
     Token,
 )
-from southbound.agent.pairs.part import Part
+from southbound.agent.pairs.part import Part, Phase
 from southbound.agent.pairs.path_end import PathEnd
 from southbound.agent.pairs.resources import Resources
 from southbound.agent.pairs.route import Route
@@ -40,6 +40,7 @@ from southbound.agent.pairs.timers import near
 Key = tuple[str, int]
 _WORK: Final = (Herald, Swapped, Sweep, Token)
 _LOOK_EVERY_S: Final = 1.0
+_SETTLED_S: Final = 0.1
 
 
 class EntryRefused(ValueError):  # noqa: N818  (a value that is returned, too)
@@ -253,6 +254,12 @@ class PairEngine(Resources):
             head.count(lane)
         end.delivered(part, lane, pair)
 
+    def missed(self, part: Part, pair: Pair) -> None:
+        """See `part.Host`."""
+        if (end := self._ends.get(part.path)) is not None and part.in_use:
+            # Others that were swapped at the same time may still be on their way here.
+            self.timers.at(self.now_s + _SETTLED_S, end.missed, part, pair)
+
     def begun(self, part: Part, at_s: float) -> None:
         """See `part.Host`."""
         if (end := self._ends.get(part.path)) is not None:
@@ -283,6 +290,12 @@ class PairEngine(Resources):
             self.send(neighbour, message)
 
     # Its own.
+
+    def _offer_memories(self) -> None:
+        super()._offer_memories()
+        for part in self._parts.values():
+            if part.phase is Phase.ACTIVE and part.memories_freed():
+                self._resync(part)
 
     def _look(self) -> None:
         """Look after the ends of paths, and test links, now and then."""

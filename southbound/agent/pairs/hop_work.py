@@ -37,7 +37,8 @@ class HopWork:
         self._ready: list[Pair | None] = [None] * (2 * self._leaves)
         self._since_s = [math.inf] * (2 * self._leaves)
         """When attempts for an elementary pair began; infinite where none are being made."""
-        self._attempts = [0] * (2 * self._leaves)
+        self._attempts: list[float] = [0] * (2 * self._leaves)
+        """Until the pair is there; infinite where none comes, 0 where nobody tries: a dark fibre is not a weak one."""
         self._tau_s = 1.0
         self.announced_s = math.inf
         """When the pair that was announced is there; infinite: none was."""
@@ -54,18 +55,18 @@ class HopWork:
     def stop(self, at_s: float) -> None:
         """Drop what is under way; attempts are made until a time."""
         if self._leaves == 1:
-            if (since_s := self._since_s[1]) < math.inf:
+            if self._since_s[1] < math.inf:
                 if self.announced_s <= at_s:
                     self._part.count(self.hop, self._attempts[1], 1)
                 else:
-                    self._part.count(self.hop, (at_s - since_s) // self._tau_s, 0)
+                    self._count_vain(1, at_s)
                 self._since_s[1] = math.inf
         else:
             for place in range(1, 2 * self._leaves):
                 self._part.host.timers.off(self._timers[place])
                 self._timers[place] = self._ready[place] = None
-                if (since_s := self._since_s[place]) < math.inf:
-                    self._part.count(self.hop, (at_s - since_s) // self._tau_s, 0)
+                if self._since_s[place] < math.inf:
+                    self._count_vain(place, at_s)
                     self._since_s[place] = math.inf
         self.announced_s = math.inf
 
@@ -73,7 +74,7 @@ class HopWork:
         """Draw again what was drawn for later: the link has changed. Waiting has no memory, so nothing is lost."""
         if self._leaves == 1:
             if self._since_s[1] < math.inf and self.announced_s > now_s:
-                self._part.count(self.hop, max(0.0, (now_s - self._since_s[1]) // self._tau_s), 0)
+                self._count_vain(1, now_s)
                 was_announced = self.announced_s < math.inf
                 self._attempt(1, max(now_s, self._since_s[1]))
                 if was_announced and self.announced_s == math.inf:
@@ -82,8 +83,13 @@ class HopWork:
         for place in range(self._leaves, 2 * self._leaves):
             if self._since_s[place] < math.inf:
                 self._part.host.timers.off(self._timers[place])
-                self._part.count(self.hop, max(0.0, (now_s - self._since_s[place]) // self._tau_s), 0)
+                self._count_vain(place, now_s)
                 self._attempt(place, max(now_s, self._since_s[place]))
+
+    def _count_vain(self, place: int, at_s: float) -> None:
+        """Count the attempts that were made until a time without a pair."""
+        if self._attempts[place]:
+            self._part.count(self.hop, max(0.0, (at_s - self._since_s[place]) // self._tau_s), 0)
 
     def _begin(self, place: int, at_s: float) -> None:
         if place >= self._leaves:
@@ -97,6 +103,7 @@ class HopWork:
         success = part.success(self.hop)
         self._since_s[place] = at_s
         if success <= 0.0:
+            self._attempts[place] = math.inf if part.lit(self.hop) else 0
             self._timers[place] = None
             if place == 1:
                 self.announced_s = math.inf

@@ -54,6 +54,8 @@ class Lanes(Part):
         self._memories_per_lane = sum(1 << hop.rounds for hop in route.hops)
         self._hops = {hop.hop: hop for hop in route.hops}
         self._taken = 0
+        self._numbers: dict[int, int] = {}
+        """By lane: the highest number that one of its beginnings has had, of those after that of the version."""
 
     @property
     def watched_lanes(self) -> int:
@@ -63,6 +65,7 @@ class Lanes(Part):
     def begin(self, at_s: float) -> None:
         """See `Part`: takes the memories of as many lanes as there is room for."""
         self._grow()
+        self.refused_total += self.entry.lanes - len(self._lanes)
         for lane in self._lanes:
             self._adopt(lane, (self.generation,), at_s, 0, self.route.last)
 
@@ -70,7 +73,6 @@ class Lanes(Part):
         for number in range(len(self._lanes), self.entry.lanes):
             if not self.storeless:
                 if not self.host.take_memories(self._memories_per_lane, least=self._memories_per_lane):
-                    self.refused_total += self.entry.lanes - number
                     break
                 self._taken += self._memories_per_lane
             lane = _Lane(number)
@@ -84,8 +86,18 @@ class Lanes(Part):
             for work in lane.works:
                 work.stop(self.host.now_s)
         self._lanes.clear()
+        self._numbers.clear()
         self.host.free_memories(self._taken)
         self._taken = 0
+
+    def memories_freed(self) -> bool:
+        """See `Part`: lanes that find room begin anew at all nodes, for what came of them until now was lost here."""
+        if self._begins_s is None:
+            had = len(self._lanes)
+            self._grow()
+            for number in range(had, len(self._lanes)):
+                self._begin_lane(number, 0)
+        return False
 
     def hop_changed(self, hop: HopPart) -> None:
         """See `Part`."""
@@ -106,18 +118,24 @@ class Lanes(Part):
         """See `Part`."""
         if len(lanes) == self.entry.lanes:
             return False
-        at_s = self.host.now_s + self.route.latency_s
         self._grow()
         for number in lanes:
-            message = Swapped(
-                self.path, self.version, self.generation, number, 0, self.route.last, (), None,
-                next_rounds=(generation,), restart_s=at_s,
-            )  # fmt: skip
-            if self.route.right is not None:
-                self.host.send(self.route.right, message)
-            if number < len(self._lanes):
-                self._adopt(self._lanes[number], (generation,), at_s, 0, self.route.last)
+            self._begin_lane(number, generation)
         return True
+
+    def _begin_lane(self, number: int, least: int) -> None:
+        """Have all nodes begin a lane anew, with a number of its own from some on."""
+        at_s = self.host.now_s + self.route.latency_s
+        self._numbers[number] = max(least, self._numbers.get(number, self._begun) + 1)
+        rounds = (self._numbers[number],)
+        self._tell(
+            Swapped(
+                self.path, self.version, self.generation, number, 0, self.route.last, (), None,
+                next_rounds=rounds, restart_s=at_s,
+            )
+        )  # fmt: skip
+        if number < len(self._lanes):
+            self._adopt(self._lanes[number], rounds, at_s, 0, self.route.last)
 
     def handle(self, sender: str, message: WorkMessage) -> None:
         """See `Part`."""
@@ -129,13 +147,29 @@ class Lanes(Part):
             elif route.place > message.left and route.left is not None:
                 self.host.send(route.left, message)
             if len(message.next_rounds) == 1 and self.phase is Phase.ACTIVE:
-                self._grow()  # the head begins a lane anew: perhaps there was no memory for it when the others began
+                if not self.belongs(message.generation) or message.lane >= self.entry.lanes:
+                    return  # numbers of a generation may reach into those of the next
+                known = self._numbers.get(message.lane, 0)
+                self._numbers[message.lane] = max(known, message.next_rounds[0])
+                self._grow()  # perhaps there was no memory for it when the others began
             if message.lane < len(self._lanes):
                 self._hear(self._lanes[message.lane], message)
-        elif isinstance(message, Herald) and message.lane < len(self._lanes):
+            elif self._misses(message) and message.pair is not None:
+                self.host.missed(self, message.pair)
+        elif isinstance(message, Herald):
             hop = self._hops.get(message.hop)
-            if hop is not None and hop.neighbour == sender and not hop.draws:
+            if hop is None or hop.neighbour != sender or hop.draws:
+                return
+            if message.lane >= len(self._lanes):
+                if hop.swap_place is None and message.at_s < float("inf"):
+                    self.host.timers.at(message.at_s, self.host.missed, self, message.pair)
+            else:
                 self._expect(self._lanes[message.lane], hop, message.rounds, message.at_s, message.pair)
+
+    def _misses(self, message: Swapped) -> bool:
+        """Tell whether this is an end that should have a half of what is told, and has no lane for it."""
+        whole = (message.left, message.right) == (0, self.route.last)
+        return whole and self.route.place in (0, self.route.last) and message.rounds[:1] >= (self._begun,)
 
     def _hear(self, lane: _Lane, message: Swapped) -> None:
         route, place = self.route, self.route.place

@@ -48,10 +48,17 @@ class Host(Protocol):
         """Take memories, as many as are free but no more than wanted; none where fewer than `least` are free."""
 
     def free_memories(self, taken: int) -> None:
-        """Give memories back."""
+        """Give memories back; parts that lack some are asked soon (`Part.memories_freed`)."""
+
+    @property
+    def memories_free(self) -> int:
+        """Return how many memories nobody has taken."""
 
     def delivered(self, part: "Part", lane: int, pair: Pair) -> None:
         """Take a pair between the ends of the path; at an end."""
+
+    def missed(self, part: "Part", pair: Pair) -> None:
+        """Take the word of a pair that the other end of the path has, and this end had no memory for."""
 
     def begun(self, part: "Part", at_s: float) -> None:
         """Take the word that a part has begun anew."""
@@ -136,12 +143,16 @@ class Part(ABC):
         self.phase = Phase.IDLE
         self.clear()
 
+    def lit(self, hop: HopPart) -> bool:
+        """Tell whether attempts are made on a hop: there is light, and the other end is heard."""
+        link = self.host.link(hop.link)
+        known = link is not None and link.neighbour == hop.neighbour and not link.cut
+        return known and self.host.hears(hop.neighbour)
+
     def success(self, hop: HopPart) -> float:
         """Return the probability that one attempt on a hop makes a pair to use; 0 where none can be made."""
         link = self.host.link(hop.link)
-        if link is None or link.neighbour != hop.neighbour or not self.host.hears(hop.neighbour):
-            return 0.0
-        return usable_success(link.success(hop.option))
+        return usable_success(link.success(hop.option)) if link is not None and self.lit(hop) else 0.0
 
     def heralded_pair(self, hop: HopPart, at_s: float) -> Pair:
         """Return a new pair of a hop as it is at its herald."""
@@ -185,6 +196,13 @@ class Part(ABC):
         """Whether pairs that this head draws would be delivered here though the far end takes no part."""
         one_hop = self.route.last == 1 and self.route.place == 0 and self.route.hops[0].draws
         return one_hop and self.entry.regime is not Regime.SLOT  # slots wait for it in any case
+
+    def memories_freed(self) -> bool:
+        """Take what was missing, where memories are free again; True where the whole version must begin anew for it.
+
+        A version begins while the one before it, whose memories it is planned to have, is still being finished.
+        """
+        return False
 
     @abstractmethod
     def begin(self, at_s: float) -> None:

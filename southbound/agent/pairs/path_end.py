@@ -144,6 +144,13 @@ class PathEnd:
         had = tuple(sequence for sequence, at in recent if since_s <= at < at_s)
         self._host.tell_other_end(part, Recent(self.path, part.version, since_s, at_s, had))
 
+    def missed(self, part: Part, pair: Pair) -> None:
+        """Tell the other end that a pair is void: there is no half of it here."""
+        since_s, until_s = pair.at_s - _CLOSE_S, pair.at_s + _CLOSE_S
+        recent = self._recent.get(part.version, deque())
+        had = tuple(sequence for sequence, at_s in recent if abs(at_s - pair.at_s) <= 2.0 * _CLOSE_S)
+        self._host.tell_other_end(part, Recent(self.path, part.version, since_s, until_s, had))
+
     def _compare(self, part: Part, message: Recent) -> None:
         theirs = set(message.sequences)
         recent = self._recent.get(part.version, deque())

@@ -40,6 +40,7 @@ class Resources:
         self._sequence = 0
         self._sequence_mark = crc32(node.encode()) % _SEQUENCE_STEP
         self._memories_used = 0
+        self._offering = False
 
     @property
     def memories_in_use(self) -> int:
@@ -75,7 +76,7 @@ class Resources:
 
     def take_memories(self, wanted: int, *, least: int = 0) -> int:
         """See `part.Host`."""
-        free = self.hardware.memories - self._memories_used
+        free = self.memories_free
         taken = min(wanted, free) if free >= least else 0
         self._memories_used += taken
         return taken
@@ -83,6 +84,18 @@ class Resources:
     def free_memories(self, taken: int) -> None:
         """See `part.Host`."""
         self._memories_used -= taken
+        if taken and not self._offering:
+            # Not at once: whoever gives them back may be about to take them again.
+            self._offering = True
+            self.timers.at(self.now_s, self._offer_memories)
+
+    @property
+    def memories_free(self) -> int:
+        """See `part.Host`."""
+        return self.hardware.memories - self._memories_used
+
+    def _offer_memories(self) -> None:
+        self._offering = False
 
     def _at(self, now_s: float) -> None:
         # What is due is done as of its own time, however late it is done.

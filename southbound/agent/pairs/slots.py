@@ -25,6 +25,7 @@ class Slots(Part):
         first = self._hops.get(0)
         self._first = first if first is not None and first.draws else None
         self._since_s = 0.0
+        self._lit = False
         self._timer: Timer | None = None
         self._looked_s: dict[int, float] = {}
         self._channels = max(1, entry.lanes)
@@ -57,13 +58,18 @@ class Slots(Part):
     def _idle(self) -> bool:
         return not (self._taken or self.storeless)
 
+    def memories_freed(self) -> bool:
+        """See `Part`."""
+        return self._idle and self.host.memories_free >= self._channels * len(self.route.hops)
+
     def hop_changed(self, hop: HopPart) -> None:
         """See `Part`."""
         if self._first is hop and self.slot_s > 0.0 and self.phase is Phase.ACTIVE and not self._idle:
             self.host.timers.off(self._timer)
             now_s = self.host.now_s
             skipped = max(0, int((now_s - self._since_s) / self.slot_s))
-            self.count(hop, skipped * self._channels, 0)
+            if self._lit:
+                self.count(hop, skipped * self._channels, 0)
             self._since_s += skipped * self.slot_s
             self._draw()
 
@@ -90,6 +96,7 @@ class Slots(Part):
         if self._first is None or self.slot_s <= 0.0:
             return
         success = self.success(self._first)
+        self._lit = self.lit(self._first)  # a dark fibre is not a weak one: nobody tries
         some = 1.0 - (1.0 - success) ** self._channels
         if some <= 0.0:
             return

@@ -40,6 +40,7 @@ class Stream:
         self._spacing_s = math.inf
         self._since_s = 0.0
         self._attempts = 0
+        self._lit = False
         self._timer: Timer | None = None
 
     def start(self, at_s: float) -> None:
@@ -63,7 +64,7 @@ class Stream:
     def redraw(self, now_s: float) -> None:
         """Draw again what was drawn for later: the link has changed."""
         self._part.host.timers.off(self._timer)
-        if self._since_s < math.inf and self._spacing_s < math.inf:
+        if self._lit and self._since_s < math.inf and self._spacing_s < math.inf:
             self._part.count(self.hop, max(0.0, (now_s - self._since_s) // self._spacing_s), 0)
         self._attempt(max(now_s, self._since_s))
 
@@ -76,6 +77,7 @@ class Stream:
         self._since_s = at_s
         self._timer = None
         success = self._part.success(self.hop)
+        self._lit = self._part.lit(self.hop)  # a dark fibre is not a weak one: nobody tries
         if success <= 0.0 or math.inf in (self._spacing_s, at_s):
             return
         self._attempts = attempts_until_success(success, host.random.random())
