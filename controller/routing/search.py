@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from controller.routing.kernels.compiled import NONE
+from controller.routing.kernels.hops import fewest_way
+from controller.routing.kernels.k_shortest import ShortestWays
 from controller.routing.passing import way_through
-from controller.routing.terrain import BOUNDLESS, Meter, Quest, Terrain, whole_quest
+from controller.routing.terrain import Meter, Quest, Terrain, whole_quest
 
 Way = tuple[int, ...]
 """Links by number, from the terrain's start or a quest's place towards the goal."""
@@ -49,6 +52,36 @@ def widest_way(terrain: Terrain, meter: Meter) -> tuple[int, Way] | None:
 def ways_in_order(terrain: Terrain, need: int, meter: Meter) -> Iterator[Way]:
     """Yield every loop-free way that the terrain allows, best first, each found when it is asked for.
 
+    Raises:
+        TooHard: The steps are spent.
+    """
+    if terrain.unmet:
+        return
+    if terrain.must_nodes or terrain.must_links:
+        yield from _passing_in_order(terrain, need, meter)
+        return
+    graph = terrain.graph
+    ways = ShortestWays(
+        graph.wiring.net,
+        graph.wiring.unit_costs,
+        graph.rooms,
+        terrain.open,
+        terrain.passable,
+        need,
+        terrain.start,
+        terrain.goal,
+        graph.wiring.hop_marks,
+        most=terrain.most,
+        steps=meter.left,
+    )
+    for found in ways:
+        meter.spend(found.steps)
+        yield tuple(found.links.tolist())
+
+
+def _passing_in_order(terrain: Terrain, need: int, meter: Meter) -> Iterator[Way]:
+    """Yield the ways that pass what is to be passed, best first.
+
     Lawler's partition of Yen's: what is left after a way was yielded falls into the ways that leave it at its
     first link, its second, ...; each part has one best way, and the best of all parts is the next.
     """
@@ -85,42 +118,29 @@ def order_of(terrain: Terrain, way: Way) -> tuple[int, int, Way]:
 
 
 def _fewest(terrain: Terrain, quest: Quest, meter: Meter) -> Way | None:
-    """Return the best rest when nothing is to be passed. Cost: O(links).
-
-    Names can't ride along in one search: of two partial ways the roomier survives, yet a narrow link further on
-    can make both equal, and then the other's names might have come first. So room is settled from the goal and
-    names from the start.
-    """
-    start, goal, need = quest.at, terrain.goal, quest.need
-    rooms = terrain.graph.room_list
-    rings: list[dict[int, int]] = [{goal: BOUNDLESS}]  # the k-th: nodes k links off, and the room on from there
-    seen = {goal, *quest.behind}
-    while start not in rings[-1]:
-        if len(rings) > quest.most:
-            return None
-        ring: dict[int, int] = {}
-        meter.spend(len(rings[-1]))
-        for node, room in rings[-1].items():
-            for link, far in terrain.ways(node, need):
-                if far in seen or not (terrain.passable[far] or far == start):
-                    continue
-                if far == start and link in quest.barred:
-                    continue
-                ring[far] = max(ring.get(far, need), min(rooms[link], room))
-        if not ring:
-            return None
-        seen |= ring.keys()
-        rings.append(ring)
-    bottleneck = min(quest.cap, rings[-1][start])
-    node, way = start, list[int]()
-    for ring in reversed(rings[:-1]):
-        link, node = next(
-            (link, far)
-            for link, far in terrain.ways(node, need)
-            if far in ring and min(rooms[link], ring[far]) >= bottleneck and (way or link not in quest.barred)
-        )
-        way.append(link)
-    return tuple(way)
+    """Return the best rest when nothing is to be passed. Cost: O(links), mostly only those near the way."""
+    graph = terrain.graph
+    wiring = graph.wiring
+    behind = None
+    if quest.behind:
+        behind = np.zeros(len(wiring.nodes), np.bool_)
+        behind[list(quest.behind)] = True
+    found = fewest_way(
+        wiring.net,
+        graph.rooms,
+        terrain.open,
+        terrain.passable,
+        quest.need,
+        start=quest.at,
+        goal=terrain.goal,
+        most=quest.most,
+        barred=np.array(sorted(quest.barred), np.int32),
+        behind=behind,
+        cap=quest.cap,
+        marks=wiring.hop_marks,
+    )
+    meter.spend(found.steps)
+    return None if found.cost == NONE else tuple(found.links.tolist())
 
 
 def loosened(terrain: Terrain) -> Terrain:

@@ -26,6 +26,11 @@ class Meter:
     def __init__(self, budget: int | None = STEP_BUDGET) -> None:
         self._left = budget
 
+    @property
+    def left(self) -> int:
+        """Return how many steps may still be taken; BOUNDLESS without a budget."""
+        return BOUNDLESS if self._left is None else self._left
+
     def spend(self, steps: int) -> None:
         """Count steps.
 

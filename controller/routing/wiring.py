@@ -9,7 +9,9 @@ import numpy as np
 
 from controller.domain.link import Link
 from controller.domain.node import Capability, Node
-from controller.routing.kernels.net import Flags, Net, frozen, net_of
+from controller.routing.kernels.hops import hop_landmarks
+from controller.routing.kernels.landmarks import Landmarks
+from controller.routing.kernels.net import Flags, Int64s, Net, frozen, net_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +46,18 @@ class Wiring:
     def link_number(self) -> Mapping[str, int]:
         """Return the number of each link, by name."""
         return {name: number for number, name in enumerate(self.links)}
+
+    @cached_property
+    def hop_marks(self) -> Landmarks:
+        """Return landmarks over all links, whatever their state; they lead searches of fewest links."""
+        return hop_landmarks(self.net)
+
+    @cached_property
+    def unit_costs(self) -> Int64s:
+        """Return a cost of 1 for every link; shape (n_links,)."""
+        costs = np.ones(len(self.links), np.int64)
+        frozen(costs)
+        return costs
 
     @cached_property
     def ends(self) -> tuple[tuple[int, int], ...]:
