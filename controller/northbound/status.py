@@ -145,5 +145,5 @@ def cut(text: str, at_most: int) -> str:
     >>> cut("abcdef", 5), cut("abc", 5), cut("äöü", 5)
     ('ab…', 'abc', 'ä…')
     """
-    encoded = text.encode()
+    encoded = text[: at_most + 1].encode()  # a character has at least a byte: what follows these does not fit anyway
     return text if len(encoded) <= at_most else encoded[: at_most - 3].decode(errors="ignore") + "…"
