@@ -79,6 +79,7 @@ class World:
         self.liars: dict[str, Callable[[bytes], bytes]] = {}
         """What nodes do to payloads that they pass on, with valid tags; give it before they start."""
         self.batches = 0
+        self._directions: list[tuple[str, str, deque[Message]]] = []
         self._chance = random.Random(seed)
         self._stride_bit = stride_bit
         self._requests = 0
@@ -124,22 +125,26 @@ class World:
                 if other is None or other.plane is None or pair in self.streams or pair in self.cut_off:
                     continue
                 self.streams[pair] = {name: deque(), peer: deque()}
+                self._directions = self._sorted()
                 self.handle(name, PeerUp(now_s=self.now_s, node=peer))
                 self.handle(peer, PeerUp(now_s=self.now_s, node=name))
 
     def drop_stream(self, one: str, other: str) -> None:
         """End a stream; what was under way is lost."""
         if self.streams.pop(frozenset((one, other)), None) is not None:
+            self._directions = self._sorted()
             self.handle(one, PeerDown(now_s=self.now_s, node=other))
             self.handle(other, PeerDown(now_s=self.now_s, node=one))
 
     def moves(self) -> list[tuple[str, str]]:
         """Return (sender, receiver) of every stream direction on which a message waits."""
+        return [(sender, receiver) for sender, receiver, queue in self._directions if queue]
+
+    def _sorted(self) -> list[tuple[str, str, deque[Message]]]:
         return [
-            (next(iter(pair - {receiver})), receiver)
+            (next(iter(pair - {receiver})), receiver, queue)
             for pair, queues in sorted(self.streams.items(), key=lambda item: sorted(item[0]))
             for receiver, queue in sorted(queues.items())
-            if queue
         ]
 
     def move(self, sender: str, receiver: str, *, crash: str = "") -> None:

@@ -18,7 +18,7 @@ def passes(relay: Relay) -> list[str]:
     return [hop.link.removeprefix("links/") for hop in route.hops]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A line of 13 nodes n00 to n12."""
     links = [(f"l{each:02}", f"n{each:02}", f"n{each + 1:02}") for each in range(12)]
