@@ -6,13 +6,16 @@ from contextlib import suppress
 from apps.restoration import by_importance
 from controller.domain.commands import BackUpService, BlockService, Command, MoveService
 from controller.domain.events import AppEvent, NetworkImproved, ServiceWaits
+from controller.domain.key_relay import KeyRelay
 from controller.domain.reachability import fault
 from controller.domain.refusals import Refusal
 from controller.domain.route import Route
 from controller.domain.route_sets import wanted_set
 from controller.domain.service import Phase, Protection, Service, ServiceState
 from controller.domain.snapshot import Snapshot
+from controller.routing.admission.worth import check_admission
 from controller.routing.feasible import charges_after_move
+from controller.routing.graph import Graph
 from controller.routing.places import Ground, Grounds, find_backup_place, find_place, shortfall
 
 
@@ -37,7 +40,7 @@ class RetryBlocked:
             return
         grounds = Grounds(snapshot)
         for service in waiting:
-            command = _tried(service, grounds.free_for(service))
+            command = _tried(service, grounds.free_for(service), snapshot)
             if command is None:
                 continue
             if isinstance(command, MoveService):
@@ -48,7 +51,7 @@ class RetryBlocked:
             yield command
 
 
-def _tried(service: Service, free: Ground) -> Command | None:
+def _tried(service: Service, free: Ground, snapshot: Snapshot) -> Command | None:
     if service.demand.protected and service.routes and not service.riding:
         with suppress(Refusal):
             routes = find_backup_place(free, service)
@@ -56,6 +59,8 @@ def _tried(service: Service, free: Ground) -> Command | None:
         return None
     try:
         place = find_place(free, service)
+        if isinstance(service, KeyRelay) and isinstance(free, Graph) and not service.route_version:
+            check_admission(free, snapshot, service, place.routes)  # what never ran is still to be admitted
     except Refusal as refusal:
         if service.state is ServiceState.BLOCKED and service.state_reason != refusal.message:
             return BlockService(service=service.key, because=refusal.message)

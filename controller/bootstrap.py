@@ -193,6 +193,7 @@ class _Controller:
                 loop=loop,
                 on_death=self._died,
                 auto_relay=self._config.auto_relay,
+                admission=self._config.admission,
             )
         )
         return made[0], agents

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from controller.config.admission_section import admission_section
 from controller.config.auto_relay_section import auto_relay_section
 from controller.config.loopback import is_loopback
 from controller.config.os_ken_section import OsKenConfig, os_ken_section
 from controller.config.section import Section, load
+from controller.domain.admission import DEFAULT_ADMISSION, Admission
 from controller.domain.auto_relay import AutoRelay
 from controller.domain.names import LABEL_RULE, is_label
 
@@ -75,6 +77,7 @@ class ControllerConfig:
         addresses: File into which the bound addresses are written once all is up; None for none.
         sha256: Hex hash of the file.
     """
+        admission: By which policy key relays get their routes.
 
     name: str
     pki: Path
@@ -89,6 +92,7 @@ class ControllerConfig:
     addresses: Path | None
     logging: LoggingConfig
     sha256: str = field(default="")
+    admission: Admission = DEFAULT_ADMISSION
 
 
 def load_controller_config(path: Path | str) -> ControllerConfig:
@@ -118,6 +122,7 @@ def read_controller_config(root: Section) -> ControllerConfig:
         addresses=root.path("addresses") if root.has("addresses") else None,
         logging=_logging(root.section("logging", required=False)),
         sha256=_hash(root.file),
+        admission=admission_section(root.section("admission", required=False)),
     )
     _note_shared_ports(root, config)
     return config

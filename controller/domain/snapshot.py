@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from controller.domain.admission import DEFAULT_ADMISSION, Admission
 from controller.domain.alarm import Alarm
 from controller.domain.application import Application, Sae
 from controller.domain.entanglement_path import EntanglementPath
@@ -100,6 +101,7 @@ class Snapshot:
             None: not counted. Not stored, and dropped with every change of a service.
     """
 
+        admission: By which policy relays get their routes. Not stored: the configuration says it.
     revision: int = 0
     network: uuid.UUID = NIL_NETWORK
     service_time_ms: int = 0
@@ -120,6 +122,7 @@ class Snapshot:
 
     def condition(self, link: str) -> LinkCondition:
         """Return what is decided of a link; a link never heard of counts with its model."""
+    admission: Admission = DEFAULT_ADMISSION
         return self.conditions.get(link, UNKNOWN_CONDITION)
 
     def service(self, key: str) -> Service | None:
@@ -164,7 +167,7 @@ class Snapshot:
 COLLECTIONS: Final = tuple(
     spec.name
     for spec in fields(Snapshot)
-    if spec.name not in {"revision", "network", "service_time_ms", "connected", "reserved"}
+    if spec.name not in {"revision", "network", "service_time_ms", "connected", "reserved", "admission"}
 )
 """The stored collections, each a mapping of Snapshot."""
 

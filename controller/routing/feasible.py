@@ -12,7 +12,8 @@ from controller.domain.refusals import Precondition, Refusal, TooHard
 from controller.domain.route import Route
 from controller.domain.route_sets import rerouted
 from controller.domain.service import Service, ServiceDemand
-from controller.routing.disjoint import find_backup, find_disjoint_routes, find_routes
+from controller.routing.admission.policies import routes_by_policy
+from controller.routing.disjoint import find_backup, find_disjoint_routes
 from controller.routing.explain import no_capacity
 from controller.routing.graph import Graph
 from controller.routing.terrain import Terrain, terrain_of
@@ -178,12 +179,12 @@ def find_move(graph: Graph, relay: KeyRelay, demand: Demand | None = None) -> tu
             matched = _matched(graph, relay, asked, apart)
             if matched is not None:
                 return matched
-    routes = find_routes(graph, asked)
+    routes = routes_by_policy(graph, asked)
     matched = _matched(graph, relay, asked, routes)
     if matched is not None:
         return matched
     try:
-        beside = find_routes(graph.charged(charges_after_move(relay, (), demand=demand)), asked)
+        beside = routes_by_policy(graph.charged(charges_after_move(relay, (), demand=demand)), asked)
     except Refusal as refusal:
         raise Precondition(
             "NO_CAPACITY",

@@ -7,6 +7,7 @@ from itertools import compress, repeat
 
 import numpy as np
 
+from controller.domain.admission import DEFAULT_ADMISSION, Admission
 from controller.domain.capacity import reserved_by, route_charges, service_charges
 from controller.domain.refusals import NotFound
 from controller.domain.route import Route
@@ -27,12 +28,16 @@ class Graph:
         rooms: What is free on each link in millibit/s; negative where a link weakened below what is promised on it,
             and without meaning where it is not usable; shape (n_links,).
         unusable: By name, the links that carry nothing new.
+        capacities: What may be promised on each link in millibit/s, taken or not; shape (n_links,).
+        admission: By which policy routes are chosen.
     """
 
     wiring: Wiring
     usable: Flags
     rooms: Int64s
     unusable: Mapping[str, Unusable]
+    capacities: Int64s
+    admission: Admission = DEFAULT_ADMISSION
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both promise the same on the same links."""
@@ -153,4 +158,6 @@ def graph_of(snapshot: Snapshot, *, ignoring: Collection[str] = ()) -> Graph:
         usable=ground.usable,
         rooms=_less(ground.wiring, ground.capacities, held),
         unusable=ground.unusable,
+        capacities=ground.capacities,
+        admission=snapshot.admission,
     )

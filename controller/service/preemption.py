@@ -12,6 +12,7 @@ from controller.domain.key_relay import KeyRelay
 from controller.domain.prediction import Outcome, PredictedMove
 from controller.domain.refusals import Refusal
 from controller.domain.snapshot import Snapshot
+from controller.routing.admission.worth import below, check_worth, emptied
 from controller.routing.feasible import check_move, find_move
 from controller.routing.graph import Graph, graph_of
 from controller.routing.places import closed_to
@@ -40,21 +41,16 @@ def preempted(snapshot: Snapshot, relay: KeyRelay, *, version: int, now_ms: int)
     Least important ones go first, and no more than have to. `version` is the revision that the decision will be
     committed as; `now_ms` is service time.
     """
-    below = [
-        other
-        for other in snapshot.relays.values()
-        if other.demand.priority < relay.demand.priority and other.name != relay.name
-    ]
+    weaker = below(snapshot, relay)
     graph = graph_of(snapshot)
-    emptied = graph
-    for other in below:
-        emptied = emptied.freed(service_charges(other))
+    free = closed_to(emptied(graph, weaker), snapshot, relay)
     try:
-        place = find_deployment(closed_to(emptied, snapshot, relay), relay)
+        place = find_deployment(free, relay)
+        check_worth(free, (*place.routes, *(place.backup or ())))
     except Refusal:
         return None
     need = route_charges((*place.routes, *(place.backup or ())), relay.demand.rate_millibit_per_s)
-    leaving = _chosen(graph, need, below)
+    leaving = _chosen(graph, need, weaker)
     planned = _Plan(snapshot, graph.charged(need), relay, frozenset(need), version=version, now_ms=now_ms)
     for other in by_importance(leaving):
         planned.leave(other)

@@ -9,6 +9,8 @@ from controller.domain.key_relay import Demand, KeyRelay, RelayState
 from controller.domain.lifetimes import first_end_ms
 from controller.domain.refusals import AlreadyExists, InvalidValue, NotFound, Precondition, Refusal
 from controller.domain.snapshot import Snapshot
+from controller.routing.admission.worth import PRICED_OUT, check_admission
+from controller.routing.graph import Graph
 from controller.routing.places import ground_of
 from controller.service.deployment import deployed, find_deployment
 from controller.service.key_link_desk import check_no_cycle
@@ -37,8 +39,8 @@ def create_relay(
     Raises:
         AlreadyExists: A relay of that name exists, or is still being removed.
         NotFound: A node, link or application that it names does not exist.
-        Precondition: NO_ROUTE, NO_CAPACITY or NO_DISJOINT_ROUTES, and `accept_blocked` is not set; APPLICATION_TAKEN;
-            DEPENDENCY_CYCLE.
+        Precondition: NO_ROUTE, NO_CAPACITY, NO_DISJOINT_ROUTES or PRICED_OUT, and `accept_blocked` is not set;
+            APPLICATION_TAKEN; DEPENDENCY_CYCLE.
         TooHard: The search is out of steps.
     """
     known = snapshot.relays.get(wanted.name)
@@ -63,11 +65,16 @@ def create_relay(
     )
     if not relay.admin_enabled:
         return Placement(relay=blocked(relay, f"{DISABLED} {caller.removeprefix('qinet://')}"))
+    ground = ground_of(snapshot, relay)
+    assert isinstance(ground, Graph)
     try:
         # One that would be kept waiting may as well run without its backup.
-        place = find_deployment(ground_of(snapshot, relay), relay, unprotected=relay.accept_blocked)
+        place = find_deployment(ground, relay, unprotected=relay.accept_blocked)
+        check_admission(ground, snapshot, relay, (*place.routes, *(place.backup or ())))
     except Refusal as refusal:
-        made = preempted(snapshot, relay, version=version, now_ms=now_ms) if relay.demand.may_preempt else None
+        # Others leave for room, never for a price.
+        displaces = relay.demand.may_preempt and refusal.reason != PRICED_OUT
+        made = preempted(snapshot, relay, version=version, now_ms=now_ms) if displaces else None
         if made is not None:
             return made
         if not relay.accept_blocked:

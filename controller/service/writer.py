@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from controller.domain.admission import DEFAULT_ADMISSION, Admission
 from controller.domain.auto_relay import AutoRelay
 from controller.domain.events import AgentEvent, ElectionAhead, TimePassed
 from controller.domain.log import LogRecord
@@ -88,6 +89,7 @@ class Writer:
         loop: asyncio.AbstractEventLoop,
         on_death: Callable[[BaseException], None],
         auto_relay: AutoRelay | None = None,
+        admission: Admission = DEFAULT_ADMISSION,
     ) -> None:
         self._store = store
         self._agents = agents
@@ -97,7 +99,8 @@ class Writer:
         self._on_death = on_death
         loaded = store.load()
         self._election: ElectionId = _opened_term(store)
-        self._core = Core(loaded.snapshot, apps, encode, check_storable, auto_relay)
+        snapshot = replace(loaded.snapshot, admission=admission)
+        self._core = Core(snapshot, apps, encode, check_storable, auto_relay)
         self._service_base_ms = loaded.snapshot.service_time_ms - clock.monotonic_ms()
         self._lost_at: dict[str, float] = {}
         self.inbox = Inbox()
