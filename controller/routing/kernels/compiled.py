@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 import numba
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -50,3 +51,27 @@ def kernel(signature: Any) -> Callable[[F], F]:
 def inline(function: F) -> F:
     """Compile a helper of kernels: as a part of each kernel that calls it, with the types that it is called with."""
     return cast(F, numba.njit(inline="never", nogil=True, error_model="numpy", cache=False)(function))
+
+
+def merged(function: F) -> F:
+    """Compile a helper that takes many arrays, as a menu has: within its callers, for a call would copy each array."""
+    return cast(F, numba.njit(forceinline=True, nogil=True, error_model="numpy", cache=False)(function))
+
+
+def leaf(function: F) -> F:
+    """Compile a helper that makes no array and returns none: it then counts no references, which costs more than it.
+
+    Each count is an atomic write; a call that is handed two dozen arrays makes twice as many of them. The caller holds
+    the arrays all the while.
+    """
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}  # the last is not in the stubs
+    return cast(F, numba.njit(inline="never", cache=False, **settings)(function))
+
+
+@inline
+def unsigned(number: int) -> int:
+    """Return a number >= 0 as one that indexes arrays without the test whether it counts from their end.
+
+    Arithmetic of it with a signed number, also with a constant, would be in floating point: both must be unsigned.
+    """
+    return np.uint64(number)  # type: ignore[return-value]

@@ -7,7 +7,7 @@ import numpy as np
 from controller.domain.refusals import InvalidValue, TooHard
 from controller.routing.kernels.cheapest import Found, checked
 from controller.routing.kernels.compiled import OUT_OF_STEPS, UNREACHED
-from controller.routing.kernels.landmarks import MOST_COST, no_landmarks
+from controller.routing.kernels.landmarks import MOST_COST, Landmarks, no_landmarks
 from controller.routing.kernels.net import Flags, Int64s, Net, frozen
 from controller.routing.kernels.partition import (
     BAD_COST,
@@ -53,6 +53,7 @@ class ShortestWays:
         need: int,
         start: int,
         goal: int,
+        marks: Landmarks = _NO_MARKS,
         *,
         most: int | None = None,
         steps: int = UNREACHED,
@@ -68,6 +69,7 @@ class ShortestWays:
             need: Room that every link must have.
             start: A node; the smaller number of the two ends where a way back must be the same way.
             goal: A node.
+            marks: Made over all links that are open, at costs no more than these.
             most: Links of a way; >= 0, any number unless given.
             steps: Nodes that all searches together may settle.
 
@@ -76,7 +78,7 @@ class ShortestWays:
         Raises:
             InvalidValue: A number or an array out of its range.
         """
-        checked(net, costs, rooms, open, passable, _NO_MARKS, start, goal)
+        checked(net, costs, rooms, open, passable, marks, start, goal)
         n_nodes = net.first.size - 1
         most = n_nodes - 1 if most is None else min(most, n_nodes - 1)
         if most < 0 or steps < 0:
@@ -90,6 +92,10 @@ class ShortestWays:
         self._board = Board(
             guide=Guide(
                 off=np.empty(n_nodes, np.int64),
+                known=np.zeros(n_nodes, np.bool_),
+                reach=np.empty(1, np.int64),
+                marks=marks.table,
+                unit=marks.unit,
                 hops_off=np.empty(n_nodes if most < n_nodes - 1 else 0, np.int32),
                 head=np.empty(n_nodes, np.int32),
                 stamp=np.zeros(n_nodes, np.int64),

@@ -12,11 +12,23 @@ from typing import Final, NamedTuple
 import numba
 import numpy as np
 
-from controller.routing.kernels.compiled import NONE, OUT_OF_STEPS, UNREACHED, inline, kernel
+from controller.routing.kernels.compiled import NONE, OUT_OF_STEPS, UNREACHED, inline, kernel, leaf
 from controller.routing.kernels.heap import grown_items, grown_keys, pop, push
 from controller.routing.kernels.landmarks import MOST_COST
 from controller.routing.kernels.net import Int32s, Int64s, Net
-from controller.routing.kernels.rest import BARRED, GROUND, NEXT, Ground, Guide, Quest, cheapest_rest, is_barred
+from controller.routing.kernels.rest import (
+    BARRED,
+    GROUND,
+    GUIDE,
+    NEXT,
+    Ground,
+    Guide,
+    Quest,
+    apart,
+    cheapest_rest,
+    is_barred,
+    off_of,
+)
 
 DONE: Final = 0
 FULL: Final = -3
@@ -69,15 +81,12 @@ class Board(NamedTuple):
 _OWN32: Final = numba.types.Array(numba.int32, 1, "C")
 _OWN64: Final = numba.types.Array(numba.int64, 1, "C")
 _STATUS: Final = numba.types.UniTuple(numba.int64, 2)  # type: ignore[no-untyped-call]
-_GUIDE: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
-    (_OWN64, _OWN32, _OWN32, _OWN64, _OWN64), Guide
-)
 _BOARD: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
-    (_GUIDE, numba.types.Array(numba.int64, 2, "C"), _OWN32, _OWN32, _OWN32, _OWN64), Board
+    (GUIDE, numba.types.Array(numba.int64, 2, "C"), _OWN32, _OWN32, _OWN32, _OWN64), Board
 )
 
 
-@inline
+@leaf
 def _before(table: Int64s, links: Int32s, one: int, other: int) -> bool:
     """Tell whether a part is to be looked at before another; one yet to be searched is, where bounds are equal."""
     if table[one, _BOUND] != table[other, _BOUND]:
@@ -95,7 +104,7 @@ def _before(table: Int64s, links: Int32s, one: int, other: int) -> bool:
     return False
 
 
-@inline
+@leaf
 def _wait(board: Board, part: int) -> None:
     """Put a part among those that wait."""
     waiting = board.waiting
@@ -110,7 +119,7 @@ def _wait(board: Board, part: int) -> None:
     waiting[place] = part
 
 
-@inline
+@leaf
 def _call(board: Board) -> int:
     """Take off the part that is first of those that wait."""
     waiting, table, links = board.waiting, board.table, board.links
@@ -134,41 +143,45 @@ def _call(board: Board) -> int:
 
 
 @inline
-def _measure(ground: Ground, off: Int64s, steps: int) -> int:
-    """Write what each node is away from the goal until the start's turn comes; return the nodes settled.
+def _measure(ground: Ground, guide: Guide, steps: int) -> int:
+    """Measure what nodes are away from the goal until the start's turn comes; return the nodes settled.
 
-    Those whose turn has not come are at least as far as the start: a bound that is consistent with the distances of
-    the others. Where the start is not reached, that of every node not reached is UNREACHED.
+    Led towards the start by the landmarks, if there are any.
     """
-    net, start = ground.net, ground.start
+    net, start, off, reach = ground.net, ground.start, guide.off, guide.reach
+    ahead = np.empty(off.size, np.int64)
     off[:] = UNREACHED
-    off[ground.goal] = 0
+    off[ground.goal], ahead[ground.goal] = 0, apart(guide, ground.goal, start)
     keys, items, size = np.empty(512, np.int64), np.empty(512, np.int32), 0
-    size = push(keys, items, size, 0, ground.goal)
+    size = push(keys, items, size, ahead[ground.goal], ground.goal)
+    reach[0] = UNREACHED
     settled = 0
     while size > 0:
         key, node = keys[0], items[0]
         size = pop(keys, items, size)
-        if key != off[node]:
+        if key != off[node] + ahead[node]:
             continue
         if node == start:
+            reach[0] = key
             break
         settled += 1
         if settled > steps:
             break
         for place in range(net.first[node], net.first[node + 1]):
             link, far = net.links[place], net.fars[place]
-            through = key + ground.costs[link]
+            through = off[node] + ground.costs[link]
             if through >= off[far] or ground.rooms[link] < ground.need or not ground.open[link]:
                 continue
-            if through > off[start] or not (ground.passable[far] or far == start):
+            if not (ground.passable[far] or far == start):
+                continue
+            if off[far] == UNREACHED:
+                ahead[far] = apart(guide, far, start)
+            if through + ahead[far] > off[start]:
                 continue
             off[far] = through
             if size == keys.size:
                 keys, items = grown_keys(keys), grown_items(items)
-            size = push(keys, items, size, through, far)
-    for node in range(off.size):
-        off[node] = min(off[node], off[start])
+            size = push(keys, items, size, through + ahead[far], far)
     return settled
 
 
@@ -194,12 +207,12 @@ def _count_hops(ground: Ground, hops_off: Int32s) -> None:
                 tail += 1
 
 
-@inline
+@leaf
 def _far(net: Net, node: int, link: int) -> int:
     return net.heads[link] if net.tails[link] == node else net.tails[link]  # type: ignore[no-any-return]
 
 
-@inline
+@leaf
 def _divide(ground: Ground, board: Board, told: int) -> None:
     """Let the parts wait that what is left of a part falls into, without the way that was told of it."""
     table, counts, guide, net = board.table, board.counts, board.guide, ground.net
@@ -222,7 +235,7 @@ def _divide(ground: Ground, board: Board, told: int) -> None:
                     continue
                 if counts[_COUNTED] and index + 1 + guide.hops_off[far] > ground.most:
                     continue
-                bound = min(bound, walked + ground.costs[other] + guide.off[far])
+                bound = min(bound, walked + ground.costs[other] + off_of(ground, guide, far))
             if bound <= counts[_LIMIT]:
                 table[part, _BOUND], table[part, _BEGIN], table[part, LENGTH] = bound, begin, -1
                 table[part, _LEAVES] = index
@@ -273,7 +286,7 @@ def _begin(ground: Ground, board: Board) -> int:
     short = ground.most < guide.off.size - 1
     counts[_LIMIT] = costs[0] * ground.most if even and short and costs.size > 0 else UNREACHED - 1
     counts[_COUNTED] = 1 if short and not even else 0
-    counts[STEPS] -= _measure(ground, guide.off, counts[STEPS])
+    counts[STEPS] -= _measure(ground, guide, counts[STEPS])
     if counts[_COUNTED]:
         _count_hops(ground, guide.hops_off)
     table[0, BARRED], table[0, NEXT] = -1, -1

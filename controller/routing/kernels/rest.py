@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 import numba
 import numpy as np
 
-from controller.routing.kernels.compiled import FLAGS, INT64S, NONE, OUT_OF_STEPS, UNREACHED, inline
+from controller.routing.kernels.compiled import FLAGS, INT64S, NONE, OUT_OF_STEPS, UNREACHED, inline, leaf
 from controller.routing.kernels.heap import grown_items, grown_keys, pop, push
+from controller.routing.kernels.landmarks import FAR, MARKS, bound_between
 from controller.routing.kernels.net import NET, Flags, Int32s, Int64s, Net
 
 BARRED: Final = 5
@@ -78,7 +79,11 @@ class Guide(NamedTuple):
     """What leads searches, and their scratch.
 
     Attributes:
-        off: A consistent lower bound of what each node is away from the goal, 0 there; shape (n_nodes,).
+        off: What each node is away from the goal as far as measured, or where it is known a consistent lower bound of
+            that; shape (n_nodes,).
+        known: Where it is; shape (n_nodes,).
+        reach: Up to which sum of that and the bound from the start it is measured; shape (1,).
+        marks, unit: Landmarks: their table and what its numbers are multiples of.
         hops_off: The same in links; shape (n_nodes,) where they are counted, else (0,).
         head: The first label of each node; shape (n_nodes,).
         stamp: In which search that was written; shape (n_nodes,).
@@ -86,10 +91,33 @@ class Guide(NamedTuple):
     """
 
     off: Int64s
+    known: Flags
+    reach: Int64s
+    marks: Int32s
+    unit: int
     hops_off: Int32s
     head: Int32s
     stamp: Int64s
     behind: Int64s
+
+
+_OWN32: Final = numba.types.Array(numba.int32, 1, "C")
+_OWN64: Final = numba.types.Array(numba.int64, 1, "C")
+GUIDE: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
+    (
+        _OWN64,
+        numba.types.Array(numba.boolean, 1, "C"),
+        _OWN64,
+        MARKS,
+        numba.int64,
+        _OWN32,
+        _OWN32,
+        _OWN64,
+        _OWN64,
+    ),
+    Guide,
+)
+"""The type of a guide in the signature of a kernel."""
 
 
 class _Labels(NamedTuple):
@@ -102,7 +130,31 @@ class _Labels(NamedTuple):
     following: Int32s
 
 
-@inline
+@leaf
+def apart(guide: Guide, one: int, other: int) -> int:
+    """Return what two nodes are at least apart by the landmarks, UNREACHED where nothing joins them."""
+    if guide.marks.shape[0] == 0:
+        return 0
+    bound = bound_between(guide.marks, one, guide.marks[other])
+    return UNREACHED if bound >= FAR else bound * guide.unit
+
+
+@leaf
+def off_of(ground: Ground, guide: Guide, node: int) -> int:
+    """Return a consistent lower bound of what a node is away from the goal, exact within the reach of the measure.
+
+    The search that measured would look at a node beyond its reach only later, so the distance of that, and the bound
+    from the start, are more than the reach together.
+    """
+    if not guide.known[node]:
+        ahead = apart(guide, node, ground.start)
+        if guide.off[node] == UNREACHED or guide.off[node] + ahead > guide.reach[0]:
+            guide.off[node] = max(guide.reach[0] - ahead, apart(guide, node, ground.goal))
+        guide.known[node] = True
+    return guide.off[node]  # type: ignore[no-any-return]
+
+
+@leaf
 def is_barred(table: Int64s, part: int, link: int) -> bool:
     """Tell whether a part of the ways leaves out those that leave the walked way by this link. Cost: O(degree)."""
     while part >= 0:
@@ -133,7 +185,7 @@ def cheapest_rest(ground: Ground, guide: Guide, search: int, quest: Quest) -> tu
     return labels.status, width, _first(ground, guide, search, quest, labels, widths, width), labels.settled
 
 
-@inline
+@leaf
 def _label(guide: Guide, search: int, labels: _Labels, node: int, hops: int) -> int:
     """Return the label of a node with so many links, or -1."""
     if guide.stamp[node] != search:
@@ -144,7 +196,7 @@ def _label(guide: Guide, search: int, labels: _Labels, node: int, hops: int) -> 
     return label  # type: ignore[no-any-return]
 
 
-@inline
+@leaf
 def _seat(first: int, cost_of: Int64s, hops_of: Int32s, following: Int32s, through: int, hops: int) -> int:
     """Return which label of a node a new one improves, _NEW when it is beside all of them, or _WORSE than one.
 
@@ -167,19 +219,19 @@ def _labelled(ground: Ground, guide: Guide, search: int, quest: Quest) -> _Label
     The costs of labels that are passed over are no less than those of another of that node that has no more links.
     """
     net, costs, goal = ground.net, ground.costs, ground.goal
-    off, head, stamp = guide.off, guide.head, guide.stamp
+    head, stamp = guide.head, guide.stamp
     nodes, cost_of = np.empty(256, np.int32), np.empty(256, np.int64)
     hops_of, following = np.empty(256, np.int32), np.empty(256, np.int32)
     keys, items, size = np.empty(256, np.int64), np.empty(256, np.int32), 0
     nodes[0], cost_of[0], hops_of[0], following[0] = quest.begin, 0, 0, -1
     head[quest.begin], stamp[quest.begin] = 0, search
     count, settled, limit = 1, 0, quest.dearest
-    size = push(keys, items, size, off[quest.begin], 0)
+    size = push(keys, items, size, off_of(ground, guide, quest.begin), 0)
     while size > 0 and keys[0] <= limit:
         key, label = keys[0], items[0]
         size = pop(keys, items, size)
         node, here = nodes[label], cost_of[label]
-        if key != here + off[node] or node == goal:
+        if key != here + guide.off[node] or node == goal:
             continue
         settled += 1
         if settled > quest.steps:
@@ -190,7 +242,7 @@ def _labelled(ground: Ground, guide: Guide, search: int, quest: Quest) -> _Label
             if ground.rooms[link] < ground.need or not ground.open[link] or guide.behind[far] == search:
                 continue
             through = here + costs[link]
-            if through + off[far] > limit or not (ground.passable[far] or far == goal):
+            if through + off_of(ground, guide, far) > limit or not (ground.passable[far] or far == goal):
                 continue
             if quest.counted and hops + guide.hops_off[far] > quest.most:
                 continue
@@ -214,7 +266,7 @@ def _labelled(ground: Ground, guide: Guide, search: int, quest: Quest) -> _Label
                 limit = through
             if size == keys.size:
                 keys, items = grown_keys(keys), grown_items(items)
-            size = push(keys, items, size, through + off[far], same)
+            size = push(keys, items, size, through + guide.off[far], same)
     reached = limit if stamp[goal] == search else NONE
     return _Labels(0 if quest.begin == goal else reached, settled, count, nodes, cost_of, hops_of, following)
 

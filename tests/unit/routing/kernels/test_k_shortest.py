@@ -8,6 +8,7 @@ import pytest
 from controller.domain.refusals import InvalidValue, TooHard
 from controller.routing.kernels.cheapest import Found, cheapest_way
 from controller.routing.kernels.k_shortest import ShortestWays
+from controller.routing.kernels.landmarks import landmarks
 from controller.routing.kernels.net import net_of
 from tests.bench.gabriel import gabriel
 from tests.unit.routing.kernels.small_nets import Problem, all_ways, cost_of, problem, room_of
@@ -35,6 +36,17 @@ def test_all_ways_come_in_the_stated_order() -> None:
     for seed in range(1500):
         asked = problem(seed)
         assert told(list(ShortestWays(*asked.ground, most=asked.most))) == in_order(asked), seed
+
+
+def test_landmarks_change_nothing_but_the_work() -> None:
+    with_seats = 0
+    for seed in range(600):
+        asked = problem(seed, most_nodes=18, most_links=26)
+        marks = landmarks(asked.net, np.maximum(1, asked.costs // 2))
+        with_seats += bool(marks.seats)
+        led = told(ShortestWays(*asked.ground, marks, most=asked.most).more(30))
+        assert led == told(ShortestWays(*asked.ground, most=asked.most).more(30)), seed
+    assert with_seats > 200
 
 
 def test_several_at_once_are_the_same_as_one_after_another() -> None:
