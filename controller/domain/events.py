@@ -243,6 +243,19 @@ class ReturnDue:
     service: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementDue:
+    """A placement is being carried out, and has room for another move.
+
+    Attributes:
+        placement: Its name.
+        service: Key of the service whose turn it is.
+    """
+
+    placement: str
+    service: str
+
+
 AgentEvent = (
     AgentConnected
     | AgentLost
@@ -265,4 +278,5 @@ AppEvent = (
     | ServiceImpaired
     | ServiceWaits
     | ReturnDue
+    | PlacementDue
 )

@@ -14,6 +14,7 @@ from controller.domain.history import RelayHistory
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import UNKNOWN_CONDITION, Link, LinkCondition
 from controller.domain.node import Node
+from controller.domain.placement import Placement
 from controller.domain.service import Service
 
 
@@ -96,12 +97,13 @@ class Snapshot:
         paths: Entanglement paths.
         histories: What became of services, by their key; also of some that are gone.
         freezes: One document under "", while automatic moves are stopped.
+        placements: Better ones than what runs, found on request.
         connected: Nodes whose agent holds a session now. Not stored: after a start nobody is connected.
         reserved: What services hold of each resource (of a QKD link in millibit/s), where somebody keeps count of it;
             None: not counted. Not stored, and dropped with every change of a service.
+        admission: By which policy relays get their routes. Not stored: the configuration says it.
     """
 
-        admission: By which policy relays get their routes. Not stored: the configuration says it.
     revision: int = 0
     network: uuid.UUID = NIL_NETWORK
     service_time_ms: int = 0
@@ -117,12 +119,13 @@ class Snapshot:
     alarms: Mapping[tuple[str, str, str], Alarm] = field(default_factory=_empty)
     histories: Mapping[str, RelayHistory] = field(default_factory=_empty)
     freezes: Mapping[str, Freeze] = field(default_factory=_empty)
+    placements: Mapping[str, Placement] = field(default_factory=_empty)
     connected: frozenset[str] = frozenset()
     reserved: Mapping[str, int] | None = field(default=None, compare=False)
+    admission: Admission = DEFAULT_ADMISSION
 
     def condition(self, link: str) -> LinkCondition:
         """Return what is decided of a link; a link never heard of counts with its model."""
-    admission: Admission = DEFAULT_ADMISSION
         return self.conditions.get(link, UNKNOWN_CONDITION)
 
     def service(self, key: str) -> Service | None:
@@ -183,6 +186,7 @@ _COLLECTION_OF: Final[Mapping[type, str]] = {
     Alarm: "alarms",
     RelayHistory: "histories",
     Freeze: "freezes",
+    Placement: "placements",
 }
 
 Document = (
@@ -197,6 +201,7 @@ Document = (
     | Alarm
     | RelayHistory
     | Freeze
+    | Placement
 )
 
 

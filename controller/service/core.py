@@ -30,6 +30,7 @@ from controller.domain.events import (
     LinkWentDown,
     NetworkImproved,
     NodeUnreachable,
+    PlacementDue,
     ReturnDue,
     ServiceImpaired,
     ServiceReport,
@@ -73,6 +74,7 @@ from controller.service.lifecycle import (
 )
 from controller.service.listening import Listening
 from controller.service.maintenance_desk import Leaving, moved_off
+from controller.service.placing import after_turn, followed, next_move, under_way
 from controller.service.relay_desk import deadline_passed
 from controller.service.request_desk import decide
 from controller.service.requests import CHANGES_IN_PLACE, Create, Request, Result
@@ -207,6 +209,8 @@ class Core(Listening):
                 self._try_all_again()
             elif self._drains.under_way:
                 self._write(self._drains.step(self._at(now), lambda service, what: self._move_off(service, what, now)))
+            elif self._placement_due:
+                self._place_on(now)
             else:
                 return
             if enough():
@@ -301,6 +305,23 @@ class Core(Listening):
             self._by = what.by
             self._write(self._storable(put(after)))
 
+    def _place_on(self, now: Now) -> None:
+        """Go on with the placement that is being carried out: one move at most, as each costs what a decision costs."""
+        self._placement_due = False
+        for placement in under_way(self._snapshot):
+            after = followed(placement, self._snapshot)
+            move = next_move(after) if self._snapshot.frozen is None else None
+            if after != placement:
+                self._write(put(after))
+            if move is None:
+                continue
+            self._last_refusal = ""
+            self._offer(PlacementDue(placement=after.name, service=move.service), now)
+            begun = after_turn(after, move, self._snapshot.service(move.service), self._last_refusal)
+            self._by = CONTROLLER
+            if begun != after:
+                self._write(put(begun))
+
     def _offer(self, event: AppEvent, now: Now) -> None:
         obeyed = False
         for app in self._apps:
@@ -348,6 +369,7 @@ class Core(Listening):
             self._write(self._storable(put(after)))
         except Refusal as refusal:
             log.warning("command refused app=%s service=%s reason=%s: %s", app, service.key, refusal.reason, refusal)
+            self._last_refusal = refusal.message
             return False
         return (after.routes, after.plan, after.backup) != (service.routes, service.plan, service.backup)
 

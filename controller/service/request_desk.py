@@ -25,11 +25,14 @@ from controller.service.key_link_desk import check_not_needed, key_link_follows
 from controller.service.lifecycle import removed
 from controller.service.maintenance_desk import drain, drained, set_freeze
 from controller.service.path_desk import create_path, redeploy_path, update_path
+from controller.service.placement_desk import cancel, carry_out, store_placement
 from controller.service.proposals import Seek, proposed, sought_soon
 from controller.service.relay_desk import check_etag, create_relay
 from controller.service.relay_update import redeploy_relay, update_relay
 from controller.service.requests import (
     ApplyTopology,
+    CancelPlacement,
+    CarryOutPlacement,
     Create,
     Delete,
     Drain,
@@ -38,6 +41,7 @@ from controller.service.requests import (
     Request,
     Result,
     SetFreeze,
+    StorePlacement,
     UpdateAdministration,
     UpdateApplication,
     UpdatePath,
@@ -125,6 +129,15 @@ def decide(
         case SetFreeze():
             changes = set_freeze(snapshot, request, wall_ms=wall_ms)
             return _answer(changes, changes.folded.get(("freezes", ""), snapshot.frozen))
+        case StorePlacement():
+            changes = store_placement(snapshot, request, version=version, wall_ms=wall_ms)
+            return _answer(changes, changes.folded["placements", f"p-{version}"])
+        case CarryOutPlacement():
+            placement = carry_out(snapshot, request)
+            return _answer(put(placement), placement)
+        case CancelPlacement(placement=name):
+            placement = cancel(snapshot, request)
+            return _answer(NO_CHANGES if placement == snapshot.placements[name] else put(placement), placement)
         case ApplyTopology():
             changes, actions = apply_topology(snapshot, request)
             made = [name for name, action in actions if action == "create"]

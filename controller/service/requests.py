@@ -9,6 +9,7 @@ from controller.domain.entanglement_path import EntanglementPath
 from controller.domain.key_relay import KeyRelay
 from controller.domain.link import Link
 from controller.domain.node import Node
+from controller.domain.placement import Placement
 from controller.domain.prediction import PredictedMove
 from controller.domain.snapshot import Document
 from controller.service.proposals import Proposal
@@ -175,7 +176,38 @@ class SetFreeze(Request):
     reason: str = ""
 
 
-CHANGES_IN_PLACE: Final = (UpdateRelay, RedeployRelay, UpdatePath, RedeployPath, UpdateApplication, Drain, SetFreeze)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorePlacement(Request):
+    """Keep a placement that was found; its name, its time and who asked for it are given by the writer."""
+
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarryOutPlacement(Request):
+    """Make the moves of a placement, at most `at_once` at the same time."""
+
+    placement: str
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelPlacement(Request):
+    """Begin no more moves of a placement."""
+
+    placement: str
+
+
+CHANGES_IN_PLACE: Final = (
+    UpdateRelay,
+    RedeployRelay,
+    UpdatePath,
+    RedeployPath,
+    UpdateApplication,
+    Drain,
+    SetFreeze,
+    CancelPlacement,
+)
 """Requests whose answer has revision 0 where everything is as wanted already."""
 
 

@@ -37,6 +37,7 @@ from controller.service.doubts import Doubts
 from controller.service.drains import Drains
 from controller.service.holdings import Holdings, waits_for_better
 from controller.service.losses import Losses
+from controller.service.placing import services_placed
 from controller.service.worklist import Worklist
 
 
@@ -97,6 +98,7 @@ class Working:
         self._pending: list[Changes] = []
         self._events: deque[AppEvent] = deque()
         self._app_failures: list[str] = []
+        self._last_refusal = ""
         self._unconfirmed: dict[str, frozenset[str]] = {}
         self._words: dict[str, dict[str, ServiceReport]] = {}
         self._refusals: dict[str, int] = {}
@@ -120,6 +122,8 @@ class Working:
         self._improved_again = False
         self._left_attended = False
         self._drains = Drains(self._snapshot)
+        self._placed = frozenset(services_placed(self._snapshot))
+        self._placement_due = bool(self._placed)
         known_lost = {key[1].removeprefix("nodes/") for key in self._snapshot.alarms if key[2] in GONE_KINDS}
         self._awaited = frozenset(self._snapshot.agents) - known_lost
         self._await_until_ms: int | None = None
@@ -155,6 +159,7 @@ class Working:
             or self._waiting
             or self._improved_again
             or self._drains.under_way
+            or self._placement_due
         )
 
     @property
@@ -206,7 +211,11 @@ class Working:
                 self._node_written(key, known=key in before.nodes)
             elif collection == "alarms":
                 self._drains.written(key, self._snapshot.alarms.get(key))
+            elif collection == "placements":
+                self._placed = frozenset(services_placed(self._snapshot))
+                self._placement_due = bool(self._placed)
             elif collection == "freezes" and self._snapshot.frozen is None:
+                self._placement_due = bool(self._placed)
                 # What was held back is looked at again.
                 self._losses.forget()
                 self._restless |= dict.fromkeys(self._keys())
@@ -224,6 +233,7 @@ class Working:
 
     def _service_written(self, name: str, before: Service | None, after: Service | None) -> None:
         self._restless[name] = None
+        self._placement_due |= name in self._placed
         held = self._holdings.replaced(before, after)
         self._strained |= dict.fromkeys(sorted(held))
         # A path that is being removed waits until relays have left its key link.

@@ -29,6 +29,7 @@ from controller.wire.stored_operation import (
     request_to_pb,
 )
 from controller.wire.stored_path import path_from_pb, path_to_pb
+from controller.wire.stored_placement import placement_from_pb, placement_to_pb
 from controller.wire.stored_service import (
     application_from_pb,
     application_to_pb,
@@ -76,6 +77,7 @@ _KINDS: Final = {
     "alarms": _kind("alarm", alarm_to_pb, alarm_from_pb, key_parts=3),
     "histories": _kind("history", history_to_pb, history_from_pb),
     "freezes": _kind("freeze", freeze_to_pb, freeze_from_pb),
+    "placements": _kind("placement", placement_to_pb, placement_from_pb),
 }
 _COLLECTION_OF_BODY: Final = {kind.body: collection for collection, kind in _KINDS.items()}
 _NUMBER: Final[dict[str, Any]] = {name: pb.Collection.Value(f"COLLECTION_{name.upper()}") for name in COLLECTIONS}

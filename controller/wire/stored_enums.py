@@ -9,7 +9,8 @@ from controller.domain.key_relay import Phase, Protection, RelayState
 from controller.domain.link import Basis, Establishment, LinkKind
 from controller.domain.node import Capability, Role, Technology
 from controller.domain.pair_link import EndNodeKind, Regime
-from qinet.store.v1 import network_pb2, operation_pb2, pairs_pb2, service_pb2
+from controller.domain.placement import PlacementState, PlannedMoveState
+from qinet.store.v1 import network_pb2, operation_pb2, pairs_pb2, placement_pb2, service_pb2
 
 E = TypeVar("E", bound=Enum)
 
@@ -62,3 +63,5 @@ SEVERITY: Final = StoredEnum(Severity, operation_pb2.Severity, "SEVERITY")
 REGIME: Final = StoredEnum(Regime, pairs_pb2.Regime, "REGIME")
 END_NODE_KIND: Final = StoredEnum(EndNodeKind, pairs_pb2.EndNodeKind, "END_NODE_KIND")
 PAIR_USE: Final = StoredEnum(PairUse, pairs_pb2.PairUse, "PAIR_USE")
+PLACEMENT_STATE: Final = StoredEnum(PlacementState, placement_pb2.PlacementState, "PLACEMENT_STATE")
+PLANNED_MOVE_STATE: Final = StoredEnum(PlannedMoveState, placement_pb2.PlannedMoveState, "PLANNED_MOVE_STATE")

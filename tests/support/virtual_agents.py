@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from apps.optimiser import Optimiser
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
 from controller.domain.capacity import link_charge_millibit_per_s, resource_capacity
@@ -86,7 +87,7 @@ class VirtualNetwork:
     """A core and its agents."""
 
     def __init__(self, snapshot: Snapshot, *, apps: Sequence[App] | None = None) -> None:
-        self._apps: Sequence[App] = [Restoration(), RetryBlocked()] if apps is None else apps
+        self._apps: Sequence[App] = [Restoration(), RetryBlocked(), Optimiser()] if apps is None else apps
         self._log = [
             Changes(
                 writes=tuple(

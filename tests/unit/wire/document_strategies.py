@@ -33,6 +33,13 @@ from controller.domain.pair_link import (
 )
 from controller.domain.path_plan import Certificate, HopPlan, PathPlan, SwapStep
 from controller.domain.route import Route
+from controller.domain.placement import (
+    Placement,
+    PlacementFigures,
+    PlacementState,
+    PlannedMove,
+    PlannedMoveState,
+)
 from controller.domain.snapshot import AgentRecord, Freeze, RequestRecord, document_key
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
@@ -358,6 +365,34 @@ histories = st.builds(
     gone_ms=st.none() | times_ms,
 )
 freezes = st.builds(Freeze, reason=texts, by=texts, since_ms=times_ms)
+move_routes = st.lists(routes(), max_size=2).map(tuple)
+moves = st.builds(
+    PlannedMove,
+    service=labels,
+    from_version=uint32,
+    from_routes=move_routes,
+    to_routes=move_routes,
+    state=st.sampled_from(PlannedMoveState),
+    reason=texts,
+    version=uint32,
+)
+figures_of_placements = st.builds(
+    PlacementFigures, carried_millibit_per_s=rates, key_use_millibit_per_s=rates, fullest_ppm=uint32, blocked=uint32
+)
+placements = st.builds(
+    Placement,
+    name=labels,
+    state=st.sampled_from(PlacementState),
+    state_reason=texts,
+    moves=st.lists(moves, max_size=2, unique_by=lambda move: move.service).map(tuple),
+    before=figures_of_placements,
+    after=figures_of_placements,
+    key_use_bound_millibit_per_s=rates,
+    at_once=st.integers(0, 64),
+    created_ms=times_ms,
+    created_by=texts,
+    searched_revision=uint32,
+)
 agents = st.builds(AgentRecord, node=labels, store_id=texts, peer_address=texts, delivery_address=texts, version=texts)
 requests = st.builds(RequestRecord, caller=texts, request_id=texts, body_sha256=texts, resource=texts, used_ms=times_ms)
 alarms = st.builds(
@@ -388,6 +423,7 @@ BY_COLLECTION: dict[str, st.SearchStrategy[tuple[str, Any, Any]]] = {
     "alarms": _keyed("alarms", alarms),
     "histories": _keyed("histories", histories),
     "freezes": _keyed("freezes", freezes),
+    "placements": _keyed("placements", placements),
 }
 writes = st.one_of(*BY_COLLECTION.values())
 deletes = writes.map(lambda write: (write[0], write[1], None))

@@ -26,7 +26,7 @@ from tests.unit.wire.document_strategies import BY_COLLECTION, writes
 VERSION_1 = Path(__file__).parent / "documents_v1.json"
 """Bytes of SAMPLES as version 1 of the schema wrote them, base64 by collection. Never to be regenerated."""
 
-SINCE_0_2 = {"histories", "freezes", "paths"}
+SINCE_0_2 = {"histories", "freezes", "paths", "placements"}
 """Collections that version 0.1.0 did not have."""
 
 _DOCUMENTS: dict[str, Document] = {

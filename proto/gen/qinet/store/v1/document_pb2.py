@@ -25,20 +25,21 @@ _sym_db = _symbol_database.Default()
 from qinet.store.v1 import network_pb2 as qinet_dot_store_dot_v1_dot_network__pb2
 from qinet.store.v1 import operation_pb2 as qinet_dot_store_dot_v1_dot_operation__pb2
 from qinet.store.v1 import pairs_pb2 as qinet_dot_store_dot_v1_dot_pairs__pb2
+from qinet.store.v1 import placement_pb2 as qinet_dot_store_dot_v1_dot_placement__pb2
 from qinet.store.v1 import service_pb2 as qinet_dot_store_dot_v1_dot_service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dqinet/store/v1/document.proto\x12\x0eqinet.store.v1\x1a\x1cqinet/store/v1/network.proto\x1a\x1eqinet/store/v1/operation.proto\x1a\x1aqinet/store/v1/pairs.proto\x1a\x1cqinet/store/v1/service.proto\"\xc2\x04\n\x08\x44ocument\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12$\n\x04node\x18\x02 \x01(\x0b\x32\x14.qinet.store.v1.NodeH\x00\x12$\n\x04link\x18\x03 \x01(\x0b\x32\x14.qinet.store.v1.LinkH\x00\x12\x32\n\tcondition\x18\x04 \x01(\x0b\x32\x1d.qinet.store.v1.LinkConditionH\x00\x12\x32\n\x0b\x61pplication\x18\x05 \x01(\x0b\x32\x1b.qinet.store.v1.ApplicationH\x00\x12\"\n\x03sae\x18\x06 \x01(\x0b\x32\x13.qinet.store.v1.SaeH\x00\x12)\n\x05relay\x18\x07 \x01(\x0b\x32\x18.qinet.store.v1.KeyRelayH\x00\x12,\n\x05\x61gent\x18\x08 \x01(\x0b\x32\x1b.qinet.store.v1.AgentRecordH\x00\x12\x30\n\x07request\x18\t \x01(\x0b\x32\x1d.qinet.store.v1.RequestRecordH\x00\x12&\n\x05\x61larm\x18\n \x01(\x0b\x32\x15.qinet.store.v1.AlarmH\x00\x12/\n\x07history\x18\x0b \x01(\x0b\x32\x1c.qinet.store.v1.RelayHistoryH\x00\x12(\n\x06\x66reeze\x18\x0c \x01(\x0b\x32\x16.qinet.store.v1.FreezeH\x00\x12\x30\n\x04path\x18\r \x01(\x0b\x32 .qinet.store.v1.EntanglementPathH\x00\x42\x06\n\x04\x62ody\"L\n\x0b\x44ocumentKey\x12.\n\ncollection\x18\x01 \x01(\x0e\x32\x1a.qinet.store.v1.Collection\x12\r\n\x05parts\x18\x02 \x03(\t*\xc7\x02\n\nCollection\x12\x1a\n\x16\x43OLLECTION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OLLECTION_NODES\x10\x01\x12\x14\n\x10\x43OLLECTION_LINKS\x10\x02\x12\x19\n\x15\x43OLLECTION_CONDITIONS\x10\x03\x12\x1b\n\x17\x43OLLECTION_APPLICATIONS\x10\x04\x12\x13\n\x0f\x43OLLECTION_SAES\x10\x05\x12\x15\n\x11\x43OLLECTION_RELAYS\x10\x06\x12\x15\n\x11\x43OLLECTION_AGENTS\x10\x07\x12\x17\n\x13\x43OLLECTION_REQUESTS\x10\x08\x12\x15\n\x11\x43OLLECTION_ALARMS\x10\t\x12\x18\n\x14\x43OLLECTION_HISTORIES\x10\n\x12\x16\n\x12\x43OLLECTION_FREEZES\x10\x0b\x12\x14\n\x10\x43OLLECTION_PATHS\x10\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dqinet/store/v1/document.proto\x12\x0eqinet.store.v1\x1a\x1cqinet/store/v1/network.proto\x1a\x1eqinet/store/v1/operation.proto\x1a\x1aqinet/store/v1/pairs.proto\x1a\x1eqinet/store/v1/placement.proto\x1a\x1cqinet/store/v1/service.proto\"\xf2\x04\n\x08\x44ocument\x12\x16\n\x0eschema_version\x18\x01 \x01(\r\x12$\n\x04node\x18\x02 \x01(\x0b\x32\x14.qinet.store.v1.NodeH\x00\x12$\n\x04link\x18\x03 \x01(\x0b\x32\x14.qinet.store.v1.LinkH\x00\x12\x32\n\tcondition\x18\x04 \x01(\x0b\x32\x1d.qinet.store.v1.LinkConditionH\x00\x12\x32\n\x0b\x61pplication\x18\x05 \x01(\x0b\x32\x1b.qinet.store.v1.ApplicationH\x00\x12\"\n\x03sae\x18\x06 \x01(\x0b\x32\x13.qinet.store.v1.SaeH\x00\x12)\n\x05relay\x18\x07 \x01(\x0b\x32\x18.qinet.store.v1.KeyRelayH\x00\x12,\n\x05\x61gent\x18\x08 \x01(\x0b\x32\x1b.qinet.store.v1.AgentRecordH\x00\x12\x30\n\x07request\x18\t \x01(\x0b\x32\x1d.qinet.store.v1.RequestRecordH\x00\x12&\n\x05\x61larm\x18\n \x01(\x0b\x32\x15.qinet.store.v1.AlarmH\x00\x12/\n\x07history\x18\x0b \x01(\x0b\x32\x1c.qinet.store.v1.RelayHistoryH\x00\x12(\n\x06\x66reeze\x18\x0c \x01(\x0b\x32\x16.qinet.store.v1.FreezeH\x00\x12\x30\n\x04path\x18\r \x01(\x0b\x32 .qinet.store.v1.EntanglementPathH\x00\x12.\n\tplacement\x18\x0e \x01(\x0b\x32\x19.qinet.store.v1.PlacementH\x00\x42\x06\n\x04\x62ody\"L\n\x0b\x44ocumentKey\x12.\n\ncollection\x18\x01 \x01(\x0e\x32\x1a.qinet.store.v1.Collection\x12\r\n\x05parts\x18\x02 \x03(\t*\xe2\x02\n\nCollection\x12\x1a\n\x16\x43OLLECTION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OLLECTION_NODES\x10\x01\x12\x14\n\x10\x43OLLECTION_LINKS\x10\x02\x12\x19\n\x15\x43OLLECTION_CONDITIONS\x10\x03\x12\x1b\n\x17\x43OLLECTION_APPLICATIONS\x10\x04\x12\x13\n\x0f\x43OLLECTION_SAES\x10\x05\x12\x15\n\x11\x43OLLECTION_RELAYS\x10\x06\x12\x15\n\x11\x43OLLECTION_AGENTS\x10\x07\x12\x17\n\x13\x43OLLECTION_REQUESTS\x10\x08\x12\x15\n\x11\x43OLLECTION_ALARMS\x10\t\x12\x18\n\x14\x43OLLECTION_HISTORIES\x10\n\x12\x16\n\x12\x43OLLECTION_FREEZES\x10\x0b\x12\x14\n\x10\x43OLLECTION_PATHS\x10\x0c\x12\x19\n\x15\x43OLLECTION_PLACEMENTS\x10\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.store.v1.document_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLECTION']._serialized_start=829
-  _globals['_COLLECTION']._serialized_end=1156
-  _globals['_DOCUMENT']._serialized_start=170
-  _globals['_DOCUMENT']._serialized_end=748
-  _globals['_DOCUMENTKEY']._serialized_start=750
-  _globals['_DOCUMENTKEY']._serialized_end=826
+  _globals['_COLLECTION']._serialized_start=909
+  _globals['_COLLECTION']._serialized_end=1263
+  _globals['_DOCUMENT']._serialized_start=202
+  _globals['_DOCUMENT']._serialized_end=828
+  _globals['_DOCUMENTKEY']._serialized_start=830
+  _globals['_DOCUMENTKEY']._serialized_end=906
 # @@protoc_insertion_point(module_scope)

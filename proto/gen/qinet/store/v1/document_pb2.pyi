@@ -16,6 +16,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from qinet.store.v1 import network_pb2 as _network_pb2
 from qinet.store.v1 import operation_pb2 as _operation_pb2
 from qinet.store.v1 import pairs_pb2 as _pairs_pb2
+from qinet.store.v1 import placement_pb2 as _placement_pb2
 from qinet.store.v1 import service_pb2 as _service_pb2
 import builtins as _builtins
 import sys
@@ -60,6 +61,8 @@ class _CollectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Collection
     """That automatic moves are stopped; one document without a name."""
     COLLECTION_PATHS: _Collection.ValueType  # 12
     """Entanglement paths, by name."""
+    COLLECTION_PLACEMENTS: _Collection.ValueType  # 13
+    """Placements, by name."""
 
 class Collection(_Collection, metaclass=_CollectionEnumTypeWrapper):
     """The kinds of documents."""
@@ -90,6 +93,8 @@ COLLECTION_FREEZES: Collection.ValueType  # 11
 """That automatic moves are stopped; one document without a name."""
 COLLECTION_PATHS: Collection.ValueType  # 12
 """Entanglement paths, by name."""
+COLLECTION_PLACEMENTS: Collection.ValueType  # 13
+"""Placements, by name."""
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
 
 @_typing.final
@@ -111,6 +116,7 @@ class Document(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     FREEZE_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     schema_version: _builtins.int
     """Version of the body's schema, from 1; counted for each kind of body by itself.
     A reader refuses a version above the one it knows.
@@ -163,6 +169,10 @@ class Document(_message.Message):
     def path(self) -> _pairs_pb2.EntanglementPath:
         """An entanglement path."""
 
+    @_builtins.property
+    def placement(self) -> _placement_pb2.Placement:
+        """A better placement of what runs."""
+
     def __init__(
         self,
         *,
@@ -179,12 +189,13 @@ class Document(_message.Message):
         history: _service_pb2.RelayHistory | None = ...,
         freeze: _operation_pb2.Freeze | None = ...,
         path: _pairs_pb2.EntanglementPath | None = ...,
+        placement: _placement_pb2.Placement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "path", b"path", "relay", b"relay", "request", b"request", "sae", b"sae"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "path", b"path", "placement", b"placement", "relay", b"relay", "request", b"request", "sae", b"sae"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "path", b"path", "relay", b"relay", "request", b"request", "sae", b"sae", "schema_version", b"schema_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "alarm", b"alarm", "application", b"application", "body", b"body", "condition", b"condition", "freeze", b"freeze", "history", b"history", "link", b"link", "node", b"node", "path", b"path", "placement", b"placement", "relay", b"relay", "request", b"request", "sae", b"sae", "schema_version", b"schema_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["node", "link", "condition", "application", "sae", "relay", "agent", "request", "alarm", "history", "freeze", "path"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["node", "link", "condition", "application", "sae", "relay", "agent", "request", "alarm", "history", "freeze", "path", "placement"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
