@@ -6,7 +6,7 @@ import numpy as np
 
 from controller.domain.refusals import InvalidValue, TooHard
 from controller.routing.kernels.cheapest import Found, checked
-from controller.routing.kernels.compiled import OUT_OF_STEPS, UNREACHED
+from controller.routing.kernels.compiled import NONE, OUT_OF_STEPS, UNREACHED
 from controller.routing.kernels.landmarks import MOST_COST, Landmarks, no_landmarks
 from controller.routing.kernels.net import Flags, Int64s, Net, frozen
 from controller.routing.kernels.partition import (
@@ -166,6 +166,32 @@ class ShortestWays:
             waiting=np.concatenate([board.waiting, np.empty_like(board.waiting)]),
             told=np.concatenate([board.told, np.empty_like(board.told)]),
         )
+
+
+def first_way(
+    net: Net,
+    costs: Int64s,
+    rooms: Int64s,
+    open: Flags,
+    passable: Flags,
+    need: int,
+    start: int,
+    goal: int,
+    marks: Landmarks = _NO_MARKS,
+    *,
+    most: int | None = None,
+    steps: int = UNREACHED,
+) -> Found:
+    """Return the first of the ways in order: the cheapest way of at most so many links, as `ShortestWays` takes them.
+
+    The status of no way is NONE, and OUT_OF_STEPS when the steps are spent before it is settled.
+    """
+    ways = ShortestWays(net, costs, rooms, open, passable, need, start, goal, marks, most=most, steps=steps)
+    try:
+        found = ways.more(1)
+    except TooHard:
+        return Found(OUT_OF_STEPS, np.empty(0, np.int32), steps)
+    return found[0] if found else Found(NONE, np.empty(0, np.int32), steps - ways.steps_left)
 
 
 def _kept(array: Array) -> Array:
