@@ -66,7 +66,7 @@ def cheapest_ways(
     return Ways(*_short_ways(net, costs, open, passable, starts, goals, min(most, n_links)))
 
 
-def _check(  # noqa: PLR0917
+def _check(
     net: Net, costs: Int64s, open: Flags, passable: Flags, starts: Int64s, goals: Int64s, most: int | None
 ) -> None:
     n_nodes, n_links = net.first.size - 1, net.tails.size
@@ -85,9 +85,7 @@ def _check(  # noqa: PLR0917
 
 
 @inline
-def _grow_tree(  # noqa: PLR0917
-    net: Net, costs: Int64s, open: Flags, passable: Flags, start: int, distance: Int64s, by: Int32s
-) -> None:
+def _grow_tree(net: Net, costs: Int64s, open: Flags, passable: Flags, start: int, distance: Int64s, by: Int32s) -> None:
     """Fill in how far every node is, and the link that it is reached by."""
     distance[:] = UNREACHED
     by[:] = -1
@@ -117,7 +115,7 @@ def _grow_tree(  # noqa: PLR0917
 
 
 @kernel((NET, INT64S, FLAGS, FLAGS, INT64S, INT64S))
-def _ways(  # noqa: PLR0917
+def _ways(
     net: Net, costs: Int64s, open: Flags, passable: Flags, starts: Int64s, goals: Int64s
 ) -> tuple[Int64s, Int64s, Int32s]:
     n_nodes, n_pairs = net.first.size - 1, starts.size
@@ -149,7 +147,7 @@ def _ways(  # noqa: PLR0917
 
 
 @inline
-def _grow_layers(  # noqa: PLR0917
+def _grow_layers(
     net: Net, costs: Int64s, open: Flags, passable: Flags, start: int, distance: Int64s, by: Int32s
 ) -> None:
     """Fill in, for up to so many links, how far every node is and the last link, -1 where one link less is as good."""
@@ -173,7 +171,7 @@ def _grow_layers(  # noqa: PLR0917
 
 
 @kernel((NET, INT64S, FLAGS, FLAGS, INT64S, INT64S, INT64S.dtype))
-def _short_ways(  # noqa: PLR0917
+def _short_ways(
     net: Net, costs: Int64s, open: Flags, passable: Flags, starts: Int64s, goals: Int64s, most: int
 ) -> tuple[Int64s, Int64s, Int32s]:
     n_nodes, n_pairs = net.first.size - 1, starts.size

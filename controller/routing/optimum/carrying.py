@@ -30,7 +30,13 @@ class Carrying:
         shares: How much of each route's demand the newest plan sends over it; shape (n_columns at that time,).
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, toll: float = 0.0) -> None:
+        """Begin with no routes.
+
+        Args:
+            problem: The network and the demands.
+            toll: What each unit carried costs on each link of its route, taken off its worth; >= 0.
+        """
         self.columns = Columns(problem)
         self.bound = math.inf
         self.prices: Floats = np.zeros(problem.rooms.size)
@@ -41,7 +47,9 @@ class Carrying:
         self.top = float(self._weights.max(initial=0.0)) or 1.0
         self._gains = np.ceil(self._weights / self.top * SCALE).astype(np.int64)
         self._volumes = [want.volume for want in problem.wants]
-        self._rooms = [max(0, room) for room in problem.rooms.tolist()]
+        self._rooms: list[int] = problem.useful_rooms().tolist()
+        self._toll = toll / self.top
+        self._toll_steps = math.floor(self._toll * SCALE)
 
     def rounds(self) -> Iterator[Plan]:
         """Yield ever better plans, the last of them optimal; an empty one where nothing can be carried.
@@ -57,11 +65,12 @@ class Carrying:
         new = self._priced(np.zeros(len(self._rooms)))
         while new:
             wants = columns.wants.copy()
-            solved = maximum(weights[wants], columns.matrix(), limits)
+            gains = weights[wants] - self._toll * np.fromiter(map(len, columns.ways), float, len(columns))
+            solved = maximum(gains, columns.matrix(), limits)
             self.shares = solved.values * unit / volumes[wants]
             pieces = whole_pieces(self._problem, wants, columns.ways, solved.values * unit)
             shadow = solved.prices[len(volumes) :]
-            reached = float(weights[wants] @ solved.values) * unit * self.top
+            reached = float(gains @ solved.values) * unit * self.top
             number += 1
             new = self._priced(_STEADY * self.prices / self.top + (1 - _STEADY) * shadow)
             if not new and self.bound - reached > _NOTHING * self.bound:
@@ -69,7 +78,8 @@ class Carrying:
                 new = self._priced(shadow)
             if self.bound - reached <= _NOTHING * self.bound:
                 new = 0
-            yield self._plan(pieces, worth(self._problem, pieces), number)
+            paid = math.fsum(self._toll * self.top * len(piece.links) * piece.volume for piece in pieces)
+            yield self._plan(pieces, worth(self._problem, pieces) - paid, number)
         if number == 1:
             self.bound = 0.0
             yield self._plan((), 0.0, number)
@@ -87,13 +97,13 @@ class Carrying:
     def _priced(self, prices: Floats) -> int:
         """Price all demands, keep the bound if it is the best, and return how many new routes there are."""
         costs = rounded(prices, SCALE)
-        priced = self._pricer.price(costs)
+        priced = self._pricer.price(costs + self._toll_steps)
         self._prove(costs, priced)
         return self.columns.add_priced(priced, np.flatnonzero(priced.costs < self._gains).tolist())
 
     def _prove(self, costs: Int64s, priced: Priced) -> None:
         # Weak duality holds for any prices: a plan is worth no more than all room at its price, and what the weight of
-        # each demand exceeds the cheapest way by. In whole numbers, so that it is exact.
+        # each demand exceeds the cheapest way by, tolls included. In whole numbers, so that it is exact.
         paid = sum(room * cost for room, cost in zip(self._rooms, costs.tolist(), strict=True))
         gained = sum(
             volume * max(0, gain - cost)

@@ -30,7 +30,7 @@ class Filling:
         self._volumes = np.array([want.volume for want in problem.wants], float)
         self._weights = np.array([want.weight for want in problem.wants])
         self._unit = float(np.median(self._volumes)) if len(problem.wants) else 1.0
-        self._rooms = np.maximum(0, problem.rooms).astype(float)
+        self._rooms = problem.useful_rooms().astype(float)
         self._settled = np.full(len(problem.wants), np.nan)
         self._active = np.zeros(len(problem.wants), np.bool_)
         self._levels: list[Level] = []

@@ -108,10 +108,12 @@ def _groups(problem: Problem) -> list[_Group]:
 
 
 def rounded(prices: Floats, scale: float) -> Int64s:
-    """Return prices as whole numbers that a search takes, so that what it finds does not hang on the last bits.
+    """Return prices as whole numbers, so that what a search finds does not hang on their last bits.
+
+    At most half of what a search takes, so that something can be added.
 
     Args:
         prices: Of each link, anything finite; below 0 counts as 0; shape (n_links,).
         scale: Steps in a price of 1.
     """
-    return np.clip(np.rint(prices * scale), 1, MOST_COST).astype(np.int64)
+    return np.clip(np.rint(prices * scale), 1, MOST_COST // 2).astype(np.int64)

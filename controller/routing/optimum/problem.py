@@ -11,7 +11,7 @@ import numpy as np
 from controller.domain.refusals import InvalidValue
 from controller.routing.kernels.net import Flags, Int64s, Net, frozen
 
-MOST_VOLUME: Final = 2**40
+MOST_VOLUME: Final = 2**50
 """The largest amount of one demand, and of one link, in millibit/s: about 1 Tbit/s."""
 MOST_WANTS: Final = 100_000
 _WEIGHTS: Final = (1e-6, 1e6)
@@ -100,6 +100,10 @@ class Problem:
                 problems += [(f"wants[{number}].{field}", what) for field, what in _problems(self, want)]
         if problems:
             raise InvalidValue("", *problems[:20])
+
+    def useful_rooms(self) -> Int64s:
+        """Return the rooms, but none below 0 and none above what all demands take together; shape (n_links,)."""
+        return np.clip(self.rooms, 0, sum(want.volume for want in self.wants))
 
 
 def _problems(problem: Problem, want: Want) -> list[tuple[str, str]]:
