@@ -187,7 +187,7 @@ def test_where_the_steps_end_the_best_set_is_told_with_a_bound_that_holds() -> N
         assert found.bound <= best.break_probability <= found.break_probability
         assert 0 <= found.gap < 1
     with pytest.raises(TooHard):
-        find_safest(graph, wanted, 2, CHANCES, steps=1)
+        find_safest(graph, wanted, 3, CHANCES, steps=1)
 
 
 def test_what_cannot_be_asked_is_refused() -> None:
