@@ -11,6 +11,7 @@ from controller.routing.optimum.carrying import SCALE, Carrying
 from controller.routing.optimum.moving import Ways
 from controller.routing.optimum.pricing import rounded
 from controller.routing.optimum.problem import Problem
+from controller.routing.optimum.spread import least_fullest
 from controller.routing.optimum.standing import Standing, held_by
 
 MOST_PRIORITIES: Final = 16
@@ -71,18 +72,36 @@ def least_key(standing: Standing, ways: Ways) -> float:
     return sure + max(0.0, worth * volume - plan.bound, float(volume))
 
 
+def least_full(standing: Standing, ways: Ways) -> float:
+    """Return how full the fullest link is at least in any placement that carries the same services as these ways.
+
+    Raises:
+        ArithmeticError: The solver gave up.
+    """
+    services = standing.services
+    astray = _astray(standing)
+    numbers = [number for number, way in enumerate(ways) if way is not None]
+    free = [number for number in numbers if services[number].movable and number not in astray]
+    return least_fullest(_problem(standing, free), standing.capacities, _fixed(standing))
+
+
 def _problem(standing: Standing, numbers: Sequence[int]) -> Problem:
     """Return services that may go anywhere, on the room that is not held by what stays where it is.
 
     A link that is promised more than it has counts with what is held: that need not be given up.
     """
+    problem = standing.problem()
+    rooms = np.maximum(standing.capacities, held_by(standing, standing.ways())) - _fixed(standing)
+    return replace(problem, rooms=rooms, wants=tuple(problem.wants[number] for number in numbers))
+
+
+def _fixed(standing: Standing) -> Int64s:
+    """Return what is held of each link by what stays where it is."""
     fixed = standing.others.copy()
     for service in standing.services:
         if not service.movable and service.way is not None:
             fixed[list(service.way)] += service.want.volume
-    problem = standing.problem()
-    rooms = np.maximum(standing.capacities, held_by(standing, standing.ways())) - fixed
-    return replace(problem, rooms=rooms, wants=tuple(problem.wants[number] for number in numbers))
+    return fixed
 
 
 def _astray(standing: Standing) -> frozenset[int]:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from controller.domain.refusals import InvalidValue
-from controller.routing.optimum.limits import least_key, most_carried
+from controller.routing.optimum.limits import least_full, least_key, most_carried
 from controller.routing.optimum.moving import Move, Ways, after, in_order, possible
 from controller.routing.optimum.shuffle import Shuffle
 from controller.routing.optimum.standing import Figures, Standing, figures
@@ -66,6 +66,7 @@ class Proposal:
         before, after: The figures of what runs, and of what will run.
         carried: (priority, proof that no placement carries more of services of that priority and above), highest first.
         key_use: Proof that no placement of what will be carried uses less key.
+        fullest: Proof that in none of them the fullest link is less full; with Aim.SPREAD only.
     """
 
     moves: tuple[Move, ...]
@@ -73,6 +74,7 @@ class Proposal:
     after: Figures
     carried: tuple[tuple[int, Proof], ...]
     key_use: Proof
+    fullest: Proof | None
 
 
 def propose(
@@ -148,6 +150,7 @@ def search(
             (priority, _proof(value, bounds[priority])) for priority, value in reached.by_priority if priority in bounds
         ),
         key_use=_proof(reached.key_use, least_key(standing, goal)),
+        fullest=_proof(reached.fullest, least_full(standing, goal)) if aim is Aim.SPREAD else None,
     )
 
 

@@ -28,6 +28,7 @@ class Better:
         carried: (priority, proof that no placement carries more of that priority and above): key taken of one link in
             millibit/s, tags included, of those relays that may be placed at all; highest first.
         key_use: Proof that no placement of the same relays uses less key, millibit/s.
+        fullest: Proof that in none of them the fullest link is less full, a ratio >= 0; with Aim.SPREAD only.
     """
 
     moves: tuple[PlannedMove, ...]
@@ -35,6 +36,7 @@ class Better:
     after: PlacementFigures
     carried: tuple[tuple[int, Proof], ...]
     key_use: Proof
+    fullest: Proof | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,6 +163,7 @@ def _better(running: _Running, proposal: Proposal) -> Better:
         after=_figures(running, after(standing, proposal.moves)),
         carried=proposal.carried,
         key_use=Proof(value=value, bound=bound, gap=max(0.0, value - bound) / value if value > 0 else 0.0),
+        fullest=proposal.fullest,
     )
 
 

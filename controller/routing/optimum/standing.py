@@ -128,9 +128,10 @@ def figures(standing: Standing, ways: Sequence[tuple[int, ...] | None]) -> Figur
 def held_by(standing: Standing, ways: Iterable[tuple[int, ...] | None]) -> Int64s:
     """Return what is held of each link, others' share included; shape (n_links,)."""
     held = standing.others.copy()
-    for service, way in zip(standing.services, ways, strict=True):
-        if way:
-            held[list(way)] += service.want.volume
+    placed = [(service.want.volume, way) for service, way in zip(standing.services, ways, strict=True) if way]
+    if placed:
+        volumes = np.repeat([volume for volume, _ in placed], [len(way) for _, way in placed])
+        np.add.at(held, [link for _, way in placed for link in way], volumes)
     return held
 
 

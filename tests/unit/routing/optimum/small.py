@@ -1,10 +1,10 @@
 """Small random problems, and the optimum of each by another way: flows on arcs, hop by hop, and all routes tried."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import coo_array
+from scipy.sparse import block_diag, coo_array
 
 from controller.routing.kernels.net import net_of
 from controller.routing.optimum.problem import Ground, Problem, Want
@@ -108,6 +108,27 @@ class ArcFlows:
         )
         assert answer.status == 0, answer.message
         return -float(answer.fun), answer.x[self.n_flows :]
+
+    @staticmethod
+    def most_of_each(several: "Sequence[ArcFlows]") -> list[float]:
+        """Return the largest weight x what demands get of several problems, solved as one: a solver's call is dear."""
+        width = sum(one.width for one in several)
+        gains = np.concatenate(
+            [part for one in several for part in (np.zeros(one.n_flows), one.weights)]  # flows, then demands
+        )
+        high = np.concatenate([part for one in several for part in (np.full(one.n_flows, np.inf), one.volumes)])
+        equal = block_diag([one.equal for one in several], format="csr")
+        answer = linprog(
+            -gains,
+            A_ub=block_diag([one.links for one in several], format="csr"),
+            b_ub=np.concatenate([one.rooms for one in several]),
+            A_eq=equal,
+            b_eq=np.zeros(equal.shape[0]),
+            bounds=np.stack([np.zeros(width), high], axis=1),
+        )
+        assert answer.status == 0, answer.message
+        parts = np.split(gains * answer.x, np.cumsum([one.width for one in several])[:-1])
+        return [float(part.sum()) for part in parts]
 
     def max_min(self) -> np.ndarray:
         """Return the shares, lexicographically largest from the least: level by level, each demand tried on its own."""

@@ -89,9 +89,10 @@ def test_the_proofs_hold_for_every_placement_there_is() -> None:
     for seed in range(60):
         standing = random_standing(seed, most_services=4)
         problem = standing.problem()
-        proposal = propose(standing)
+        proposal = propose(standing, aim=Aim.SPREAD)
+        assert proposal.fullest is not None
         carried = {volume: 0 for volume, _ in proposal.before.by_priority}
-        least_key = None
+        least_key = least_full = None
         goal = {number for number, way in enumerate(carry_out(standing, proposal)) if way is not None}
         choices = [
             {service.way} if not service.movable else {None, service.way, *list(all_ways(problem, number))[:12]}
@@ -106,9 +107,12 @@ def test_the_proofs_hold_for_every_placement_there_is() -> None:
                 carried[priority] = max(carried[priority], volume)
             if {number for number, way in enumerate(ways) if way is not None} == goal:
                 least_key = now.key_use if least_key is None else min(least_key, now.key_use)
+                least_full = now.fullest if least_full is None else min(least_full, now.fullest)
         for priority, proof in proposal.carried:
             assert proof.value <= carried[priority] <= proof.bound + 1, seed
         assert least_key is not None
+        assert least_full is not None
+        assert proposal.fullest.bound - 1e-6 <= least_full <= proposal.fullest.value, seed
         assert proposal.key_use.bound - 1 <= least_key <= proposal.key_use.value, seed
 
 
