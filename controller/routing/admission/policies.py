@@ -9,7 +9,7 @@ from controller.domain.key_relay import Demand
 from controller.domain.refusals import TooHard
 from controller.domain.route import Route
 from controller.routing.admission.priced import cheapest_priced
-from controller.routing.admission.prices import BALANCING, exponential_prices, load_costs, price_base
+from controller.routing.admission.prices import balancing_costs, exponential_prices, load_costs, price_base
 from controller.routing.admission.worth import longest_route
 from controller.routing.disjoint import find_routes
 from controller.routing.explain import no_capacity
@@ -48,7 +48,7 @@ def _cheapest(graph: Graph, demand: Demand) -> Route | None:
         way = cheapest_priced(terrain, load_costs(graph.capacities, graph.rooms), need)
         return None if way is None else terrain.route(way)
     if graph.admission.policy is Policy.BALANCED:
-        way = cheapest_priced(terrain, 1 + exponential_prices(graph.capacities, graph.rooms, BALANCING), need)
+        way = cheapest_priced(terrain, balancing_costs(graph.capacities, graph.rooms), need)
         return None if way is None else terrain.route(way)
     longest = longest_route(graph)
     costs = 1 + exponential_prices(graph.capacities, graph.rooms, price_base(longest))

@@ -10,8 +10,9 @@ from controller.routing.kernels.net import Int64s, frozen
 
 ONE: Final = 2**20
 """The unit of prices."""
-BALANCING: Final = 1000
-"""The base of prices that only choose a route: a full link costs as much as about a thousand idle ones."""
+_BALANCING: Final = 10_000
+_IDLE: Final = 3 * ONE
+"""Base of prices that only choose a route, and what an idle link costs there: what carried most of what was tried."""
 _STEPS: Final = 4096
 _LEAST_BASE: Final = 2
 _LARGEST_BASE: Final = 2**19
@@ -51,6 +52,14 @@ def exponential_prices(capacities: Int64s, rooms: Int64s, base: int) -> Int64s:
     low, high = table[step], table[step + 1]
     between: Int64s = low + ((high - low) * ((rest * ONE) // capacity)) // ONE
     return between
+
+
+def balancing_costs(capacities: Int64s, rooms: Int64s) -> Int64s:
+    """Return 3 + 10000^u - 1 of each link in units of ONE; u is what of it is taken. Cost: O(m).
+
+    Two idle links are cheaper than one of which more than 15 % are taken. Arguments as of `exponential_prices`.
+    """
+    return _IDLE + exponential_prices(capacities, rooms, _BALANCING)
 
 
 def load_costs(capacities: Int64s, rooms: Int64s) -> Int64s:

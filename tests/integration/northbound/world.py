@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
 from controller.domain.entries import entry_hash
+from controller.domain.admission import DEFAULT_ADMISSION, Admission
 from controller.domain.events import AgentConnected, AgentEvent, AlarmRaised, ConfigConfirmed, LinkReport, ServiceReport
 from controller.domain.snapshot import AgentRecord, ElectionId, Snapshot
 from controller.identity.credentials import open_aio_channel
@@ -137,7 +138,12 @@ class Controller:
 
 @asynccontextmanager
 async def controller(
-    party: Party, *, limits: Limits | None = None, heartbeat_s: float = 60, max_message_bytes: int = 8 << 20
+    party: Party,
+    *,
+    limits: Limits | None = None,
+    heartbeat_s: float = 60,
+    max_message_bytes: int = 8 << 20,
+    admission: Admission = DEFAULT_ADMISSION,
 ) -> AsyncIterator[Controller]:
     """Run a controller on a free port."""
     agents, clock, observations = ObedientAgents(), SystemClock(), Observations()
@@ -156,6 +162,7 @@ async def controller(
     )
     writer.start()
     agents.deliver = writer.deliver
+        admission=admission,
     settings = NorthboundSettings(
         address="127.0.0.1:0",
         heartbeat_s=heartbeat_s,

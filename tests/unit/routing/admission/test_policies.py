@@ -14,7 +14,7 @@ from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
 from controller.routing.admission.guarantee import competitive_ratio, largest_small
 from controller.routing.admission.policies import routes_by_policy
-from controller.routing.admission.prices import BALANCING, exponential_prices, load_costs, price_base
+from controller.routing.admission.prices import balancing_costs, exponential_prices, load_costs, price_base
 from controller.routing.admission.worth import check_worth
 from controller.routing.disjoint import find_routes
 from controller.routing.graph import Graph, graph_of
@@ -26,7 +26,7 @@ from .small_worlds import taken, wanted, world
 INSTANCES = 600
 PRICED: dict[Policy, Callable[[Graph], np.ndarray]] = {
     Policy.LEAST_LOADED: lambda graph: load_costs(graph.capacities, graph.rooms),
-    Policy.BALANCED: lambda graph: 1 + exponential_prices(graph.capacities, graph.rooms, BALANCING),
+    Policy.BALANCED: lambda graph: balancing_costs(graph.capacities, graph.rooms),
     Policy.EXPONENTIAL: lambda graph: 1 + exponential_prices(graph.capacities, graph.rooms, price_base(5)),
 }
 
