@@ -1,16 +1,10 @@
 """What a link can do for a path: an option, rounds of purification, and the rate and purity that come of both."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
 
-from controller.domain.pair_link import Regime
-from controller.physics.purification import nested_rounds
+from controller.routing.entanglement.menu import REGIMES, menu_of
 from controller.routing.entanglement.network import PairNetwork, PairWiring
-
-MAX_ROUNDS: Final = 2
-"""Nested rounds of purification that are weighed on each hop."""
+from controller.routing.kernels.pairs_survey import Site, picked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,99 +34,40 @@ class Choice:
     pace_hz: float
 
 
-def choices_of(network: PairNetwork, link: int, has_room: Callable[[int], bool], storeless: bool) -> tuple[Choice, ...]:
+def choices_of(
+    network: PairNetwork, link: int, site: Site, ends: tuple[int, int], bare_ends: int
+) -> tuple[Choice, ...]:
     """Return the choices of a link, fastest first; without those that are worse than another one in all respects.
+
+    In the memory regime, where more rounds take more memories, all.
 
     Args:
         network: What is free.
         link: By number.
-        has_room: Whether the link and its nodes have room for so many rounds.
-        storeless: Whether an end of the link has no memories, and so does not purify.
+        site: What is free, and what the demand leaves open.
+        ends: The start and the goal.
+        bare_ends: As of Ground.
     """
-    edge = network.wiring.edges[link]
-    regime = edge.regime
-    every, all_of = all_choices(network.wiring, link)
-    rounds = 0
-    if not storeless and regime is not Regime.SLOT:
-        rounds = MAX_ROUNDS
-    while rounds >= 0 and not has_room(rounds):
-        rounds -= 1
-    if rounds == MAX_ROUNDS or (regime is Regime.SLOT and rounds == 0):
-        kept = all_of
-    else:
-        kept = tuple(choice for choice in every if choice.rounds <= rounds)
-    if regime in (Regime.BUFFERED, Regime.AT_ONCE) and network.room[link] < edge.capacity:
-        scaled = []
-        for choice in kept if kept is not all_of else every:
-            within_hz = stream_within(network, link, choice.option) / 1000 / choice.cost
-            if within_hz > 0.0:
-                scaled.append(replace(choice, rate_hz=min(choice.rate_hz, within_hz)))
-        return _undominated(tuple(scaled), regime)
-    return kept if regime is Regime.MEMORY or kept is all_of else _undominated(kept, regime)
+    wiring = network.wiring
+    regime = REGIMES.index(wiring.edges[link].regime)
+    rows, rates_hz = picked(wiring.net, menu_of(wiring), site, regime, *ends, bare_ends, link)
+    return tuple(choice_at(wiring, row, rate_hz) for row, rate_hz in zip(rows.tolist(), rates_hz.tolist(), strict=True))
 
 
-def all_choices(wiring: PairWiring, link: int) -> tuple[tuple[Choice, ...], tuple[Choice, ...]]:
-    """Return (all choices, those to weigh) of a link of which all is free; remembered by the wiring.
-
-    To weigh are, in the memory regime, where more rounds take more memories, all; else those not worse in all respects.
-    """
-    made: tuple[tuple[Choice, ...], tuple[Choice, ...]] | None = wiring.remembered.get(link)
-    if made is None:
-        every = _made_choices(wiring, link)
-        regime = wiring.edges[link].regime
-        wiring.remembered[link] = made = (every, every if regime is Regime.MEMORY else _undominated(every, regime))
-    return made
-
-
-def _made_choices(wiring: PairWiring, link: int) -> tuple[Choice, ...]:
-    edge = wiring.edges[link]
-    hardware = [wiring.stations[node].hardware for node in edge.ends]
-    purifying = edge.regime is not Regime.SLOT and all(each is not None and each.can_purify for each in hardware)
-    buffering = edge.regime in (Regime.BUFFERED, Regime.AT_ONCE)
-    found = []
-    for option in edge.options:
-        probability = option.success_probability
-        rate_hz = probability / edge.model.attempt_period_s
-        pace_hz = -math.log1p(-probability) / edge.model.attempt_period_s if probability < 1.0 else math.inf
-        if buffering:
-            whole = edge.capacity * edge.model.rate_millihertz(option.index) // edge.fastest_millihertz
-            rate_hz = min(rate_hz, whole / 1000)
-        if rate_hz <= 0.0:
-            continue
-        werner = (4 * option.fidelity - 1) / 3
-        for rounds in range(MAX_ROUNDS + 1 if purifying else 1):
-            cost, fidelity = nested_rounds(option.fidelity, rounds)
-            purified = (4 * fidelity - 1) / 3
-            if rounds and purified <= werner:
-                break
-            found.append(
-                Choice(
-                    option=option.index,
-                    rounds=rounds,
-                    success_probability=probability,
-                    raw_werner=werner,
-                    cost=cost,
-                    werner=purified,
-                    loss=-math.log(min(1.0, purified)),
-                    rate_hz=rate_hz / cost if buffering else rate_hz,
-                    pace_hz=pace_hz * 2**rounds / cost,
-                )
-            )
-    return tuple(found)
-
-
-def _undominated(found: tuple[Choice, ...], regime: Regime) -> tuple[Choice, ...]:
-    """Return the choices, fastest first, without those that are neither faster nor better than another."""
-
-    def rank(choice: Choice) -> tuple[float, float, int, int]:
-        pace = choice.success_probability if regime is Regime.SLOT else choice.rate_hz
-        return -pace, choice.loss, choice.rounds, choice.option
-
-    kept: list[Choice] = []
-    for choice in sorted(found, key=rank):
-        if not kept or choice.loss < kept[-1].loss:
-            kept.append(choice)
-    return tuple(kept)
+def choice_at(wiring: PairWiring, row: int, rate_hz: float) -> Choice:
+    """Return the choice in a row of the wiring's menu, with the rate that what is free allows."""
+    menu = menu_of(wiring)
+    return Choice(
+        option=int(menu.options[row]),
+        rounds=int(menu.rounds[row]),
+        success_probability=float(menu.successes[row]),
+        raw_werner=float(menu.raw_werners[row]),
+        cost=float(menu.costs[row]),
+        werner=float(menu.werners[row]),
+        loss=float(menu.losses[row]),
+        rate_hz=rate_hz,
+        pace_hz=float(menu.paces_hz[row]),
+    )
 
 
 def stream_within(network: PairNetwork, link: int, option: int) -> int:

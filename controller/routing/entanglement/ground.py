@@ -3,23 +3,29 @@
 import heapq
 import math
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+import numpy as np
+
 from controller.domain.entanglement_path import PairDemand, PairUse
-from controller.domain.pair_capacity import buffered_hop_memories
 from controller.domain.pair_link import Regime
 from controller.domain.route import Route
 from controller.routing.entanglement.choices import Choice, choices_of
+from controller.routing.entanglement.menu import REGIMES, menu_of
 from controller.routing.entanglement.network import PairNetwork
+from controller.routing.kernels.net import Flags, frozen
+from controller.routing.kernels.pairs_survey import Site, Survey, surveyed
 
 SAME: Final = 1e-9
 """Figures closer than that, relatively, count as equal: they differ by rounding alone."""
 _ROUNDING: Final = 1e-12
 
+Ways = tuple[tuple[int, int], ...]
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ground:
     """Where the routes of a demand may go in one regime. All nodes and links by number.
 
@@ -29,10 +35,11 @@ class Ground:
         start, goal: The smaller and the larger end.
         flipped: Whether the demand's source is the larger end.
         avoided: Links that a route may not use.
-        passable: Of each node, whether a route may pass it on its way.
+        passable: Of each node, whether a route may pass it on its way; shape (n_nodes,), frozen.
         storeless: Ends that measure their halves at once and need no memories.
         most: Most links on a route.
         most_loss: Largest -ln w of a route, without decay; what cannot keep it is left out early.
+        known_choices, known_ways: What was worked out before; shared with the ground of another `most_loss`.
     """
 
     network: PairNetwork
@@ -41,77 +48,83 @@ class Ground:
     goal: int
     flipped: bool
     avoided: frozenset[int]
-    passable: tuple[bool, ...]
+    passable: Flags
     storeless: frozenset[int]
     most: int
     most_loss: float = math.inf
+    known_choices: dict[int, tuple[Choice, ...]] = field(default_factory=dict, repr=False)
+    known_ways: dict[int, Ways] = field(default_factory=dict, repr=False)
 
     @cached_property
     def allowed(self) -> float:
         """Return the largest -ln w with what rounding may add."""
         return self.most_loss + _ROUNDING * (1.0 + self.most_loss)
 
-    def ways(self, node: int) -> tuple[tuple[int, int], ...]:
+    @cached_property
+    def site(self) -> Site:
+        """Return what is free and open as kernels read it."""
+        avoided = np.zeros(len(self.network.room), np.bool_)
+        avoided[list(self.avoided)] = True
+        frozen(avoided)
+        return Site(
+            room=self.network.rooms, memories=self.network.all_memories, avoided=avoided, passable=self.passable
+        )
+
+    @cached_property
+    def bare_ends(self) -> int:
+        """Return which ends need no memories, as kernels read it: 1 for the start plus 2 for the goal."""
+        return (self.start in self.storeless) + 2 * (self.goal in self.storeless)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """Return what a route may use that keeps the fidelity."""
+        wiring = self.network.wiring
+        survey = Survey(
+            *surveyed(
+                wiring.net,
+                menu_of(wiring),
+                self.site,
+                REGIMES.index(self.regime),
+                self.start,
+                self.goal,
+                self.bare_ends,
+                self.most,
+                self.allowed,
+            )
+        )
+        for array in survey:
+            frozen(array)
+        return survey
+
+    def ways(self, node: int) -> Ways:
         """Return (link, far node) of what a route that has come to a node may take next, by link.
 
         The same, taken backwards, is from where a route may have come.
         """
-        made = self._ways.get(node)
+        made = self.known_ways.get(node)
         if made is None:
-            self._ways[node] = made = tuple(
+            self.known_ways[node] = made = tuple(
                 (link, far)
                 for link, far in self.network.wiring.at[node]
                 if (self.passable[far] or far in (self.start, self.goal)) and self.choices(link)
             )
         return made
 
-    @cached_property
-    def _ways(self) -> dict[int, tuple[tuple[int, int], ...]]:
-        return {}
-
     def choices(self, link: int) -> tuple[Choice, ...]:
         """Return what a link can do, none of it worse than another in all respects; nothing where no route may go."""
-        made = self._choices.get(link)
+        made = self.known_choices.get(link)
         if made is None:
-            self._choices[link] = made = self._made_choices(link)
+            edge = self.network.wiring.edges[link]
+            if edge.model.regime is not self.regime or link in self.avoided:
+                made = ()
+            else:
+                made = choices_of(self.network, link, self.site, (self.start, self.goal), self.bare_ends)
+            self.known_choices[link] = made
         return made
-
-    @cached_property
-    def _choices(self) -> dict[int, tuple[Choice, ...]]:
-        return {}
-
-    def _made_choices(self, link: int) -> tuple[Choice, ...]:
-        edge = self.network.wiring.edges[link]
-        if edge.model.regime is not self.regime or link in self.avoided:
-            return ()
-        storeless = any(node in self.storeless for node in edge.ends)
-        return choices_of(self.network, link, lambda rounds: self._holds(link, rounds), storeless)
-
-    def _holds(self, link: int, rounds: int) -> bool:
-        """Tell whether a link and both its nodes have room for the least that a route needs with so many rounds."""
-        network = self.network
-        memory = self.regime is Regime.MEMORY
-        least = 1 << rounds if memory else buffered_hop_memories(1, rounds)
-        if network.room[link] < (least if memory else 1):
-            return False
-        for node in network.wiring.edges[link].ends:
-            if node in (self.start, self.goal):
-                if node not in self.storeless and network.memories[node] < least:
-                    return False
-            elif network.memories[node] < least + 1:
-                return False
-        return True
 
     def least_loss(self, link: int) -> float:
         """Return the least -ln w of a link's choices."""
-        made = self._least_losses.get(link)
-        if made is None:
-            self._least_losses[link] = made = min(choice.loss for choice in self.choices(link))
-        return made
-
-    @cached_property
-    def _least_losses(self) -> dict[int, float]:
-        return {}
+        return min(choice.loss for choice in self.choices(link))
 
     @cached_property
     def swap_losses(self) -> tuple[float, ...]:
@@ -124,7 +137,7 @@ class Ground:
 
         Infinite without a way, and where it would be more than a route may lose.
         """
-        return self.least_to_goal(self.least_loss, self.swap_losses.__getitem__, most=self.allowed)
+        return tuple(self.survey.losses.tolist())
 
     def least_to_goal(
         self, of_link: Callable[[int], float], of_node: Callable[[int], float], *, most: float = math.inf
@@ -154,36 +167,32 @@ class Ground:
     @cached_property
     def hops_to_goal(self) -> tuple[float, ...]:
         """Return the fewest links from each node on to the goal; infinite without a way that a route may take."""
-        fewest = [math.inf] * len(self.passable)
-        fewest[self.goal] = 0
-        ring = [self.goal]
-        hops = 0
-        while ring and hops < self.most:
-            hops += 1
-            following = []
-            for node in ring:
-                if node == self.start:
-                    continue
-                for _, far in self.ways(node):
-                    if fewest[far] == math.inf and self.losses_to_goal[far] < math.inf:
-                        fewest[far] = hops
-                        following.append(far)
-            ring = following
-        return tuple(fewest)
+        most = self.survey.losses.size
+        return tuple(hops if hops <= most else math.inf for hops in self.survey.hops.tolist())
 
     @cached_property
     def near(self) -> tuple[int, ...]:
         """Return the nodes from which a route may come to the goal, in order."""
-        return tuple(node for node, hops in enumerate(self.hops_to_goal) if hops < math.inf)
+        return tuple(self.survey.near.tolist())
 
     @cached_property
     def joined(self) -> bool:
         """Tell whether some route joins the ends and may keep the fidelity."""
-        return self.hops_to_goal[self.start] <= self.most
+        return bool(self.survey.hops[self.start] <= self.most)
+
+    @cached_property
+    def transit_successes(self) -> tuple[float, ...]:
+        """Return the different swap successes of the nodes that a route may pass, the smallest first."""
+        near = self.survey.near
+        transit = near[(near != self.start) & (near != self.goal)]
+        return tuple(sorted(set(menu_of(self.network.wiring).swap_successes[transit].tolist())))
 
     def closing(self, nodes: Collection[int]) -> "Ground":
         """Return the ground whose routes do not pass these nodes."""
-        return replace(self, passable=tuple(free and node not in nodes for node, free in enumerate(self.passable)))
+        passable = self.passable.copy()
+        passable[list(nodes)] = False
+        frozen(passable)
+        return replace(self, passable=passable, known_ways={})
 
     def route(self, links: Iterable[int]) -> Route:
         """Return the route over these links, source to target."""
@@ -222,11 +231,12 @@ def ground_of(network: PairNetwork, demand: PairDemand, regime: Regime) -> Groun
     wiring = network.wiring
     source, target = network.node(demand.source), network.node(demand.target)
     start, goal = sorted((source, target))
-    passable = [able and free >= 2 for able, free in zip(wiring.can_swap, network.memories, strict=True)]
+    passable = (menu_of(wiring).swap_losses < math.inf) & (network.all_memories >= 2)
     for name in demand.avoid_nodes:
         number = wiring.node_number.get(name)
         if number is not None:
             passable[number] = False
+    frozen(passable)
     most = len(wiring.nodes) - 1
     return Ground(
         network=network,
@@ -235,7 +245,7 @@ def ground_of(network: PairNetwork, demand: PairDemand, regime: Regime) -> Groun
         goal=goal,
         flipped=source != start,
         avoided=frozenset(wiring.edge_number[name] for name in demand.avoid_links if name in wiring.edge_number),
-        passable=tuple(passable),
+        passable=passable,
         storeless=storeless_ends(network, demand),
         most=most if demand.max_hops is None else min(most, demand.max_hops),
     )

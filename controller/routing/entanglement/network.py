@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from controller.domain.capacity import reserved_by, service_charges
 from controller.domain.link import LinkKind
 from controller.domain.pair_capacity import (
@@ -22,6 +24,7 @@ from controller.domain.refusals import NotFound
 from controller.domain.route import Route
 from controller.domain.snapshot import Snapshot
 from controller.physics.swapping import swap_quality
+from controller.routing.kernels.net import Int64s, Net, frozen, net_of
 from controller.routing.usable import Unusable, why_no_service
 
 
@@ -104,9 +107,14 @@ class PairWiring:
         return {edge.name: number for number, edge in enumerate(self.edges)}
 
     @cached_property
-    def remembered(self) -> dict[int, Any]:
-        """Return where what follows from a link alone is kept, by its number."""
+    def remembered(self) -> dict[str, Any]:
+        """Return where what follows from the wiring alone is kept, by what it is."""
         return {}
+
+    @cached_property
+    def net(self) -> Net:
+        """Return who is joined with whom, as kernels read it."""
+        return net_of(len(self.nodes), [edge.ends for edge in self.edges])
 
     @cached_property
     def can_swap(self) -> tuple[bool, ...]:
@@ -125,7 +133,7 @@ class PairWiring:
         return tuple(regime for regime in Regime if regime in present)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PairNetwork:
     """An immutable view of a snapshot for routing. Free amounts may be negative: a link weakened below its promises.
 
@@ -140,6 +148,16 @@ class PairNetwork:
     memories: tuple[int, ...]
     swap_time: tuple[int, ...]
 
+    @cached_property
+    def rooms(self) -> Int64s:
+        """Return `room` as kernels read it."""
+        return _frozen(self.room)
+
+    @cached_property
+    def all_memories(self) -> Int64s:
+        """Return `memories` as kernels read it."""
+        return _frozen(self.memories)
+
     def free(self, resource: str) -> int | None:
         """Return what is free of a resource, in its unit; None of one that nothing new may be promised on."""
         kind, _, rest = resource.partition("/")
@@ -153,6 +171,8 @@ class PairNetwork:
 
     def charged(self, charges: Mapping[str, int]) -> "PairNetwork":
         """Return the network with that much less of each resource; others than its own don't matter."""
+        if not charges:
+            return self
         room, memories, swap_time = list(self.room), list(self.memories), list(self.swap_time)
         for resource, amount in charges.items():
             kind, _, rest = resource.partition("/")
@@ -212,6 +232,12 @@ class PairNetwork:
             nodes=tuple(self.wiring.nodes[node] for node in nodes),
             links=tuple(self.wiring.edges[number].name for number in links),
         )
+
+
+def _frozen(amounts: tuple[int, ...]) -> Int64s:
+    made = np.array(amounts, np.int64)
+    frozen(made)
+    return made
 
 
 def _wired(
