@@ -5,23 +5,26 @@ from typing import Final, Self, TypeVar
 import numpy as np
 
 from controller.domain.refusals import InvalidValue, TooHard
+from controller.routing.kernels.board import (
+    BAD_COST,
+    COUNTS,
+    FULL,
+    LABEL_COLUMNS,
+    LENGTH,
+    NODE_COLUMNS,
+    PART_COLUMNS,
+    STEPS,
+    TOLD,
+    Board,
+    Ground,
+)
 from controller.routing.kernels.cheapest import Found, checked
 from controller.routing.kernels.compiled import NONE, OUT_OF_STEPS, UNREACHED
 from controller.routing.kernels.landmarks import MOST_COST, Landmarks, no_landmarks
 from controller.routing.kernels.net import Flags, Int64s, Net, frozen
-from controller.routing.kernels.partition import (
-    BAD_COST,
-    COLUMNS,
-    COUNTS,
-    FULL,
-    LENGTH,
-    STEPS,
-    TOLD,
-    Board,
-    advance,
-)
-from controller.routing.kernels.rest import Ground, Guide
+from controller.routing.kernels.partition import advance
 
+_FIRST_LABELS: Final = 512
 _NO_MARKS: Final = no_landmarks()
 
 Array = TypeVar("Array", Int64s, Flags)
@@ -85,26 +88,32 @@ class ShortestWays:
             raise InvalidValue("", ("most", f"{most} links and {steps} steps are not both 0 or more"))
         self.told: list[Found] = []
         self._ground = Ground(
-            net, _kept(costs), _kept(rooms), _kept(open), _kept(passable), int(need), int(start), int(goal), int(most)
+            net=net,
+            costs=_kept(costs),
+            rooms=_kept(rooms),
+            open=_kept(open),
+            passable=_kept(passable),
+            marks=marks.table,
+            unit=marks.unit,
+            need=int(need),
+            start=int(start),
+            goal=int(goal),
+            most=int(most),
         )
         counts = np.zeros(COUNTS, np.int64)
         counts[STEPS] = steps
+        n_arcs, n_parts = 2 * net.tails.size, 256 + n_nodes
         self._board = Board(
-            guide=Guide(
-                off=np.empty(n_nodes, np.int64),
-                known=np.zeros(n_nodes, np.bool_),
-                reach=np.empty(1, np.int64),
-                marks=marks.table,
-                unit=marks.unit,
-                hops_off=np.empty(n_nodes if most < n_nodes - 1 else 0, np.int32),
-                head=np.empty(n_nodes, np.int32),
-                stamp=np.zeros(n_nodes, np.int64),
-                behind=np.zeros(n_nodes, np.int64),
-            ),
-            table=np.empty((256 + n_nodes, COLUMNS), np.int64),
+            nodes=np.empty((n_nodes, NODE_COLUMNS), np.int64),
+            wave_keys=np.empty(n_arcs + 1, np.int64),
+            wave_items=np.empty(n_arcs + 1, np.int32),
+            labels=np.empty((_FIRST_LABELS, LABEL_COLUMNS), np.int64),
+            keys=np.empty(2 * _FIRST_LABELS, np.int64),
+            items=np.empty(2 * _FIRST_LABELS, np.int32),
+            parts=np.empty((n_parts, PART_COLUMNS), np.int64),
             links=np.empty(1024 + n_nodes, np.int32),
-            waiting=np.empty(256 + n_nodes, np.int32),
-            told=np.empty(256 + n_nodes, np.int32),
+            waiting=np.empty(n_parts, np.int32),
+            told=np.empty(n_parts, np.int32),
             counts=counts,
         )
 
@@ -148,7 +157,7 @@ class ShortestWays:
         board = self._board
         spent = seen - self.steps_left
         for place in range(before, int(board.counts[TOLD])):
-            cost, _, begin, length = board.table[board.told[place], : LENGTH + 1].tolist()
+            cost, _, begin, length = board.parts[board.told[place], : LENGTH + 1].tolist()
             self.told.append(Found(cost, board.links[begin : begin + length].copy(), spent))
         if status == OUT_OF_STEPS:
             raise TooHard(
@@ -160,12 +169,9 @@ class ShortestWays:
 
     def _make_room(self) -> None:
         board = self._board
-        self._board = board._replace(
-            table=np.concatenate([board.table, np.empty_like(board.table)]),
-            links=np.concatenate([board.links, np.empty_like(board.links)]),
-            waiting=np.concatenate([board.waiting, np.empty_like(board.waiting)]),
-            told=np.concatenate([board.told, np.empty_like(board.told)]),
-        )
+        grown = ("labels", "keys", "items", "parts", "links", "waiting", "told")
+        old = {name: getattr(board, name) for name in grown}
+        self._board = board._replace(**{name: np.concatenate([it, np.empty_like(it)]) for name, it in old.items()})
 
 
 def first_way(
