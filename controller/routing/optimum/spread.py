@@ -39,33 +39,38 @@ def least_fullest(problem: Problem, capacities: Int64s, held: Int64s) -> float:
     unit = float(np.median(volumes))
     pricer, columns = Pricer(problem), Columns(problem)
     best: Floats = np.where(there, 1.0 / np.maximum(capacities, 1), 0.0)
-    prices = best
+    # A link without capacity has no price, yet a search charges it one step.
+    free = float((problem.net.first.size - 1) * (~there).any())
+    tried: list[Floats] = [best]
+    reached = np.zeros(volumes.size, np.bool_)
     for _ in range(_MOST_ROUNDS):
-        costs = rounded(np.where(there, prices / prices.max(), 0.0), SCALE)
-        # Any prices prove it: what all pay for their cheapest ways is no more than what full links are worth.
-        priced = pricer.price(costs)
-        reached = priced.costs < FAR
-        spent = np.where(there, costs, 0).astype(float)
-        ways = np.where(reached, priced.costs, 0).astype(float)
-        # A step of a price that stands for nothing is paid on links without capacity alone.
-        free = float((problem.net.first.size - 1) * (~there).any())
-        proven = float(volumes @ np.maximum(0.0, ways - free) + held @ spent) / float(capacities @ spent)
-        if proven > bound:
-            bound, best = proven, prices
-        new = columns.add_priced(priced, np.flatnonzero(reached).tolist())
-        if not len(columns):
+        new = 0
+        for prices in tried:
+            costs = rounded(np.where(there, prices / prices.max(), 0.0), SCALE)
+            priced = pricer.price(costs)
+            reached = priced.costs < FAR
+            # Any prices prove it: what all pay for their cheapest ways is no more than what full links are worth.
+            spent = np.where(there, costs, 0).astype(float)
+            ways = np.maximum(0.0, np.where(reached, priced.costs, 0).astype(float) - free)
+            proven = float(volumes @ ways + held @ spent) / float(capacities @ spent)
+            if proven > bound:
+                bound, best = proven, prices
+            new = columns.add_priced(priced, np.flatnonzero(reached).tolist())
+            if new:
+                break
+        if not new:
             return bound
-        matrix = columns.matrix()
-        carried = np.where(reached, volumes, 0.0) / unit
         signs = np.concatenate([-np.ones(volumes.size), there.astype(float)])
         level = np.concatenate([np.zeros(volumes.size), -np.where(there, capacities, 0) / unit])
-        rows = hstack([diags_array(signs) @ matrix, csc_array(level[:, None])], format="csc")
+        rows = hstack([diags_array(signs) @ columns.matrix(), csc_array(level[:, None])], format="csc")
+        limits = np.concatenate([np.where(reached, -volumes, 0.0), np.where(there, -held, 0)]) / unit
         gains = np.zeros(len(columns) + 1)
         gains[-1] = -1.0
-        solved = maximum(gains, rows, np.concatenate([-carried, np.where(there, -held, 0) / unit]))
-        if not new or float(solved.values[-1]) - bound <= _NOTHING * bound:
-            return bound
+        solved = maximum(gains, rows, limits)
         shadow = solved.prices[volumes.size :]
-        scale = float(shadow @ capacities) or 1.0
-        prices = _STEADY * best / float(best @ capacities) + (1 - _STEADY) * shadow / scale
+        worth = float(shadow @ capacities)
+        if worth <= 0 or float(solved.values[-1]) - bound <= _NOTHING * bound:
+            return bound
+        steady = _STEADY * best / float(best @ capacities) + (1 - _STEADY) * shadow / worth
+        tried = [steady, shadow / worth]
     return bound

@@ -15,7 +15,7 @@ from controller.routing.optimum.plan import Piece, Plan, directed, worth
 from controller.routing.optimum.pricing import rounded
 from controller.routing.optimum.problem import Problem
 
-MOST_COLUMNS: Final = 20_000
+MOST_COLUMNS: Final = 3_000
 """With more routes than that the integer program is left out: it would take minutes."""
 _PASSES: Final = 4
 
