@@ -12,7 +12,16 @@ Floats = npt.NDArray[np.float64]
 
 
 def most_carried(n_nodes: int, ends: Sequence[Pair], wanted: Mapping[Pair, float], capacities: Floats) -> float:
-    """Return the largest sum of what pairs get, none more than it wants; links are used in both directions together.
+    """Return the largest sum of what pairs get; arguments as of `most_and_prices`."""
+    return most_and_prices(n_nodes, ends, wanted, capacities)[0]
+
+
+def most_and_prices(
+    n_nodes: int, ends: Sequence[Pair], wanted: Mapping[Pair, float], capacities: Floats
+) -> tuple[float, Floats]:
+    """Return the largest sum of what pairs get, none more than it wants, and what more capacity of each link gives.
+
+    Links are used in both directions together.
 
     Args:
         n_nodes: Nodes are 0 to n_nodes - 1.
@@ -27,7 +36,8 @@ def most_carried(n_nodes: int, ends: Sequence[Pair], wanted: Mapping[Pair, float
     got = csr_matrix((-np.ones(len(pairs)), (rows, range(len(pairs)))), shape=(conserve.matrix.shape[0], len(pairs)))
     upper = np.concatenate([np.full(n_flows, np.inf), [wanted[pair] for pair in pairs]])
     worth = np.concatenate([np.zeros(n_flows), -np.ones(len(pairs))])
-    return -_solved(worth, conserve.matrix, got, share, capacities, upper)
+    most, prices = _solved(worth, conserve.matrix, got, share, capacities, upper)
+    return -most, prices
 
 
 def most_scale(n_nodes: int, ends: Sequence[Pair], wanted: Mapping[Pair, float]) -> float:
@@ -38,7 +48,7 @@ def most_scale(n_nodes: int, ends: Sequence[Pair], wanted: Mapping[Pair, float])
     rows = [conserve.row_of[pair] for pair in pairs]
     got = csr_matrix(([-wanted[pair] for pair in pairs], (rows, [0] * len(pairs))), shape=(conserve.matrix.shape[0], 1))
     worth = np.concatenate([np.zeros(n_flows), [-1.0]])
-    return -_solved(worth, conserve.matrix, got, share, np.ones(len(ends)), np.full(n_flows + 1, np.inf))
+    return -_solved(worth, conserve.matrix, got, share, np.ones(len(ends)), np.full(n_flows + 1, np.inf))[0]
 
 
 class _Conserved:
@@ -75,7 +85,7 @@ def _flows(n_nodes: int, ends: Sequence[Pair], pairs: Sequence[Pair]) -> tuple[_
 
 def _solved(
     worth: Floats, conserve: csr_matrix, got: csr_matrix, share: csr_matrix, capacities: Floats, upper: Floats
-) -> float:
+) -> tuple[float, Floats]:
     unused = csr_matrix((share.shape[0], got.shape[1]))
     answer = linprog(
         worth,
@@ -88,4 +98,4 @@ def _solved(
     )
     if answer.status != 0:
         raise RuntimeError(f"no optimum: {answer.message}")
-    return float(answer.fun)
+    return float(answer.fun), np.maximum(0.0, -answer.ineqlin.marginals)

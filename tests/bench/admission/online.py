@@ -74,6 +74,7 @@ def online() -> Iterator[dict[str, object]]:
             bounds = [bound(network, sequence) for sequence in sequences]
             for policy in Policy:
                 runs = [admitted(network, sequence, policy) for sequence in sequences]
+                assert all(run.carried <= most * (1 + 1e-6) for run, most in zip(runs, bounds, strict=True))
                 yield rate_line(
                     f"online {name} {load:.0%} {policy.value}",
                     sum(run.carried for run in runs),
