@@ -117,8 +117,8 @@ def _cheapest(network: RealNetwork, costs: Floats, pair: Pair) -> float:
     ends = np.array(network.ends)
     # Links that cost nothing would be no links to scipy; a little less is a bound as well.
     matrix = csr_matrix((costs + 1e-12, (ends[:, 0], ends[:, 1])), shape=(network.n_nodes, network.n_nodes))
-    away = dijkstra(matrix, directed=False, indices=pair[0])
-    return float(max(0.0, away[pair[1]] - 1e-12 * network.n_nodes))
+    away: Floats = dijkstra(matrix, directed=False, indices=pair[0])
+    return max(0.0, float(away[pair[1]]) - 1e-12 * network.n_nodes)
 
 
 def held() -> Iterator[dict[str, object]]:
