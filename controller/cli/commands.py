@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "watch": "watch:app",
     "events": "events:events",
     "top": "top:top",
+    "optimise": "optimise:app",
     "what-if": "operate:what_if",
     "freeze": "operate:freeze",
     "unfreeze": "operate:unfreeze",

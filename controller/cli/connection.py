@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qinet.northbound.v1.entanglement_service_pb2_grpc import EntanglementServiceStub
     from qinet.northbound.v1.key_relay_service_pb2_grpc import KeyRelayServiceStub
     from qinet.northbound.v1.operations_service_pb2_grpc import OperationsServiceStub
+    from qinet.northbound.v1.placement_service_pb2_grpc import PlacementServiceStub
     from qinet.northbound.v1.topology_service_pb2_grpc import TopologyServiceStub
 
 DEFAULT_CONTROLLER: Final = "localhost:7400"
@@ -93,6 +94,13 @@ class Network:
         from qinet.northbound.v1.operations_service_pb2_grpc import OperationsServiceStub
 
         return OperationsServiceStub(self._channel)
+
+    @cached_property
+    def placements(self) -> "PlacementServiceStub":
+        """Better placements of what runs."""
+        from qinet.northbound.v1.placement_service_pb2_grpc import PlacementServiceStub
+
+        return PlacementServiceStub(self._channel)
 
 
 def target_of(context: typer.Context) -> Target:

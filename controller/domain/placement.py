@@ -14,6 +14,17 @@ PLACEMENTS_KEPT: Final = 16
 """Older ones are dropped when another is stored; one that is being carried out never is."""
 
 
+class PlacementAim(Enum):
+    """What a placement betters once all is carried that can be.
+
+    KEY: Relays use as little key as can be, and no link gets fuller than the fullest was. SPREAD: The fullest link is
+    as little full as can be, then the same.
+    """
+
+    KEY = "KEY"
+    SPREAD = "SPREAD"
+
+
 class PlacementState(Enum):
     """How far a placement is."""
 

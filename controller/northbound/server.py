@@ -19,6 +19,7 @@ from controller.northbound.entanglement import EntanglementService
 from controller.northbound.guard import GuardInterceptor, Limits
 from controller.northbound.key_relays import KeyRelayService
 from controller.northbound.operations import ControllerFacts, OperationsService
+from controller.northbound.placements import PlacementService
 from controller.northbound.route_search import RouteSearch
 from controller.northbound.topology import TopologyService
 from controller.northbound.views import Views
@@ -31,6 +32,7 @@ from qinet.northbound.v1 import (
     entanglement_service_pb2_grpc,
     key_relay_service_pb2_grpc,
     operations_service_pb2_grpc,
+    placement_service_pb2_grpc,
     topology_service_pb2_grpc,
 )
 
@@ -42,6 +44,7 @@ SERVICES: Final = tuple(
         "EntanglementService",
         "ApplicationService",
         "OperationsService",
+        "PlacementService",
     )
 )
 """Full names of the services of this API."""
@@ -112,6 +115,9 @@ class NorthboundServer:
         )
         key_relay_service_pb2_grpc.add_KeyRelayServiceServicer_to_server(
             KeyRelayService(desk, views, self._search, heartbeat_s=beat), self._server
+        )
+        placement_service_pb2_grpc.add_PlacementServiceServicer_to_server(
+            PlacementService(desk, heartbeat_s=beat), self._server
         )
         application_service_pb2_grpc.add_ApplicationServiceServicer_to_server(
             ApplicationService(desk, views, heartbeat_s=beat), self._server

@@ -145,6 +145,33 @@ def test_moves_are_frozen_with_a_reason_and_go_on_again(run_mesh: Run, read_mesh
     assert "automatic moves: go on" in " ".join(run_mesh("status").out.split())
 
 
+def test_a_better_placement_is_proposed_and_carried_out_when_the_operator_says_so(
+    run_mesh: Run, read_mesh: Read
+) -> None:
+    name = f"t{uuid.uuid4().hex[:12]}"
+    create = ("relay", "create", "harbour", "university", "--rate", "1k", "--name", name, "--avoid-node", "station")
+    long_way = read_mesh(*create, "--wait", "--wait-timeout", "60s")["routes"]
+    read_mesh("relay", "update", name, "--clear", "avoid-node")
+    assert read_mesh("relay", "show", name)["routes"] == long_way
+    found = read_mesh("optimise", "propose")
+    assert name in [move["service"].removeprefix("keyRelays/") for move in found["moves"]]
+    assert found["after"]["key_use_bit_per_s"] < found["before"]["key_use_bit_per_s"]
+    assert read_mesh("relay", "show", name)["routes"] == long_way
+    placement = found["name"].removeprefix("placements/")
+    done = run_mesh("optimise", "carry-out", placement, "--at-once", 1)
+    assert (done.code, "DONE" in done.out, "key use:" in done.out) == (Exit.DONE, True, True)
+    assert placement in done.err
+    routes = read_mesh("relay", "show", name)["routes"]
+    assert [hop["end_node"] for hop in routes[0]["hops"]] == ["nodes/station", "nodes/university"]
+    listed = run_mesh("optimise", "list")
+    assert placement in listed.out
+    assert read_mesh("optimise", "show", placement)["state"] == "PLACEMENT_STATE_DONE"
+    again = run_mesh("optimise", "cancel", placement)
+    assert (again.code, "NOT_RUNNING" in again.err) == (Exit.REFUSED, True)
+    assert "nothing better" in run_mesh("optimise").err
+    run_mesh("relay", "delete", name)
+
+
 def test_an_application_takes_several_clients_and_changes_in_place(run_mesh: Run, read_mesh: Read) -> None:
     name = f"t{uuid.uuid4().hex[:12]}"
     for sae, node in (("a", "harbour"), ("b", "university"), ("c", "airport")):

@@ -10,10 +10,11 @@ import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import CollectorRegistry
 
+from apps.optimiser import Optimiser
 from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
-from controller.domain.entries import entry_hash
 from controller.domain.admission import DEFAULT_ADMISSION, Admission
+from controller.domain.entries import entry_hash
 from controller.domain.events import AgentConnected, AgentEvent, AlarmRaised, ConfigConfirmed, LinkReport, ServiceReport
 from controller.domain.snapshot import AgentRecord, ElectionId, Snapshot
 from controller.identity.credentials import open_aio_channel
@@ -36,6 +37,7 @@ from qinet.northbound.v1.application_service_pb2_grpc import ApplicationServiceS
 from qinet.northbound.v1.entanglement_service_pb2_grpc import EntanglementServiceStub
 from qinet.northbound.v1.key_relay_service_pb2_grpc import KeyRelayServiceStub
 from qinet.northbound.v1.operations_service_pb2_grpc import OperationsServiceStub
+from qinet.northbound.v1.placement_service_pb2_grpc import PlacementServiceStub
 from qinet.northbound.v1.topology_service_pb2_grpc import TopologyServiceStub
 
 Party = Callable[[str], Tls]
@@ -52,6 +54,7 @@ class Client:
         self.applications = ApplicationServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
         self.entanglement = EntanglementServiceStub(channel)
+        self.placements = PlacementServiceStub(channel)
 
 
 class ObedientAgents:
@@ -149,7 +152,7 @@ async def controller(
     agents, clock, observations = ObedientAgents(), SystemClock(), Observations()
     metrics = Metrics(CollectorRegistry())
     deaths: list[BaseException] = []
-    running: list[Any] = [Restoration(), RetryBlocked()]
+    running: list[Any] = [Restoration(), RetryBlocked(), Optimiser()]
     writer = Writer(
         store=MemoryStore(),
         apps=running,
@@ -159,10 +162,10 @@ async def controller(
         metrics=metrics,
         loop=asyncio.get_running_loop(),
         on_death=deaths.append,
+        admission=admission,
     )
     writer.start()
     agents.deliver = writer.deliver
-        admission=admission,
     settings = NorthboundSettings(
         address="127.0.0.1:0",
         heartbeat_s=heartbeat_s,

@@ -26,41 +26,43 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from qinet.northbound.v1 import placement_pb2 as qinet_dot_northbound_dot_v1_dot_placement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+qinet/northbound/v1/placement_service.proto\x12\x13qinet.northbound.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#qinet/northbound/v1/placement.proto\"\\\n\x17ProposePlacementRequest\x12\x11\n\tmax_moves\x18\x01 \x01(\r\x12.\n\x0bsearch_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xce\x01\n\x18ProposePlacementResponse\x12\x37\n\x08progress\x18\x01 \x01(\x0b\x32#.qinet.northbound.v1.SearchProgressH\x00\x12\x33\n\tplacement\x18\x02 \x01(\x0b\x32\x1e.qinet.northbound.v1.PlacementH\x00\x12<\n\x0enothing_better\x18\x03 \x01(\x0b\x32\".qinet.northbound.v1.NothingBetterH\x00\x42\x06\n\x04told\"x\n\x0eSearchProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0e\n\x06rounds\x18\x02 \x01(\r\x12\x19\n\x11key_use_bit_per_s\x18\x03 \x01(\x01\x12\x1f\n\x17key_use_bound_bit_per_s\x18\x04 \x01(\x01\x12\x0b\n\x03gap\x18\x05 \x01(\x01\"u\n\rNothingBetter\x12\x36\n\x07\x66igures\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.PlacementFigures\x12\x1f\n\x17key_use_bound_bit_per_s\x18\x02 \x01(\x01\x12\x0b\n\x03gap\x18\x03 \x01(\x01\"#\n\x13GetPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x14GetPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\">\n\x15ListPlacementsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x16ListPlacementsResponse\x12\x32\n\nplacements\x18\x01 \x03(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x18\x43\x61rryOutPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61t_once\x18\x02 \x01(\r\"`\n\x19\x43\x61rryOutPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x10\n\x08revision\x18\x02 \x01(\x04\"&\n\x16\x43\x61ncelPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"^\n\x17\x43\x61ncelPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x10\n\x08revision\x18\x02 \x01(\x04\"%\n\x15WatchPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"]\n\x16WatchPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x10\n\x08revision\x18\x02 \x01(\x04\x32\xa4\x05\n\x10PlacementService\x12q\n\x10ProposePlacement\x12,.qinet.northbound.v1.ProposePlacementRequest\x1a-.qinet.northbound.v1.ProposePlacementResponse0\x01\x12\x63\n\x0cGetPlacement\x12(.qinet.northbound.v1.GetPlacementRequest\x1a).qinet.northbound.v1.GetPlacementResponse\x12i\n\x0eListPlacements\x12*.qinet.northbound.v1.ListPlacementsRequest\x1a+.qinet.northbound.v1.ListPlacementsResponse\x12r\n\x11\x43\x61rryOutPlacement\x12-.qinet.northbound.v1.CarryOutPlacementRequest\x1a..qinet.northbound.v1.CarryOutPlacementResponse\x12l\n\x0f\x43\x61ncelPlacement\x12+.qinet.northbound.v1.CancelPlacementRequest\x1a,.qinet.northbound.v1.CancelPlacementResponse\x12k\n\x0eWatchPlacement\x12*.qinet.northbound.v1.WatchPlacementRequest\x1a+.qinet.northbound.v1.WatchPlacementResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+qinet/northbound/v1/placement_service.proto\x12\x13qinet.northbound.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#qinet/northbound/v1/placement.proto\"\x8c\x01\n\x17ProposePlacementRequest\x12\x11\n\tmax_moves\x18\x01 \x01(\r\x12.\n\x0bsearch_time\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x03\x61im\x18\x03 \x01(\x0e\x32!.qinet.northbound.v1.PlacementAim\"\xce\x01\n\x18ProposePlacementResponse\x12\x37\n\x08progress\x18\x01 \x01(\x0b\x32#.qinet.northbound.v1.SearchProgressH\x00\x12\x33\n\tplacement\x18\x02 \x01(\x0b\x32\x1e.qinet.northbound.v1.PlacementH\x00\x12<\n\x0enothing_better\x18\x03 \x01(\x0b\x32\".qinet.northbound.v1.NothingBetterH\x00\x42\x06\n\x04told\"q\n\x0eSearchProgress\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x19\n\x11\x63\x61rried_bit_per_s\x18\x04 \x01(\x01\x12\x19\n\x11key_use_bit_per_s\x18\x05 \x01(\x01\"u\n\rNothingBetter\x12\x36\n\x07\x66igures\x18\x01 \x01(\x0b\x32%.qinet.northbound.v1.PlacementFigures\x12\x1f\n\x17key_use_bound_bit_per_s\x18\x02 \x01(\x01\x12\x0b\n\x03gap\x18\x03 \x01(\x01\"#\n\x13GetPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x14GetPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\">\n\x15ListPlacementsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x16ListPlacementsResponse\x12\x32\n\nplacements\x18\x01 \x03(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x18\x43\x61rryOutPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61t_once\x18\x02 \x01(\r\"`\n\x19\x43\x61rryOutPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x10\n\x08revision\x18\x02 \x01(\x04\"&\n\x16\x43\x61ncelPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"^\n\x17\x43\x61ncelPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x10\n\x08revision\x18\x02 \x01(\x04\"%\n\x15WatchPlacementRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"]\n\x16WatchPlacementResponse\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1e.qinet.northbound.v1.Placement\x12\x10\n\x08revision\x18\x02 \x01(\x04*^\n\x0cPlacementAim\x12\x1d\n\x19PLACEMENT_AIM_UNSPECIFIED\x10\x00\x12\x15\n\x11PLACEMENT_AIM_KEY\x10\x01\x12\x18\n\x14PLACEMENT_AIM_SPREAD\x10\x02\x32\xa4\x05\n\x10PlacementService\x12q\n\x10ProposePlacement\x12,.qinet.northbound.v1.ProposePlacementRequest\x1a-.qinet.northbound.v1.ProposePlacementResponse0\x01\x12\x63\n\x0cGetPlacement\x12(.qinet.northbound.v1.GetPlacementRequest\x1a).qinet.northbound.v1.GetPlacementResponse\x12i\n\x0eListPlacements\x12*.qinet.northbound.v1.ListPlacementsRequest\x1a+.qinet.northbound.v1.ListPlacementsResponse\x12r\n\x11\x43\x61rryOutPlacement\x12-.qinet.northbound.v1.CarryOutPlacementRequest\x1a..qinet.northbound.v1.CarryOutPlacementResponse\x12l\n\x0f\x43\x61ncelPlacement\x12+.qinet.northbound.v1.CancelPlacementRequest\x1a,.qinet.northbound.v1.CancelPlacementResponse\x12k\n\x0eWatchPlacement\x12*.qinet.northbound.v1.WatchPlacementRequest\x1a+.qinet.northbound.v1.WatchPlacementResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'qinet.northbound.v1.placement_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROPOSEPLACEMENTREQUEST']._serialized_start=137
-  _globals['_PROPOSEPLACEMENTREQUEST']._serialized_end=229
-  _globals['_PROPOSEPLACEMENTRESPONSE']._serialized_start=232
-  _globals['_PROPOSEPLACEMENTRESPONSE']._serialized_end=438
-  _globals['_SEARCHPROGRESS']._serialized_start=440
-  _globals['_SEARCHPROGRESS']._serialized_end=560
-  _globals['_NOTHINGBETTER']._serialized_start=562
-  _globals['_NOTHINGBETTER']._serialized_end=679
-  _globals['_GETPLACEMENTREQUEST']._serialized_start=681
-  _globals['_GETPLACEMENTREQUEST']._serialized_end=716
-  _globals['_GETPLACEMENTRESPONSE']._serialized_start=718
-  _globals['_GETPLACEMENTRESPONSE']._serialized_end=791
-  _globals['_LISTPLACEMENTSREQUEST']._serialized_start=793
-  _globals['_LISTPLACEMENTSREQUEST']._serialized_end=855
-  _globals['_LISTPLACEMENTSRESPONSE']._serialized_start=857
-  _globals['_LISTPLACEMENTSRESPONSE']._serialized_end=958
-  _globals['_CARRYOUTPLACEMENTREQUEST']._serialized_start=960
-  _globals['_CARRYOUTPLACEMENTREQUEST']._serialized_end=1017
-  _globals['_CARRYOUTPLACEMENTRESPONSE']._serialized_start=1019
-  _globals['_CARRYOUTPLACEMENTRESPONSE']._serialized_end=1115
-  _globals['_CANCELPLACEMENTREQUEST']._serialized_start=1117
-  _globals['_CANCELPLACEMENTREQUEST']._serialized_end=1155
-  _globals['_CANCELPLACEMENTRESPONSE']._serialized_start=1157
-  _globals['_CANCELPLACEMENTRESPONSE']._serialized_end=1251
-  _globals['_WATCHPLACEMENTREQUEST']._serialized_start=1253
-  _globals['_WATCHPLACEMENTREQUEST']._serialized_end=1290
-  _globals['_WATCHPLACEMENTRESPONSE']._serialized_start=1292
-  _globals['_WATCHPLACEMENTRESPONSE']._serialized_end=1385
-  _globals['_PLACEMENTSERVICE']._serialized_start=1388
-  _globals['_PLACEMENTSERVICE']._serialized_end=2064
+  _globals['_PLACEMENTAIM']._serialized_start=1429
+  _globals['_PLACEMENTAIM']._serialized_end=1523
+  _globals['_PROPOSEPLACEMENTREQUEST']._serialized_start=138
+  _globals['_PROPOSEPLACEMENTREQUEST']._serialized_end=278
+  _globals['_PROPOSEPLACEMENTRESPONSE']._serialized_start=281
+  _globals['_PROPOSEPLACEMENTRESPONSE']._serialized_end=487
+  _globals['_SEARCHPROGRESS']._serialized_start=489
+  _globals['_SEARCHPROGRESS']._serialized_end=602
+  _globals['_NOTHINGBETTER']._serialized_start=604
+  _globals['_NOTHINGBETTER']._serialized_end=721
+  _globals['_GETPLACEMENTREQUEST']._serialized_start=723
+  _globals['_GETPLACEMENTREQUEST']._serialized_end=758
+  _globals['_GETPLACEMENTRESPONSE']._serialized_start=760
+  _globals['_GETPLACEMENTRESPONSE']._serialized_end=833
+  _globals['_LISTPLACEMENTSREQUEST']._serialized_start=835
+  _globals['_LISTPLACEMENTSREQUEST']._serialized_end=897
+  _globals['_LISTPLACEMENTSRESPONSE']._serialized_start=899
+  _globals['_LISTPLACEMENTSRESPONSE']._serialized_end=1000
+  _globals['_CARRYOUTPLACEMENTREQUEST']._serialized_start=1002
+  _globals['_CARRYOUTPLACEMENTREQUEST']._serialized_end=1059
+  _globals['_CARRYOUTPLACEMENTRESPONSE']._serialized_start=1061
+  _globals['_CARRYOUTPLACEMENTRESPONSE']._serialized_end=1157
+  _globals['_CANCELPLACEMENTREQUEST']._serialized_start=1159
+  _globals['_CANCELPLACEMENTREQUEST']._serialized_end=1197
+  _globals['_CANCELPLACEMENTRESPONSE']._serialized_start=1199
+  _globals['_CANCELPLACEMENTRESPONSE']._serialized_end=1293
+  _globals['_WATCHPLACEMENTREQUEST']._serialized_start=1295
+  _globals['_WATCHPLACEMENTREQUEST']._serialized_end=1332
+  _globals['_WATCHPLACEMENTRESPONSE']._serialized_start=1334
+  _globals['_WATCHPLACEMENTRESPONSE']._serialized_end=1427
+  _globals['_PLACEMENTSERVICE']._serialized_start=1526
+  _globals['_PLACEMENTSERVICE']._serialized_end=2202
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from qinet.northbound.v1 import placement_pb2 as _placement_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PlacementAim:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlacementAimEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlacementAim.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLACEMENT_AIM_UNSPECIFIED: _PlacementAim.ValueType  # 0
+    """PLACEMENT_AIM_KEY."""
+    PLACEMENT_AIM_KEY: _PlacementAim.ValueType  # 1
+    """Relays use as little key as can be, and no link gets fuller than the fullest was."""
+    PLACEMENT_AIM_SPREAD: _PlacementAim.ValueType  # 2
+    """The fullest link is as little full as can be, then the same."""
+
+class PlacementAim(_PlacementAim, metaclass=_PlacementAimEnumTypeWrapper):
+    """What a placement is to better."""
+
+PLACEMENT_AIM_UNSPECIFIED: PlacementAim.ValueType  # 0
+"""PLACEMENT_AIM_KEY."""
+PLACEMENT_AIM_KEY: PlacementAim.ValueType  # 1
+"""Relays use as little key as can be, and no link gets fuller than the fullest was."""
+PLACEMENT_AIM_SPREAD: PlacementAim.ValueType  # 2
+"""The fullest link is as little full as can be, then the same."""
+Global___PlacementAim: _TypeAlias = PlacementAim  # noqa: Y015
+
 @_typing.final
 class ProposePlacementRequest(_message.Message):
     """Asks for a search."""
@@ -28,21 +53,25 @@ class ProposePlacementRequest(_message.Message):
 
     MAX_MOVES_FIELD_NUMBER: _builtins.int
     SEARCH_TIME_FIELD_NUMBER: _builtins.int
+    AIM_FIELD_NUMBER: _builtins.int
     max_moves: _builtins.int
     """Most services to move; 0: any number. At most 100000."""
+    aim: Global___PlacementAim.ValueType
+    """What is bettered once all is carried that can be; absent: PLACEMENT_AIM_KEY."""
     @_builtins.property
     def search_time(self) -> _duration_pb2.Duration:
-        """How long to search; in [1 s, 10 min]; absent: 30 s. What was found by then is told, with its gap."""
+        """How long to search at most; in [1 s, 10 min]; absent: 60 s."""
 
     def __init__(
         self,
         *,
         max_moves: _builtins.int = ...,
         search_time: _duration_pb2.Duration | None = ...,
+        aim: Global___PlacementAim.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["search_time", b"search_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_moves", b"max_moves", "search_time", b"search_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aim", b"aim", "max_moves", b"max_moves", "search_time", b"search_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,33 +121,33 @@ class SearchProgress(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    STAGE_FIELD_NUMBER: _builtins.int
-    ROUNDS_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    CARRIED_BIT_PER_S_FIELD_NUMBER: _builtins.int
     KEY_USE_BIT_PER_S_FIELD_NUMBER: _builtins.int
-    KEY_USE_BOUND_BIT_PER_S_FIELD_NUMBER: _builtins.int
-    GAP_FIELD_NUMBER: _builtins.int
-    stage: _builtins.str
-    """What it does, as `bounding` or `rounding`."""
-    rounds: _builtins.int
-    """How many rounds it has made."""
+    step: _builtins.str
+    """What it does, for a person."""
+    done: _builtins.int
+    """How much of that is done."""
+    total: _builtins.int
+    """How much there is of it; 0 while that is not known."""
+    carried_bit_per_s: _builtins.float
+    """Key that is taken of one link by each relay that the placement so far carries, together; bit/s."""
     key_use_bit_per_s: _builtins.float
-    """Key that all relays use in the best placement so far; bit/s."""
-    key_use_bound_bit_per_s: _builtins.float
-    """What no placement goes below, as far as is proven; bit/s."""
-    gap: _builtins.float
-    """How far they are apart; ratio >= 0."""
+    """Key that these relays use on all links; bit/s."""
     def __init__(
         self,
         *,
-        stage: _builtins.str = ...,
-        rounds: _builtins.int = ...,
+        step: _builtins.str = ...,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        carried_bit_per_s: _builtins.float = ...,
         key_use_bit_per_s: _builtins.float = ...,
-        key_use_bound_bit_per_s: _builtins.float = ...,
-        gap: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "key_use_bit_per_s", b"key_use_bit_per_s", "key_use_bound_bit_per_s", b"key_use_bound_bit_per_s", "rounds", b"rounds", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried_bit_per_s", b"carried_bit_per_s", "done", b"done", "key_use_bit_per_s", b"key_use_bit_per_s", "step", b"step", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

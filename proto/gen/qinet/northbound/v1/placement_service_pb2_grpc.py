@@ -74,9 +74,9 @@ class PlacementServiceServicer:
     def ProposePlacement(self, request, context):
         """Searches a better placement of the key relays, tells how far it is, and stores what it finds. Nothing is moved.
         Relays that are MANUAL, disabled, protected by a backup or of several shares stay where they are. The last message
-        has the placement; without one nothing better was found. The search ends when the client goes.
+        has the placement, or says that nothing better was found. The search ends when the client goes.
         Fails with INVALID_ARGUMENT if a field is out of range, RESOURCE_EXHAUSTED with reason `BUSY` while another search
-        is under way.
+        is under way, `TOO_HARD` if it takes longer than the search time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

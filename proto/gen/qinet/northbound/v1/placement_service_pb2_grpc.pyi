@@ -36,9 +36,9 @@ class PlacementServiceStub:
     ProposePlacement: _grpc.UnaryStreamMultiCallable[_placement_service_pb2.ProposePlacementRequest, _placement_service_pb2.ProposePlacementResponse]
     """Searches a better placement of the key relays, tells how far it is, and stores what it finds. Nothing is moved.
     Relays that are MANUAL, disabled, protected by a backup or of several shares stay where they are. The last message
-    has the placement; without one nothing better was found. The search ends when the client goes.
+    has the placement, or says that nothing better was found. The search ends when the client goes.
     Fails with INVALID_ARGUMENT if a field is out of range, RESOURCE_EXHAUSTED with reason `BUSY` while another search
-    is under way.
+    is under way, `TOO_HARD` if it takes longer than the search time.
     """
     GetPlacement: _grpc.UnaryUnaryMultiCallable[_placement_service_pb2.GetPlacementRequest, _placement_service_pb2.GetPlacementResponse]
     """Returns a placement.
@@ -69,9 +69,9 @@ class PlacementServiceAsyncStub(PlacementServiceStub):
     ProposePlacement: _aio.UnaryStreamMultiCallable[_placement_service_pb2.ProposePlacementRequest, _placement_service_pb2.ProposePlacementResponse]  # type: ignore[assignment]
     """Searches a better placement of the key relays, tells how far it is, and stores what it finds. Nothing is moved.
     Relays that are MANUAL, disabled, protected by a backup or of several shares stay where they are. The last message
-    has the placement; without one nothing better was found. The search ends when the client goes.
+    has the placement, or says that nothing better was found. The search ends when the client goes.
     Fails with INVALID_ARGUMENT if a field is out of range, RESOURCE_EXHAUSTED with reason `BUSY` while another search
-    is under way.
+    is under way, `TOO_HARD` if it takes longer than the search time.
     """
     GetPlacement: _aio.UnaryUnaryMultiCallable[_placement_service_pb2.GetPlacementRequest, _placement_service_pb2.GetPlacementResponse]  # type: ignore[assignment]
     """Returns a placement.
@@ -105,9 +105,9 @@ class PlacementServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_placement_service_pb2.ProposePlacementResponse], _abc.AsyncIterator[_placement_service_pb2.ProposePlacementResponse]]:
         """Searches a better placement of the key relays, tells how far it is, and stores what it finds. Nothing is moved.
         Relays that are MANUAL, disabled, protected by a backup or of several shares stay where they are. The last message
-        has the placement; without one nothing better was found. The search ends when the client goes.
+        has the placement, or says that nothing better was found. The search ends when the client goes.
         Fails with INVALID_ARGUMENT if a field is out of range, RESOURCE_EXHAUSTED with reason `BUSY` while another search
-        is under way.
+        is under way, `TOO_HARD` if it takes longer than the search time.
         """
 
     @_abc_1.abstractmethod
