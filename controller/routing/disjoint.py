@@ -3,6 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,10 +19,13 @@ from controller.routing.kernels.disjoint import DisjointWays, cheapest_disjoint,
 from controller.routing.kernels.net import Int32s, net_of
 from controller.routing.key_relay import find_route
 from controller.routing.search import Way, best_way, loosened, order_of, ways_in_order
+from controller.routing.shared_risk import find_risk_disjoint
 from controller.routing.terrain import ANY_ROOM, Meter, Terrain, terrain_of
 
 _SPREAD_TRIES: Final = 64
 """How many ways of leaving contested locations to one route are tried before the full search."""
+_RISK_SEARCHES: Final = 100
+"""What is searched at most for routes with a backup that shares no duct with them; some milliseconds."""
 _CALL_STEPS: Final = 40
 """What handing a search to compiled code counts of the steps."""
 
@@ -33,6 +37,11 @@ def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
     is `find_backup`'s to say.
     """
     if demand.protected and not (demand.pass_nodes or demand.pass_links):
+        if any(graph.wiring.ducts):
+            with suppress(Precondition, TooHard):
+                return find_risk_disjoint(graph, demand, 2 * demand.shares, searches=_RISK_SEARCHES).routes[
+                    : demand.shares
+                ]
         try:
             return find_disjoint_routes(graph, demand, 2 * demand.shares)[: demand.shares]
         except (Precondition, TooHard):
@@ -43,7 +52,8 @@ def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
 def find_backup(graph: Graph, demand: Demand, routes: Sequence[Route]) -> tuple[Route, ...]:
     """Return backup routes for a demand that has these: one per share, disjoint from them and from each other.
 
-    What is to be passed is passed by the routes, and not asked of the backup. The routes may or may not be charged on
+    What is to be passed is passed by the routes, and not asked of the backup. A backup that shares no duct with the
+    routes is preferred to any other. The routes may or may not be charged on
     the graph already: a backup uses no link of theirs.
 
     Raises:
@@ -74,7 +84,7 @@ def find_disjoint_routes(graph: Graph, demand: Demand, k: int, *, beside: Sequen
         graph: Where there is room.
         demand: What is asked; its `shares` are not looked at.
         k: How many.
-        beside: Routes between the same ends with which they share nothing either.
+        beside: Routes between the same ends with which they share nothing either, and no duct where that can be.
 
     Raises:
         NotFound: Source or target is no node of the network.
@@ -85,6 +95,10 @@ def find_disjoint_routes(graph: Graph, demand: Demand, k: int, *, beside: Sequen
     if k < 1:
         raise InvalidValue("", ("shares", f"{k} is not positive"))
     if beside:
+        ducted = _in_ducts_of(graph, beside)
+        if ducted:
+            with suppress(Precondition, TooHard):
+                return find_disjoint_routes(*_apart_from(graph.without_links(ducted), demand, beside), k)
         graph, demand = _apart_from(graph, demand, beside)
     if k == 1:
         return (find_route(graph, demand),)
@@ -95,6 +109,16 @@ def find_disjoint_routes(graph: Graph, demand: Demand, k: int, *, beside: Sequen
     if ways is None:
         raise _why_none(terrain, demand, need, k, meter)
     return tuple(terrain.route(way) for way in sorted(ways, key=lambda way: order_of(terrain, way)))
+
+
+def _in_ducts_of(graph: Graph, routes: Sequence[Route]) -> set[str]:
+    """Return the links that share a duct with routes, other than their own."""
+    wiring = graph.wiring
+    own = {link for route in routes for link in route.links}
+    ducts = {duct for link in own & wiring.link_number.keys() for duct in wiring.ducts[wiring.link_number[link]]}
+    if not ducts:
+        return set()
+    return {link for link, lies_in in zip(wiring.links, wiring.ducts, strict=True) if lies_in & ducts} - own
 
 
 def _apart_from(graph: Graph, demand: Demand, beside: Sequence[Route]) -> tuple[Graph, Demand]:

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.key_relay import Demand
+from controller.domain.link import Link
 from controller.domain.node import Node
 from controller.domain.refusals import InvalidValue, Precondition, TooHard
+from controller.domain.service import Protection
 from controller.domain.snapshot import Snapshot
-from controller.routing.disjoint import find_disjoint_routes, find_routes
+from controller.routing.disjoint import find_backup, find_disjoint_routes, find_routes
 from controller.routing.feasible import check_route
 from controller.routing.graph import graph_of
 from controller.routing.key_relay import find_route
@@ -230,3 +232,40 @@ def test_one_share_is_the_plain_route_and_less_is_a_mistake() -> None:
     assert len(find_routes(graph, demand("a", "b", shares=2))) == 2
     with pytest.raises(InvalidValue):
         find_disjoint_routes(graph, demand("a", "b"), 0)
+
+
+def river(*more: Link) -> Snapshot:
+    """Return a network where the two shortest ways from a to z lie in one duct."""
+    under = frozenset({"river"})
+    return network(
+        link("a-b", "a", "b"),
+        link("b-z", "b", "z", ducts=under),
+        link("a-c", "a", "c"),
+        link("c-z", "c", "z", ducts=under),
+        *more,
+    )
+
+
+def test_a_backup_keeps_off_the_ducts_of_its_route_where_it_can() -> None:
+    wanted = demand("a", "z", protection=Protection.ONE_FOR_ONE)
+    dry = river(link("a-d", "a", "d"), link("d-e", "d", "e"), link("e-z", "e", "z"))
+    for snapshot, expected in ((dry, ("a-d", "d-e", "e-z")), (river(), ("a-c", "c-z"))):
+        graph = graph_of(snapshot)
+        routes = find_routes(graph, wanted)
+        assert [route.links for route in routes] == [("a-b", "b-z")]
+        assert [route.links for route in find_backup(graph, wanted, routes)] == [expected]
+
+
+def test_a_route_is_chosen_that_leaves_a_backup_in_other_ducts() -> None:
+    # the shortest way alone crosses both rivers, and every other way one of them
+    snapshot = network(
+        link("a-z", "a", "z", ducts=frozenset({"north", "south"})),
+        link("a-b", "a", "b", ducts=frozenset({"north"})),
+        link("b-z", "b", "z"),
+        link("a-c", "a", "c"),
+        link("c-z", "c", "z", ducts=frozenset({"south"})),
+    )
+    graph, wanted = graph_of(snapshot), demand("a", "z", protection=Protection.ONE_FOR_ONE)
+    routes = find_routes(graph, wanted)
+    assert [route.links for route in routes] == [("a-b", "b-z")]
+    assert [route.links for route in find_backup(graph, wanted, routes)] == [("a-c", "c-z")]
