@@ -3,18 +3,25 @@
 The order in which equal keys come out depends on nothing but the order in which they were put in.
 """
 
+from typing import Final
+
 import numpy as np
 
-from controller.routing.kernels.compiled import inline
+from controller.routing.kernels.compiled import inline, leaf, unsigned
 from controller.routing.kernels.net import Int32s, Int64s
 
+_NONE: Final[int] = np.uint64(0)  # type: ignore[assignment]
+_ONE: Final[int] = np.uint64(1)  # type: ignore[assignment]
+_TWO: Final[int] = np.uint64(2)  # type: ignore[assignment]
+_THREE: Final[int] = np.uint64(3)  # type: ignore[assignment]
 
-@inline
+
+@leaf
 def push(keys: Int64s, items: Int32s, size: int, key: int, item: int) -> int:
     """Put an item in, for which there must be room, and return the new size."""
-    place = size
-    while place > 0:
-        parent = (place - 1) >> 2
+    place = unsigned(size)
+    while place > _NONE:
+        parent = (place - _ONE) >> _TWO
         if keys[parent] <= key:
             break
         keys[place] = keys[parent]
@@ -25,20 +32,25 @@ def push(keys: Int64s, items: Int32s, size: int, key: int, item: int) -> int:
     return size + 1
 
 
-@inline
+@leaf
 def pop(keys: Int64s, items: Int32s, size: int) -> int:
     """Take off the first item, which the caller has read from place 0, and return the new size."""
-    size -= 1
-    key, item = keys[size], items[size]
-    place = 0
+    last = unsigned(size - 1)
+    key, item = keys[last], items[last]
+    place = _NONE
     while True:
-        child = 4 * place + 1
-        if child >= size:
+        least = (place << _TWO) + _ONE
+        if least + _THREE < last:
+            # Selected, not branched to: which child is the least can't be predicted.
+            one = least + unsigned(keys[least + _ONE] < keys[least])
+            other = least + _TWO + unsigned(keys[least + _THREE] < keys[least + _TWO])
+            least = other if keys[other] < keys[one] else one
+        elif least < last:
+            for child in range(least + _ONE, last):
+                if keys[child] < keys[least]:
+                    least = child
+        else:
             break
-        least = child
-        for other in range(child + 1, min(child + 4, size)):
-            if keys[other] < keys[least]:
-                least = other
         if keys[least] >= key:
             break
         keys[place] = keys[least]
@@ -46,7 +58,7 @@ def pop(keys: Int64s, items: Int32s, size: int) -> int:
         place = least
     keys[place] = key
     items[place] = item
-    return size
+    return size - 1
 
 
 @inline

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from controller.domain.refusals import InvalidValue
-from controller.routing.kernels.compiled import FLAGS, INT64S, UNREACHED, inline, kernel
+from controller.routing.kernels.compiled import FLAGS, INT64S, UNREACHED, kernel, leaf
 from controller.routing.kernels.heap import grown_items, grown_keys, pop, push
 from controller.routing.kernels.net import NET, Flags, Int32s, Int64s, Net, frozen
 
@@ -114,7 +114,7 @@ def _frozen_table(table: Int32s) -> Int32s:
     return table
 
 
-@inline
+@leaf
 def bound_between(table: Int32s, one: int, aim: Int32s) -> int:
     """Return the largest difference between the row of a node and the aim's row."""
     most = np.int32(0)
