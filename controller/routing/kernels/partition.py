@@ -172,7 +172,7 @@ def _search(ground: Ground, board: Board, part: int) -> int:
         cap = min(cap, ground.rooms[link])
         node = _far(ground.net, node, link)
     if bound > counts[REACH]:
-        counts[STEPS] -= measure(ground, board, bound + (bound - least) // 2 + least // 64, counts[STEPS])
+        counts[STEPS] -= measure(ground, board, bound + (bound - least) // 2 + least // 1024, counts[STEPS])
         if counts[STEPS] < 0:
             return DONE
         board.nodes[node, BEHIND] = search
