@@ -104,7 +104,7 @@ def bound(network: RealNetwork, sequence: list[Stay]) -> float:
             if volume:
                 wanted[stay.pair] = wanted.get(stay.pair, 0.0) + volume
         prices.append(most_and_prices(network.n_nodes, network.ends, wanted, np.ones(len(network.ends)))[1])
-    total = sum(float(price.sum()) * (end - begin) for price, (begin, end) in zip(prices, spans, strict=True))
+    total: float = sum(float(price.sum()) * (end - begin) for price, (begin, end) in zip(prices, spans, strict=True))
     for stay in sequence:
         lives = [stay.within(begin, end) for begin, end in spans]
         costs = sum(price * life for price, life in zip(prices, lives, strict=True))
