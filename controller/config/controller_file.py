@@ -17,7 +17,11 @@ from controller.domain.names import LABEL_RULE, is_label
 
 SCHEMA: Final = "qinet-controller"
 VERSION: Final = 1
-DEFAULT_APPS: Final = ("apps.restoration.Restoration", "apps.retry_blocked.RetryBlocked")
+DEFAULT_APPS: Final = (
+    "apps.restoration.Restoration",
+    "apps.retry_blocked.RetryBlocked",
+    "apps.optimiser.Optimiser",
+)
 MOST_SERVICE_METRICS: Final = 200
 """Services may have metrics of their own up to this many: labels stay bounded."""
 
@@ -73,11 +77,11 @@ class ControllerConfig:
         pki: Folder as `qinetctl pki` makes it.
         os_ken: Operators' os-ken apps; None for none.
         auto_relay: What an SAE gets that asks for keys without an association; None for nothing.
+        admission: By which policy key relays get their routes.
         topology: File that is applied at each start; None leaves the store's.
         addresses: File into which the bound addresses are written once all is up; None for none.
         sha256: Hex hash of the file.
     """
-        admission: By which policy key relays get their routes.
 
     name: str
     pki: Path
@@ -88,11 +92,11 @@ class ControllerConfig:
     apps: tuple[str, ...]
     os_ken: OsKenConfig | None = None
     auto_relay: AutoRelay | None = None
+    admission: Admission = DEFAULT_ADMISSION
     topology: Path | None
     addresses: Path | None
     logging: LoggingConfig
     sha256: str = field(default="")
-    admission: Admission = DEFAULT_ADMISSION
 
 
 def load_controller_config(path: Path | str) -> ControllerConfig:
@@ -118,11 +122,11 @@ def read_controller_config(root: Section) -> ControllerConfig:
         apps=_apps(root),
         os_ken=os_ken_section(root.section("os_ken")) if root.has("os_ken") else None,
         auto_relay=auto_relay_section(root.section("auto_relay")) if root.has("auto_relay") else None,
+        admission=admission_section(root.section("admission", required=False)),
         topology=root.path("topology") if root.has("topology") else None,
         addresses=root.path("addresses") if root.has("addresses") else None,
         logging=_logging(root.section("logging", required=False)),
         sha256=_hash(root.file),
-        admission=admission_section(root.section("admission", required=False)),
     )
     _note_shared_ports(root, config)
     return config
