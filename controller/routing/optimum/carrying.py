@@ -66,7 +66,7 @@ class Carrying:
         while new:
             wants = columns.wants.copy()
             gains = weights[wants] - self._toll * np.fromiter(map(len, columns.ways), float, len(columns))
-            solved = maximum(gains, columns.matrix(), limits)
+            solved = maximum(gains, columns.matrix(), limits, packing=True)
             self.shares = solved.values * unit / volumes[wants]
             pieces = whole_pieces(self._problem, wants, columns.ways, solved.values * unit)
             shadow = solved.prices[len(volumes) :]

@@ -1,7 +1,7 @@
 """The routes that column generation knows so far, and the linear programs over them."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy.optimize import linprog
@@ -10,6 +10,9 @@ from scipy.sparse import csc_array
 from controller.routing.kernels.net import Floats
 from controller.routing.optimum.pricing import Priced
 from controller.routing.optimum.problem import Problem
+
+_LARGE: Final = 3000
+"""With more variables, packing takes an interior point a third of the time that it takes the simplex method, or less."""
 
 
 class Columns:
@@ -64,15 +67,29 @@ class Solved(NamedTuple):
 
 
 def maximum(
-    gains: Floats, rows: Any, limits: Floats, *, low: Floats | float = 0.0, high: Floats | float = np.inf
+    gains: Floats,
+    rows: Any,
+    limits: Floats,
+    *,
+    low: Floats | float = 0.0,
+    high: Floats | float = np.inf,
+    packing: bool = False,
 ) -> Solved:
     """Return the optimum of: gains x values as large as can be, rows x values <= limits, low <= values <= high.
+
+    Args:
+        gains: Of each variable; shape (n_variables,).
+        rows: Sparse; shape (n_rows, n_variables).
+        limits: Of each row; shape (n_rows,).
+        low, high: Of each variable.
+        packing: All rows and limits are >= 0: then, if large, it is given to another method.
 
     Raises:
         ArithmeticError: The solver gave up, which a problem with bounded values and a feasible point never makes it do.
     """
     bounds = np.stack([np.broadcast_to(low, gains.shape), np.broadcast_to(high, gains.shape)], axis=1)
-    answer = linprog(-gains, A_ub=rows, b_ub=limits, bounds=bounds, method="highs")
+    method = "highs-ipm" if packing and gains.size > _LARGE else "highs-ds"
+    answer = linprog(-gains, A_ub=rows, b_ub=limits, bounds=bounds, method=method)
     if answer.status != 0:
         raise ArithmeticError(f"the linear program was not solved: {answer.message}")
     return Solved(values=np.asarray(answer.x), prices=np.maximum(0.0, -np.asarray(answer.ineqlin.marginals)))
