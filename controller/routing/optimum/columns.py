@@ -12,7 +12,7 @@ from controller.routing.optimum.pricing import Priced
 from controller.routing.optimum.problem import Problem
 
 _LARGE: Final = 3000
-"""With more variables, packing takes an interior point a third of the time that it takes the simplex method, or less."""
+"""With more variables, an interior point takes a third of the time of the simplex method for packing, or less."""
 
 
 class Columns:
@@ -81,7 +81,8 @@ def maximum(
         gains: Of each variable; shape (n_variables,).
         rows: Sparse; shape (n_rows, n_variables).
         limits: Of each row; shape (n_rows,).
-        low, high: Of each variable.
+        low: Of each variable.
+        high: Of each variable.
         packing: All rows and limits are >= 0: then, if large, it is given to another method.
 
     Raises:

@@ -59,11 +59,6 @@ class Held:
         """Yield the demands on a link, by number."""
         yield from sorted(self._on[link])
 
-    def overfull(self, want: int, way: Way) -> list[int]:
-        """Return the links of a way that have too little room for a demand."""
-        need = self._volumes[want]
-        return [link for link in way if self.rooms[link] < need]
-
     def cheapest(self, want: int, *, barred: Iterable[int] = (), costs: Int64s | None = None) -> Way | None:
         """Return the cheapest way of a demand over links with enough room left, none of them barred; None: no way.
 
