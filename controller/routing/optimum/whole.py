@@ -63,7 +63,7 @@ def _plan(problem: Problem, held: Held, best: Plan) -> Plan:
 
 
 def _begun(problem: Problem, columns: Columns, shares: Floats, costs: Int64s) -> Held:
-    """Place what the optimum in parts sends most of, then what else fits; what is worth most for its size first."""
+    """Place each demand on the route over which the optimum in parts sends most of it, the surest first, if it fits."""
     held = Held(problem, costs)
     parts = sorted(range(len(shares)), key=lambda at: (-round(float(shares[at]), 6), at))
     for at in parts:
@@ -90,7 +90,7 @@ def _chosen(problem: Problem, columns: Columns, enough: float, nodes: int) -> li
     rows = columns.matrix().tocsc()
     at_link = rows.indices >= len(volumes)
     rows.data[at_link] = np.repeat(volumes[wants] / unit, np.diff(rows.indptr))[at_link]
-    limits = np.concatenate([np.ones(len(volumes)), np.maximum(0, problem.rooms) / unit])
+    limits = np.concatenate([np.ones(len(volumes)), problem.useful_rooms() / unit])
     gains = weights[wants] * volumes[wants]
     answer = milp(
         -gains / gains.max(),
