@@ -24,7 +24,7 @@ from controller.routing.kernels.net import NET, Flags, Int32s, Int64s, Net
 BAD_COST: Final = -4
 BAD_MARKS: Final = -3
 _ONE: Final[int] = np.uint64(1)  # type: ignore[assignment]
-FLOOD_FROM: Final = 256
+FLOOD_FROM: Final = 32
 """Nodes settled after which a search asks whether its aim is in a pocket that nothing leads out of."""
 _NO_MARKS: Final = no_landmarks()
 
