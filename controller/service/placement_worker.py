@@ -5,6 +5,7 @@ nobody else writes to the pipes.
 """
 
 import gc
+import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -61,11 +62,14 @@ def _write(pipe: BinaryIO, message: Progress | Answer) -> None:
 
 def main() -> None:
     """Answer one question."""
+    # Solvers write to descriptor 1 now and then: what we say goes elsewhere, and what they say to standard error.
+    pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     question = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 (of the controller that started this process)
     assert isinstance(question, Question)
     gc.freeze()
     for message in answered(question):
-        _write(sys.stdout.buffer, message)
+        _write(pipe, message)
 
 
 if __name__ == "__main__":

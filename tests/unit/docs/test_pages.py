@@ -51,8 +51,9 @@ def parse(command: Command) -> None:
 def descend(command: Any, name: str, arguments: list[str], parent: Any = None) -> None:
     # Making the context parses; nothing is invoked, so no option acts.
     context = command.make_context(name, list(arguments), parent=parent)
-    if hasattr(command, "resolve_command"):
-        _, chosen, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+    given = [*context._protected_args, *context.args]
+    if hasattr(command, "resolve_command") and (given or not command.invoke_without_command):
+        _, chosen, rest = command.resolve_command(context, given)
         descend(chosen, chosen.name, rest, context)
 
 

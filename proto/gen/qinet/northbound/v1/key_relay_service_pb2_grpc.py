@@ -88,7 +88,7 @@ class KeyRelayServiceServicer:
 
     def CreateKeyRelay(self, request, context):
         """Creates a key relay: computes its route, reserves its rate, and starts to tell the nodes.
-        Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`, naming the
+        Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY`, `NO_DISJOINT_ROUTES` or `PRICED_OUT`, naming the
         bottleneck, if the network cannot carry it (then nothing is stored, but for accept_blocked); INVALID_ARGUMENT
         if a field is out of range; NOT_FOUND if a node, link or application does not exist; ALREADY_EXISTS if the name
         is taken; RESOURCE_EXHAUSTED with reason `TOO_HARD` if an exact search runs out of steps.

@@ -35,7 +35,7 @@ class KeyRelayServiceStub:
     def __new__(cls, channel: _aio.Channel) -> KeyRelayServiceAsyncStub: ...
     CreateKeyRelay: _grpc.UnaryUnaryMultiCallable[_key_relay_service_pb2.CreateKeyRelayRequest, _key_relay_service_pb2.CreateKeyRelayResponse]
     """Creates a key relay: computes its route, reserves its rate, and starts to tell the nodes.
-    Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`, naming the
+    Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY`, `NO_DISJOINT_ROUTES` or `PRICED_OUT`, naming the
     bottleneck, if the network cannot carry it (then nothing is stored, but for accept_blocked); INVALID_ARGUMENT
     if a field is out of range; NOT_FOUND if a node, link or application does not exist; ALREADY_EXISTS if the name
     is taken; RESOURCE_EXHAUSTED with reason `TOO_HARD` if an exact search runs out of steps.
@@ -86,7 +86,7 @@ class KeyRelayServiceAsyncStub(KeyRelayServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateKeyRelay: _aio.UnaryUnaryMultiCallable[_key_relay_service_pb2.CreateKeyRelayRequest, _key_relay_service_pb2.CreateKeyRelayResponse]  # type: ignore[assignment]
     """Creates a key relay: computes its route, reserves its rate, and starts to tell the nodes.
-    Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`, naming the
+    Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY`, `NO_DISJOINT_ROUTES` or `PRICED_OUT`, naming the
     bottleneck, if the network cannot carry it (then nothing is stored, but for accept_blocked); INVALID_ARGUMENT
     if a field is out of range; NOT_FOUND if a node, link or application does not exist; ALREADY_EXISTS if the name
     is taken; RESOURCE_EXHAUSTED with reason `TOO_HARD` if an exact search runs out of steps.
@@ -140,7 +140,7 @@ class KeyRelayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_key_relay_service_pb2.CreateKeyRelayResponse, _abc.Awaitable[_key_relay_service_pb2.CreateKeyRelayResponse]]:
         """Creates a key relay: computes its route, reserves its rate, and starts to tell the nodes.
-        Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY` or `NO_DISJOINT_ROUTES`, naming the
+        Fails with FAILED_PRECONDITION and reason `NO_ROUTE`, `NO_CAPACITY`, `NO_DISJOINT_ROUTES` or `PRICED_OUT`, naming the
         bottleneck, if the network cannot carry it (then nothing is stored, but for accept_blocked); INVALID_ARGUMENT
         if a field is out of range; NOT_FOUND if a node, link or application does not exist; ALREADY_EXISTS if the name
         is taken; RESOURCE_EXHAUSTED with reason `TOO_HARD` if an exact search runs out of steps.
