@@ -25,7 +25,7 @@ from controller.routing.terrain import ANY_ROOM, Meter, Terrain, terrain_of
 _SPREAD_TRIES: Final = 64
 """How many ways of leaving contested locations to one route are tried before the full search."""
 _RISK_SEARCHES: Final = 100
-"""What is searched at most for routes with a backup that shares no duct with them; some milliseconds."""
+"""What is searched at most for routes that share no duct with each other and a backup; some milliseconds."""
 _CALL_STEPS: Final = 40
 """What handing a search to compiled code counts of the steps."""
 
@@ -34,18 +34,18 @@ def find_routes(graph: Graph, demand: Demand) -> tuple[Route, ...]:
     """Return the routes of a demand, one per share; raises as `find_route` and `find_disjoint_routes`.
 
     Where the demand asks for a backup, they are routes that leave room for one, if there are such; whether there are
-    is `find_backup`'s to say.
+    is `find_backup`'s to say. Routes, and a backup, that share no duct are preferred to any others.
     """
-    if demand.protected and not (demand.pass_nodes or demand.pass_links):
-        if any(graph.wiring.ducts):
-            with suppress(Precondition, TooHard):
-                return find_risk_disjoint(graph, demand, 2 * demand.shares, searches=_RISK_SEARCHES).routes[
-                    : demand.shares
-                ]
-        try:
-            return find_disjoint_routes(graph, demand, 2 * demand.shares)[: demand.shares]
-        except (Precondition, TooHard):
-            pass  # without a backup then, or with one that is found route by route
+    passes = demand.pass_nodes or demand.pass_links
+    in_all = 2 * demand.shares if demand.protected else demand.shares
+    if in_all > 1 and not passes and any(graph.wiring.ducts):
+        with suppress(Precondition, TooHard):
+            apart = find_risk_disjoint(graph, demand, in_all, searches=_RISK_SEARCHES)
+            return apart.routes[: demand.shares]
+    if demand.protected and not passes:
+        # Without a backup then, or with one that is found route by route.
+        with suppress(Precondition, TooHard):
+            return find_disjoint_routes(graph, demand, in_all)[: demand.shares]
     return find_disjoint_routes(graph, demand, demand.shares)
 
 

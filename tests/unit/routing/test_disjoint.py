@@ -269,3 +269,10 @@ def test_a_route_is_chosen_that_leaves_a_backup_in_other_ducts() -> None:
     routes = find_routes(graph, wanted)
     assert [route.links for route in routes] == [("a-b", "b-z")]
     assert [route.links for route in find_backup(graph, wanted, routes)] == [("a-c", "c-z")]
+
+
+def test_shares_keep_off_one_duct_where_they_can() -> None:
+    wanted = demand("a", "z", shares=2)
+    dry = river(link("a-d", "a", "d"), link("d-e", "d", "e"), link("e-z", "e", "z"))
+    assert [route.links for route in find_routes(graph_of(dry), wanted)] == [("a-b", "b-z"), ("a-d", "d-e", "e-z")]
+    assert [route.links for route in find_routes(graph_of(river()), wanted)] == [("a-b", "b-z"), ("a-c", "c-z")]
