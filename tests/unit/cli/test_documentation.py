@@ -47,4 +47,6 @@ def test_every_command_is_shown_by_an_example(run_wide: Run) -> None:
     assert set(groups) == {command[0] for command in shown}
     for group in sorted(set(groups) - SINGLE):
         commands = re.findall(r"│ ([-\w]+)  ", run_wide(group, "--help").out.split("Commands")[1])
-        assert {(group, command) for command in commands} == {command for command in shown if command[0] == group and len(command) > 1}
+        assert {(group, command) for command in commands} == {
+            command for command in shown if command[0] == group and len(command) > 1
+        }
