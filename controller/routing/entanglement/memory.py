@@ -33,6 +33,9 @@ _LONGER: Final = 3
 _CUTOFF_GAIN: Final = 1.02
 """How much a cut-off might raise the rate: only by cutting short a message under way."""
 
+_NOISE: Final = 1e-7
+"""What rounding may make of a fidelity on a grid, by this way of summing or by that."""
+
 Choices = tuple[Choice, ...]
 Rows = tuple[int, ...]
 """Choices of hops as rows of the wiring's menu."""
@@ -189,6 +192,11 @@ class MemorySearch:
                 return
         self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
         place, cutoff_s, rate_hz, werner = longest_cutoff(lane, ready, self._least_fidelity, *TABLES)
+        if place >= 0 and (1 + 3 * werner) / 4 < self._least_fidelity + _NOISE:
+            # So close only the physics itself says whether it keeps the fidelity.
+            exact = predict_lane(lane_of(ground, links, choices, None if place == 0 else cutoff_s))
+            if exact.fidelity < self._least_fidelity:
+                place, cutoff_s, rate_hz, werner = longest_cutoff(lane, ready, self._least_fidelity + _NOISE, *TABLES)
         if place < 0:
             return
         cutoff = None if place == 0 else cutoff_s
@@ -297,7 +305,7 @@ _RAW: Final = (0.0, np.zeros(0), np.zeros(0), np.zeros(FIGURES))
 
 
 @lru_cache(maxsize=1024)
-def _purified(
+def _purified(  # noqa: PLR0917  # what a cache remembers by
     success: float, period_s: float, werner: float, length_km: float, rounds: int, decay_per_s: float
 ) -> tuple[float, Floats, Floats, Floats]:
     made: tuple[float, Floats, Floats, Floats] = purified(

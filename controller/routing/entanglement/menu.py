@@ -7,7 +7,7 @@ import numpy as np
 
 from controller.domain.pair_link import Regime
 from controller.routing.entanglement.network import PairWiring
-from controller.routing.kernels.net import Floats, frozen
+from controller.routing.kernels.net import Flags, Floats, frozen
 from controller.routing.kernels.pairs_menu import Menu
 
 MAX_ROUNDS: Final = 2
@@ -70,12 +70,12 @@ def _made(wiring: PairWiring) -> Menu:
     rate = np.array(rates)[row]
     losses = np.array([-math.log(min(1.0, each)) for each in werners.tolist()], np.float64)
     slotted = (regimes == REGIMES.index(Regime.SLOT))[of[row]]
-    option = np.array(options, np.int32)[row]
+    option_index = np.array(options, np.int32)[row]
     success = np.array(successes)[row]
     rate = np.where(buffering, rate / costs, rate)
     menu = Menu(
         first=first,
-        options=option,
+        options=option_index,
         rounds=rounds.astype(np.int32),
         successes=success,
         raw_werners=raw[row],
@@ -85,7 +85,7 @@ def _made(wiring: PairWiring) -> Menu:
         rates_hz=rate,
         paces_hz=np.array(paces)[row] * 2.0**rounds / costs,
         option_mhz=np.array(option_mhz, np.int64)[row],
-        ordered=np.lexsort((option, rounds, losses, -np.where(slotted, success, rate), of[row])),
+        ordered=np.lexsort((option_index, rounds, losses, -np.where(slotted, success, rate), of[row])),
         regimes=regimes,
         periods_s=np.array([edge.model.attempt_period_s for edge in edges], np.float64),
         lengths_km=np.array([edge.length_km for edge in edges], np.float64),
@@ -104,7 +104,7 @@ def _made(wiring: PairWiring) -> Menu:
     return menu
 
 
-def _purified(raw: Floats) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _purified(raw: Floats) -> tuple[Flags, Floats, Floats]:
     """Return (worth it, raw pairs per pair, w) by raw pair and rounds; as `physics.purification.nested_rounds`."""
     fidelity = np.maximum(0.0, (1.0 + 3.0 * raw) / 4.0)
     gain, costs, werners = [np.ones(len(raw), np.bool_)], [np.ones(len(raw))], [(4 * fidelity - 1) / 3]

@@ -107,7 +107,7 @@ class PairWiring:
         return {edge.name: number for number, edge in enumerate(self.edges)}
 
     @cached_property
-    def remembered(self) -> dict[str, Any]:
+    def remembered(self) -> dict[object, Any]:
         """Return where what follows from the wiring alone is kept, by what it is."""
         return {}
 

@@ -12,9 +12,8 @@ import numba
 import numpy as np
 
 from controller.routing.kernels.compiled import FLOATS, NONE, OUT_OF_STEPS, kernel, merged
-from controller.routing.kernels.heap import pop, push
 from controller.routing.kernels.net import NET, Floats, Int32s, Int64s, Net
-from controller.routing.kernels.pairs_menu import MENU, Menu
+from controller.routing.kernels.pairs_menu import MENU, Menu, put_float, take_float, tuple_of
 from controller.routing.kernels.pairs_survey import SITE, SURVEY, Site, Survey
 
 DEEPEST: Final = 40
@@ -85,7 +84,7 @@ def rate_of(rates: Floats, hops: int, least: float, powers: Floats) -> float:
 
 
 @kernel(
-    numba.types.Tuple([numba.int64, numba.int64, numba.int64, numba.float64])(
+    tuple_of([numba.int64, numba.int64, numba.int64, numba.float64])(
         NET,
         MENU,
         SITE,
@@ -118,12 +117,8 @@ def purest(
 ) -> tuple[int, int, int, float]:
     """Return (status, labels made, hops, rate) of the purest route that has a rate.
 
-    Args:
-        limited: Whether the hop limit may exclude a way without loops.
-        powers: The swap success to the power of each depth; shape (41,).
-        need: The rate.
-        widest: No link is faster.
-        steps: Labels that may be made.
+    `limited` says whether the hop limit may exclude a way without loops; `powers` are the swap success to the power of
+    each depth, shape (41,); `need` is the rate; no link is faster than `widest`; `steps` are labels that may be made.
     """
     n_nodes = site.passable.size
     deepest = depth_of(widest, need, powers)
@@ -138,10 +133,10 @@ def purest(
     keys, items = np.empty(room, np.float64), np.empty(room, np.int32)
     nodes[0], hops_of[0], parents[0], used_of[0], losses[0], rates[0] = start, 0, -1, 0, 0.0, 0.0
     made = 1
-    size = push(keys, items, 0, 0.0, 0)
+    size = put_float(keys, items, 0, 0.0, 0)
     while size:
         label = items[0]
-        size = pop(keys, items, size)
+        size = take_float(keys, items, size)
         node, hops, used, loss = nodes[label], hops_of[label], used_of[label], losses[label]
         if node == goal:
             paces = np.empty(hops, np.float64)
@@ -163,13 +158,13 @@ def purest(
         swapped = loss + (menu.swap_losses[node] if hops else 0.0)
         for place in range(net.first[node], net.first[node + 1]):
             link, far = net.links[place], net.fars[place]
-            if far == start or survey.count[link] <= 0 or hops + 1 + survey.hops[far] > most_hops:
+            if far == start or survey.counts[link] <= 0 or hops + 1 + survey.hops[far] > most_hops:
                 continue
             if not (site.passable[far] or far == goal):
                 continue
             rest = survey.losses[far] + (menu.swap_losses[far] if far != goal else 0.0)
             first = menu.first[link]
-            last = first + survey.count[link]
+            last = first + survey.counts[link]
             depth = depth_of(survey.rates_hz[first], need, powers)
             for choice in range(first, last):
                 if depth < 0:
@@ -190,9 +185,9 @@ def purest(
                     continue
                 other = head[far]
                 while other >= 0:
-                    if used_of[other] <= share and losses[other] <= onward:
-                        if not limited or hops_of[other] <= hops + 1:
-                            break
+                    earlier = not limited or hops_of[other] <= hops + 1
+                    if earlier and used_of[other] <= share and losses[other] <= onward:
+                        break
                     other = following[other]
                 if other >= 0:
                     continue
@@ -207,7 +202,7 @@ def purest(
                     items = more
                 nodes[made], hops_of[made], parents[made], used_of[made] = far, hops + 1, label, share
                 losses[made], rates[made] = onward, survey.rates_hz[choice]
-                size = push(keys, items, size, onward + rest, made)
+                size = put_float(keys, items, size, onward + rest, made)
                 made += 1
     return NONE, made, 0, 0.0
 
@@ -224,7 +219,7 @@ def _purest_on(menu: Menu, survey: Survey, links: Int32s, need: float, powers: F
     for hop in range(hops):
         link = links[hop]
         first = menu.first[link]
-        last = first + survey.count[link]
+        last = first + survey.counts[link]
         wide = (made - begin) * (last - first)
         some_losses, some_used = np.empty(wide, np.float64), np.empty(wide, np.int64)
         some_parents, some_choices = np.empty(wide, np.int64), np.empty(wide, np.int64)
@@ -274,7 +269,7 @@ def _purest_on(menu: Menu, survey: Survey, links: Int32s, need: float, powers: F
 
 
 @kernel(
-    numba.types.Tuple([numba.int64, numba.int64, _INT32S, _INT64S])(
+    tuple_of([numba.int64, numba.int64, _INT32S, _INT64S])(
         NET,
         MENU,
         SITE,
@@ -318,18 +313,19 @@ def first_of(
     n_links = max(1, site.room.size)
     for hops in range(1, longest + 1):
         begin = made
-        for label in level:
+        for at in range(level.size):
+            label = level[at]
             node = nodes[label]
             swapped = losses[label] + (menu.swap_losses[node] if hops > 1 else 0.0)
             for place in range(net.first[node], net.first[node + 1]):
                 link, far = net.links[place], net.fars[place]
-                if far == start or survey.count[link] <= 0 or hops + survey.hops[far] > longest:
+                if far == start or survey.counts[link] <= 0 or hops + survey.hops[far] > longest:
                     continue
                 if not (site.passable[far] or far == goal):
                     continue
                 rest = survey.losses[far] + (menu.swap_losses[far] if far != goal else 0.0)
                 first = menu.first[link]
-                last = first + survey.count[link]
+                last = first + survey.counts[link]
                 depth = depth_of(survey.rates_hz[first], need, powers)
                 for choice in range(first, last):
                     if depth < 0:
@@ -371,7 +367,8 @@ def first_of(
         kept = 0
         rank, before = -1, -1
         level = np.empty(made - begin, np.int64)
-        for place in order:
+        for at in range(order.size):
+            place = order[at]
             label = begin + place
             key = ranks[label]
             if key != before:
@@ -397,7 +394,7 @@ def first_of(
 
 
 @kernel(
-    numba.types.Tuple([numba.int64, numba.float64, _INT32S, _INT64S])(
+    tuple_of([numba.int64, numba.float64, _INT32S, _INT64S])(
         NET,
         MENU,
         SITE,
@@ -429,9 +426,7 @@ def best_rate(
 
     Cost: some ten searches of O(labels log labels), with few labels at a node.
 
-    Args:
-        powers: The swap success to the power of each depth; shape (41,).
-        steps: Labels that may be made in all.
+    `powers` are the swap success to the power of each depth, shape (41,); `steps` are labels that may be made in all.
     """
     limited = most_hops < site.passable.size - 1
     none_links, none_rows = np.empty(0, np.int32), np.empty(0, np.int64)
@@ -441,7 +436,7 @@ def best_rate(
         most[side] = 0.0
         for place in range(net.first[end], net.first[end + 1]):
             link = net.links[place]
-            if survey.count[link] > 0:
+            if survey.counts[link] > 0:
                 rate = survey.rates_hz[menu.first[link]]
                 near = net.fars[place] == start or net.fars[place] == goal
                 most[side] = max(most[side], rate if near else rate * powers[1])
@@ -450,7 +445,7 @@ def best_rate(
     for node in survey.near:
         for place in range(net.first[node], net.first[node + 1]):
             link = net.links[place]
-            if survey.count[link] > 0:
+            if survey.counts[link] > 0:
                 widest = max(widest, survey.rates_hz[menu.first[link]])
     deep = 0
     while 1 << deep < survey.hops[start]:
@@ -489,16 +484,12 @@ def best_rate(
     return status, low, links, rows
 
 
-@kernel(numba.types.Tuple([numba.float64, numba.types.Array(numba.int64, 2, "C")])(FLOATS, FLOATS))
+@kernel(tuple_of([numba.float64, numba.types.Array(numba.int64, 2, "C")])(FLOATS, FLOATS))
 def split_best(rates: Floats, successes: Floats) -> tuple[float, Int64s]:
     """Return (rate, splits) of the best swap tree, as `physics.buffered_regime.best_tree` does. Cost: O(n^3).
 
-    Args:
-        rates: One per hop, shape (n,).
-        successes: One per transit node, shape (n - 1,).
-
-    Returns:
-        The rate, and for each segment from one node to another the transit node where it is split; shape (n + 1, n + 1).
+    `rates` are one per hop, `successes` one per transit node. The splits tell for each segment from one node to another
+    the transit node where it is split; shape (n + 1, n + 1).
     """
     hops = rates.size
     best = np.zeros((hops + 1, hops + 1), np.float64)

@@ -12,6 +12,7 @@ import numpy as np
 
 from controller.routing.kernels.compiled import FLOATS, INT32S, INT64S, inline, kernel, merged
 from controller.routing.kernels.net import Floats, Int32s, Int64s
+from controller.routing.kernels.pairs_menu import tuple_of
 from controller.routing.kernels.pairs_round import (
     COSINES,
     DAMPING,
@@ -89,7 +90,7 @@ LANE: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
 PURIFIED: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
     [INT64S, FLOATS, FLOATS, FLOATS, FLOATS], Purified
 )
-_RESULT = numba.types.UniTuple(numba.float64, 4)
+_RESULT = tuple_of([numba.float64] * 4)
 _FLOATS = numba.types.Array(numba.float64, 1, "C")
 
 
@@ -136,10 +137,8 @@ def guessed(
 ) -> tuple[float, float]:
     """Return (rate in Hz, w) of a lane as if all waits were exponential: it orders and never decides.
 
-    Args:
-        at_km: How far along the way each node lies; shape (n + 1,).
-        swaps: As of `halved`.
-        means, purities: Room for figures by the left end of a segment; shape (n,).
+    `at_km` says how far along the way each node lies, shape (n + 1,); `swaps` are as of `halved`; `means` and
+    `purities` are room for figures by the left end of a segment, shape (n,).
     """
     hops = means.size
     for hop in range(hops):
@@ -155,7 +154,7 @@ def guessed(
     for swap in range(hops - 1):
         left, node, right, above = swaps[swap, 0], swaps[swap, 1], swaps[swap, 2], swaps[swap, 3]
         left_s, right_s = means[left], means[node]
-        if left_s == np.inf or right_s == np.inf:
+        if math.isinf(left_s + right_s):
             return 0.0, 0.0
         a, b = 1.0 / left_s, 1.0 / right_s
         left_decay, right_decay = decays[left] + decays[node], decays[node] + decays[right]
@@ -200,7 +199,7 @@ def cutoffs_of(decays: Floats, hops: int) -> Floats:
 
 @inline
 def _nearly_whole(time: float) -> bool:
-    return abs(time - np.rint(time)) < _WHOLE
+    return bool(abs(time - np.rint(time)) < _WHOLE)
 
 
 @inline
@@ -216,7 +215,7 @@ def common_step_s(periods_s: Floats, lengths_km: Floats, messages: bool) -> floa
             if not fits:
                 break
         if fits:
-            return shortest_s / parts
+            return float(shortest_s / parts)
     return 0.0
 
 
@@ -305,7 +304,7 @@ def grid_of(lane: LaneFigures, swaps: Int64s, at_km: Floats, cutoff_s: float) ->
     return aligned(window_s / points, lane.periods_s[likeliest]), points
 
 
-@kernel(numba.types.Tuple([numba.float64, _FLOATS, _FLOATS, _FLOATS])(*[numba.float64] * 5, numba.int64, *[FLOATS] * 3))
+@kernel(tuple_of([numba.float64, _FLOATS, _FLOATS, _FLOATS])(*[numba.float64] * 5, numba.int64, *[FLOATS] * 3))
 def purified(
     success: float,
     period_s: float,
@@ -319,9 +318,7 @@ def purified(
 ) -> tuple[float, Floats, Floats, Floats]:
     """Return (slot_s, mass, weight, figures) of a hop's purified pair on its own grid.
 
-    Args:
-        decay_per_s: At which w falls while a pair waits.
-        rounds: >= 1.
+    w falls at `decay_per_s` while a pair waits; `rounds` >= 1. The tables are TABLES.
     """
     _, window_s = hop_settled(success, period_s, werner, length_km, rounds)
     points = _MOST_POINTS if success > _LIKELY else _POINTS
@@ -341,15 +338,14 @@ def purified(
 
 @inline
 def _lived_at(time: float, lived: Floats, length: int, tail: float, tail_exit: float) -> float:
-    if time >= length:
-        inside = lived[length]
-    else:
+    if time < length:
         cell = int(time)
-        inside = lived[cell] + (lived[cell + 1] - lived[cell]) * (time - cell)
+        return float(lived[cell] + (lived[cell + 1] - lived[cell]) * (time - cell))
+    inside = lived[length]
     if tail == 0.0 or tail_exit >= 1.0:
-        return inside
-    beyond = -math.expm1(math.log1p(-tail_exit) * max(time - length, 0.0)) * tail / tail_exit
-    return inside + (1.0 - tail_exit) * beyond
+        return float(inside)
+    beyond = -math.expm1(math.log1p(-tail_exit) * (time - length)) * tail / tail_exit
+    return float(inside + (1.0 - tail_exit) * beyond)
 
 
 @inline
@@ -522,7 +518,7 @@ def predict(
 
 
 @kernel(
-    numba.types.Tuple([numba.int64, numba.float64, numba.float64, numba.float64])(
+    tuple_of([numba.int64, numba.float64, numba.float64, numba.float64])(
         LANE, PURIFIED, numba.float64, FLOATS, FLOATS, FLOATS
     )
 )

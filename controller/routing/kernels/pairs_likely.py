@@ -6,9 +6,9 @@ import numba
 import numpy as np
 
 from controller.routing.kernels.compiled import kernel, merged
-from controller.routing.kernels.net import NET, Floats, Int64s, Net
+from controller.routing.kernels.net import NET, Floats, Int32s, Int64s, Net
 from controller.routing.kernels.pairs_lane import cutoffs_of, guessed, halved
-from controller.routing.kernels.pairs_menu import MENU, Menu
+from controller.routing.kernels.pairs_menu import MENU, Menu, tuple_of
 from controller.routing.kernels.pairs_survey import NO_HOPS, SITE, SURVEY, Site, Survey
 from controller.routing.kernels.pairs_waits import HOPS, LOSS, SLOWNESS, WAITS, Waits, least_to_goal
 
@@ -43,7 +43,7 @@ def _worth(
     periods_s: Floats,
     werners: Floats,
     lengths_km: Floats,
-    rounds: Int64s,
+    rounds: Int32s,
     decays: Floats,
     swap_successes: Floats,
     swap_qualities: Floats,
@@ -95,7 +95,7 @@ def _worth(
             return 0, fidelity
 
 
-@kernel(numba.types.Tuple([_I1, _I2, _I2, _I1, _F1])(NET, MENU, SITE, SURVEY, WAITS, *[numba.int64] * 4, numba.float64))
+@kernel(tuple_of([_I1, _I2, _I2, _I1, _F1])(NET, MENU, SITE, SURVEY, WAITS, *[numba.int64] * 4, numba.float64))
 def likely_plans(
     net: Net,
     menu: Menu,
@@ -187,7 +187,7 @@ def likely_plans(
             for hop in range(hops):
                 first = menu.first[links[hop]]
                 chosen = -1
-                for choice in range(first, first + survey.count[links[hop]]):
+                for choice in range(first, first + survey.counts[links[hop]]):
                     row = survey.kept[choice]
                     off = abs(menu.rounds[row] - begun)
                     if chosen >= 0:
@@ -205,7 +205,7 @@ def likely_plans(
                     best_row, best_keeps, best_worth = before, now_keeps, now_worth
                     first = menu.first[links[hop]]
                     top_row, top_keeps, top_worth = before, -3, 0.0
-                    for choice in range(first, first + survey.count[links[hop]]):
+                    for choice in range(first, first + survey.counts[links[hop]]):
                         row = survey.kept[choice]
                         if row == before and now_keeps > -2:
                             keeps, worth = now_keeps, now_worth

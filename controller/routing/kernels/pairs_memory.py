@@ -13,7 +13,7 @@ from controller.routing.kernels.compiled import INT64S, kernel, merged
 from controller.routing.kernels.net import NET, Floats, Int64s, Net
 from controller.routing.kernels.pairs_lane import halved
 from controller.routing.kernels.pairs_likely import lanes_within
-from controller.routing.kernels.pairs_menu import MENU, Menu
+from controller.routing.kernels.pairs_menu import MENU, Menu, tuple_of
 from controller.routing.kernels.pairs_survey import SITE, SURVEY, Site, Survey
 from controller.routing.kernels.pairs_waits import TIMES, WAITS, Table, Waits
 
@@ -81,15 +81,15 @@ def begun(start: int) -> State:
 def _comes_first(one: int, other: int, ints: Int64s, floats: Floats, pool: Int64s) -> bool:
     """Tell whether an item is taken up before another: larger bound, fewer hops, first links, made earlier."""
     if floats[one, _BOUND] != floats[other, _BOUND]:
-        return floats[one, _BOUND] > floats[other, _BOUND]
+        return bool(floats[one, _BOUND] > floats[other, _BOUND])
     hops = ints[one, _HOPS]
     if hops != ints[other, _HOPS]:
-        return hops < ints[other, _HOPS]
+        return bool(hops < ints[other, _HOPS])
     a, b = ints[one, _LINKS], ints[other, _LINKS]
     if a != b:
         for hop in range(hops):
             if pool[a + hop] != pool[b + hop]:
-                return pool[a + hop] < pool[b + hop]
+                return bool(pool[a + hop] < pool[b + hop])
     return one < other
 
 
@@ -136,12 +136,12 @@ def _may_win(bound: float, hops: int, fewest: int, links: Int64s, best_hz: float
         return fewest < best_links.size
     for hop in range(min(hops, best_links.size)):
         if links[hop] != best_links[hop]:
-            return links[hop] < best_links[hop]
+            return bool(links[hop] < best_links[hop])
     return True
 
 
 @kernel(
-    numba.types.Tuple([numba.int64, numba.int64, numba.int64, numba.float64, STATE])(
+    tuple_of([numba.int64, numba.int64, numba.int64, numba.float64, STATE])(
         NET,
         MENU,
         SITE,
@@ -174,11 +174,8 @@ def advance(
 ) -> tuple[int, int, int, float, State]:
     """Go on until a plan is to be predicted; return (why stopped, its item, steps left, largest bound left, state).
 
-    Args:
-        best_hz: Of the best plan so far, -1 without one.
-        best_links: Its links.
-        steps: Items that may still be looked at.
-        least_steps: A search goes on until that many are left.
+    `best_hz` is of the best plan so far, -1 without one, `best_links` its links; `steps` says how many items may still
+    be looked at, and a search goes on until `least_steps` of them are left.
     """
     used, ints, floats = state.used.copy(), state.ints, state.floats
     chances, queue, pool, routes = state.chances, state.queue, state.pool, state.routes
@@ -215,9 +212,9 @@ def advance(
             swapped = floats[item, _LOSS] + (menu.swap_losses[node] if hops else 0.0)
             for at in range(net.first[node], net.first[node + 1]):
                 link, far = net.links[at], net.fars[at]
-                if survey.count[link] <= 0 or hops + 1 + survey.hops[far] > most_hops:
+                if survey.counts[link] <= 0 or hops + 1 + survey.hops[far] > most_hops:
                     continue
-                if not (site.passable[far] or far == start or far == goal):
+                if not (site.passable[far] or far in (start, goal)):
                     continue
                 passed = False
                 for place in range(at_links + hops, at_links + 2 * hops + 1):
@@ -320,7 +317,7 @@ def advance(
         least = 0.0
         for hop in range(hops):
             least = max(least, waits.least_s[pool[at_links + hop]])
-        for choice in range(menu.first[link], menu.first[link] + survey.count[link]):
+        for choice in range(menu.first[link], menu.first[link] + survey.counts[link]):
             row = survey.kept[choice]
             loss = floats[item, _LOSS] + menu.losses[row]
             if loss + routes[losses_at + done + 1] > allowed:

@@ -1,10 +1,12 @@
 """What each link of an entanglement network can do, as kernels read it: rows of choices, link after link."""
 
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 import numba
 
 from controller.routing.kernels.compiled import FLOATS, INT32S, INT64S
+from controller.routing.kernels.heap import pop, push
 from controller.routing.kernels.net import Floats, Int32s, Int64s
 
 
@@ -68,3 +70,12 @@ MENU: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
     Menu,
 )
 """The type of a menu in the signature of a kernel."""
+
+put_float = cast(Callable[[Floats, Int32s, int, float, int], int], push)
+take_float = cast(Callable[[Floats, Int32s, int], int], pop)
+"""A heap whose keys are floats."""
+
+
+def tuple_of(kinds: Sequence[Any]) -> Any:
+    """Return the type of several values, as a kernel returns them."""
+    return numba.types.Tuple(list(kinds))  # type: ignore[no-untyped-call]

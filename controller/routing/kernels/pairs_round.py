@@ -47,37 +47,31 @@ def transform(real: Floats, imag: Floats, cosines: Floats, sines: Floats, sign: 
     span, runs = count, 1
     while span >= 4:
         quarter = span // 4
+        apart = runs * quarter
         for p in range(quarter):
             turn = p * runs * step
             c1, s1 = cosines[turn], sign * sines[turn]
             c2, s2 = cosines[2 * turn], sign * sines[2 * turn]
             c3, s3 = cosines[3 * turn], sign * sines[3 * turn]
-            a = from_real[runs * p : runs * p + runs]
-            ai = from_imag[runs * p : runs * p + runs]
-            b = from_real[runs * (p + quarter) : runs * (p + quarter) + runs]
-            bi = from_imag[runs * (p + quarter) : runs * (p + quarter) + runs]
-            c = from_real[runs * (p + 2 * quarter) : runs * (p + 2 * quarter) + runs]
-            ci = from_imag[runs * (p + 2 * quarter) : runs * (p + 2 * quarter) + runs]
-            d = from_real[runs * (p + 3 * quarter) : runs * (p + 3 * quarter) + runs]
-            di = from_imag[runs * (p + 3 * quarter) : runs * (p + 3 * quarter) + runs]
-            at = runs * 4 * p
-            e, ei = to_real[at : at + runs], to_imag[at : at + runs]
-            f, fi = to_real[at + runs : at + 2 * runs], to_imag[at + runs : at + 2 * runs]
-            g, gi = to_real[at + 2 * runs : at + 3 * runs], to_imag[at + 2 * runs : at + 3 * runs]
-            h, hi = to_real[at + 3 * runs : at + 4 * runs], to_imag[at + 3 * runs : at + 4 * runs]
+            source, place = runs * p, runs * 4 * p
             for q in range(runs):
-                ac, aci = a[q] + c[q], ai[q] + ci[q]
-                off, offi = a[q] - c[q], ai[q] - ci[q]
-                bd, bdi = b[q] + d[q], bi[q] + di[q]
+                i, o = source + q, place + q
+                ar, ai = from_real[i], from_imag[i]
+                br, bi = from_real[i + apart], from_imag[i + apart]
+                cr, ci = from_real[i + 2 * apart], from_imag[i + 2 * apart]
+                dr, di = from_real[i + 3 * apart], from_imag[i + 3 * apart]
+                ac, aci = ar + cr, ai + ci
+                off, offi = ar - cr, ai - ci
+                bd, bdi = br + dr, bi + di
                 # times -i, or i for the inverse
-                turned, turnedi = sign * (bi[q] - di[q]), -sign * (b[q] - d[q])
-                e[q], ei[q] = ac + bd, aci + bdi
+                turned, turnedi = sign * (bi - di), -sign * (br - dr)
+                to_real[o], to_imag[o] = ac + bd, aci + bdi
                 x, y = off + turned, offi + turnedi
-                f[q], fi[q] = c1 * x - s1 * y, c1 * y + s1 * x
+                to_real[o + runs], to_imag[o + runs] = c1 * x - s1 * y, c1 * y + s1 * x
                 x, y = ac - bd, aci - bdi
-                g[q], gi[q] = c2 * x - s2 * y, c2 * y + s2 * x
+                to_real[o + 2 * runs], to_imag[o + 2 * runs] = c2 * x - s2 * y, c2 * y + s2 * x
                 x, y = off - turned, offi - turnedi
-                h[q], hi[q] = c3 * x - s3 * y, c3 * y + s3 * x
+                to_real[o + 3 * runs], to_imag[o + 3 * runs] = c3 * x - s3 * y, c3 * y + s3 * x
         from_real, from_imag, to_real, to_imag = to_real, to_imag, from_real, from_imag
         span //= 4
         runs *= 4
@@ -120,11 +114,9 @@ def heralded(probability: float, period: float, werner: float, mass: Floats, wei
     if lattice:
         mass[:] = 0.0
         tail = 1.0
-        attempts = 0
         for slot in range(whole, length, whole):
-            survival = math.exp(attempts * log_failure) if attempts else 1.0
-            mass[slot] = probability * survival
-            attempts += 1
+            failed = slot // whole - 1
+            mass[slot] = probability * (math.exp(failed * log_failure) if failed else 1.0)
         last = math.floor((length - 1) / period + WHOLE)
         tail = math.exp(last * log_failure) if last > 0 else 1.0
         if probability < 1.0:
@@ -157,7 +149,7 @@ def extended(mass: Floats, weight: Floats, figures: Floats, long_mass: Floats, l
     long_mass[:length] = mass
     long_weight[:length] = weight
     if longer == length:
-        return figures[MASS]
+        return float(figures[MASS])
     long_mass[length:] = 0.0
     long_weight[length:] = 0.0
     if figures[MASS] == 0.0 and figures[WEIGHT] == 0.0:
@@ -173,7 +165,7 @@ def extended(mass: Floats, weight: Floats, figures: Floats, long_mass: Floats, l
         if first < longer:
             long_mass[first], long_weight[first] = figures[MASS], figures[WEIGHT]
             return 0.0
-        return figures[MASS]
+        return float(figures[MASS])
     log_stay = math.log1p(-exit_each)
     factor = math.exp(log_stay)
     share, count = exit_each, 0
@@ -183,7 +175,7 @@ def extended(mass: Floats, weight: Floats, figures: Floats, long_mass: Floats, l
         long_mass[slot], long_weight[slot] = figures[MASS] * share, figures[WEIGHT] * share
         share *= factor
         count += 1
-    return figures[MASS] * math.exp(log_stay * count)
+    return float(figures[MASS] * math.exp(log_stay * count))
 
 
 @inline
@@ -199,18 +191,34 @@ def cell_weights(decay: float, part: float) -> tuple[float, float]:
 
 
 @inline
-def older(
-    values: Floats, decay: float, ties: bool, lattice: bool, limited: bool, cells: int, part: float, found: Floats
-) -> None:
-    """Put in `found`, for each slot of the younger pair, the sum over the older's within the window."""
-    count = found.size
+def decayed(values: Floats, weights: Floats, decay: float, sums: Floats, weight_sums: Floats) -> None:
+    """Put sums over all slots up to each, that of weights falling by exp(-decay) a slot; slot k stands at k + 1."""
     factor = math.exp(-decay)
-    sums = np.empty(count + 1)
-    total = 0.0
-    sums[0] = 0.0  # before slot 0, so that slot k stands at k + 1
-    for slot in range(count):
-        total = total * factor + values[slot]
-        sums[slot + 1] = total
+    total, weight = 0.0, 0.0
+    sums[0], weight_sums[0] = 0.0, 0.0
+    for slot in range(sums.size - 1):
+        total += values[slot]
+        weight = weight * factor + weights[slot]
+        sums[slot + 1], weight_sums[slot + 1] = total, weight
+
+
+@inline
+def older(
+    values: Floats,
+    sums: Floats,
+    decay: float,
+    ties: bool,
+    lattice: bool,
+    limited: bool,
+    cells: int,
+    part: float,
+    found: Floats,
+) -> None:
+    """Put in `found`, for each slot of the younger pair, the sum over the older's within the window.
+
+    `sums` are as of `decayed`, and are changed.
+    """
+    count = found.size
     if lattice:
         own = 0.0 if ties else 1.0
         if limited:
@@ -230,19 +238,15 @@ def older(
         return
     kept = math.exp(-decay * cells)
     part_start, part_end = cell_weights(decay, part)
-    near = np.empty(count + 1)
-    near[0] = 0.0
+    for slot in range(count - 1, cells - 1, -1):
+        sums[slot + 1] = max(sums[slot + 1] - kept * sums[slot - cells + 1], 0.0)
     for slot in range(min(count, cells)):
-        near[slot + 1] = sums[slot + 1]
-    for slot in range(cells, count):
-        near[slot + 1] = max(sums[slot + 1] - kept * sums[slot - cells + 1], 0.0)
-    for slot in range(min(count, cells)):
-        found[slot] = at_start * near[slot + 1] + at_end * near[slot]
-    for slot in range(cells, count):
-        edge = part_start * values[slot - cells]
-        if slot > cells:
-            edge += part_end * values[slot - cells - 1]
-        found[slot] = at_start * near[slot + 1] + at_end * near[slot] + kept * edge
+        found[slot] = at_start * sums[slot + 1] + at_end * sums[slot]
+    if cells < count:
+        found[cells] = at_start * sums[cells + 1] + at_end * sums[cells] + kept * (part_start * values[0])
+    for slot in range(cells + 1, count):
+        edge = part_start * values[slot - cells] + part_end * values[slot - cells - 1]
+        found[slot] = at_start * sums[slot + 1] + at_end * sums[slot] + kept * edge
 
 
 @inline
@@ -283,12 +287,10 @@ def joined(
 ) -> tuple[float, float, float]:
     """Join two pairs and return (chance of a round, mean slots until one succeeds, mean w then).
 
-    Args:
-        decays: Exponents per slot of the left pair, the right one, and the result.
-        times: Slots: the cut-off, the window, the delay of a success, the delay of a failure.
-        success: success, success_slope, kept_sum, kept_product, as of `renewal_grid.Joining`.
-        tables: COSINES, SINES, DAMPING.
-        last: The pair itself is not needed; else it is put in mass, weight and figures, which may be the left one's.
+    `decays` are exponents per slot of the left pair, the right one, and the result; `times`, in slots: the cut-off, the
+    window, the delay of a success, that of a failure; `success`: success, success_slope, kept_sum, kept_product, as of
+    `renewal_grid.Joining`; `tables`: COSINES, SINES, DAMPING. Where this is the `last`, the pair itself is not needed;
+    else it is put in mass, weight and figures, which may be the left one's.
     """
     length = mass1.size
     whole = 2 * length
@@ -304,10 +306,13 @@ def joined(
     rest1 = extended(mass1, weight1, figures1, f1, g1)
     rest2 = extended(mass2, weight2, figures2, f2, g2)
     seen1, seen2, left1, left2 = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
-    older(f1, 0.0, True, lattice, limited, cells, part, seen1)
-    older(f2, 0.0, False, lattice, limited, cells, part, seen2)
-    older(g1, decays[0], True, lattice, limited, cells, part, left1)
-    older(g2, decays[1], False, lattice, limited, cells, part, left2)
+    sums, weight_sums = np.empty(count + 1), np.empty(count + 1)
+    decayed(f1, g1, decays[0], sums, weight_sums)
+    older(f1, sums, 0.0, True, lattice, limited, cells, part, seen1)
+    older(g1, weight_sums, decays[0], True, lattice, limited, cells, part, left1)
+    decayed(f2, g2, decays[1], sums, weight_sums)
+    older(f2, sums, 0.0, False, lattice, limited, cells, part, seen2)
+    older(g2, weight_sums, decays[1], False, lattice, limited, cells, part, left2)
     met, good, kept = np.empty(count), np.empty(count), np.empty(count)
     dropped = np.zeros(count)
     for slot in range(count):
@@ -457,9 +462,10 @@ def _renewed(
         drop_part = max(0.0, cutoff - drop_slots)
         drop_radius = math.exp(drop_slots * log_radius)
     slow, quick = exits
+    around = whole - 1  # of a power of two
     u, v = np.empty(whole), np.empty(whole)
     for k in range(half + 1):
-        mirror = (whole - k) % whole
+        mirror = (whole - k) & around
         zr, zi = radius * cosines[k * step], radius * sines[k * step]
         # Transforms of tails of mass 1 that begin after the table.
         nr, ni = 1.0 - (1.0 - slow) * zr, -(1.0 - slow) * zi
@@ -474,7 +480,7 @@ def _renewed(
             gi = 0.5 * (d[k] - d[mirror]) + tails[1] * si
         else:
             gr, gi = base * mr, base * mi
-        turn = (k * again_slots) % whole * step
+        turn = (k * again_slots & around) * step
         er, ei = again_radius * cosines[turn], again_radius * sines[turn]
         if again_part > 0.0:
             pr, pi = (1.0 - again_part) + again_part * zr, again_part * zi
@@ -487,7 +493,7 @@ def _renewed(
             dr, di = tails[3] * alias * quick * nr / norm, -tails[3] * alias * quick * ni / norm
             dr += 0.5 * (d[k] + d[mirror])
             di += 0.5 * (c[mirror] - c[k])
-            turn = (k * drop_slots) % whole * step
+            turn = (k * drop_slots & around) * step
             er, ei = drop_radius * cosines[turn], drop_radius * sines[turn]
             if drop_part > 0.0:
                 pr, pi = (1.0 - drop_part) + drop_part * zr, drop_part * zi
@@ -497,7 +503,7 @@ def _renewed(
         norm = wr * wr + wi * wi
         rr, ri = wr / norm, -wi / norm
         if success_delay > 0.0:
-            turn = (k * ready_slots) % whole * step
+            turn = (k * ready_slots & around) * step
             er, ei = ready_radius * cosines[turn], ready_radius * sines[turn]
             if ready_part > 0.0:
                 pr, pi = (1.0 - ready_part) + ready_part * zr, ready_part * zi
@@ -505,7 +511,7 @@ def _renewed(
             rr, ri = rr * er - ri * ei, rr * ei + ri * er
         xr, xi = gr * rr - gi * ri, gr * ri + gi * rr
         yr, yi = kr * rr - ki * ri, kr * ri + ki * rr
-        if k == 0 or k == half:
+        if k in (0, half):
             u[k], v[k] = xr, yr
         else:
             u[k], v[k] = xr - yi, xi + yr

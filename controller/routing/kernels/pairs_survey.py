@@ -9,9 +9,8 @@ import numba
 import numpy as np
 
 from controller.routing.kernels.compiled import FLAGS, FLOATS, INT32S, INT64S, kernel, merged
-from controller.routing.kernels.heap import pop, push
 from controller.routing.kernels.net import NET, Flags, Floats, Int32s, Int64s, Net
-from controller.routing.kernels.pairs_menu import MENU, Menu
+from controller.routing.kernels.pairs_menu import MENU, Menu, put_float, take_float, tuple_of
 
 SLOT: Final = 0
 MEMORY: Final = 1
@@ -44,7 +43,7 @@ class Survey(NamedTuple):
     """What a route may use.
 
     Attributes:
-        count: How many choices each link has, -1 of links never come to; shape (n_links,).
+        counts: How many choices each link has, -1 of links never come to; shape (n_links,).
         kept: Those choices, as rows of the menu, from the menu's `first` of the link on; shape (n_choices,).
         rates_hz: Of each of them, with what is free now; at the same places as `kept`.
         least_losses: The least -ln w of the choices of each link come to; shape (n_links,).
@@ -54,7 +53,7 @@ class Survey(NamedTuple):
         near: The nodes with hops, in order.
     """
 
-    count: Int32s
+    counts: Int32s
     kept: Int64s
     rates_hz: Floats
     least_losses: Floats
@@ -67,7 +66,7 @@ SITE: Final = numba.types.NamedTuple([INT64S, INT64S, FLAGS, FLAGS], Site)  # ty
 SURVEY: Final = numba.types.NamedTuple(  # type: ignore[no-untyped-call]
     [INT32S, INT64S, FLOATS, FLOATS, FLOATS, INT64S, INT32S], Survey
 )
-_MADE = numba.types.Tuple(
+_MADE = tuple_of(
     [
         numba.types.Array(kind, 1, "C")
         for kind in (numba.int32, numba.int64, *[numba.float64] * 3, numba.int64, numba.int32)
@@ -92,15 +91,14 @@ def share_of(amount: int, part: int, whole: int) -> int:
 
 
 @merged
-def rounds_held(net: Net, menu: Menu, site: Site, regime: int, start: int, goal: int, storeless: int, link: int) -> int:
+def rounds_held(net: Net, site: Site, regime: int, start: int, goal: int, storeless: int, link: int) -> int:
     """Return the most rounds that a link and both its nodes have room for, -1 where not even a pair fits.
 
-    Args:
-        storeless: 1 where the start needs no memories, 2 where the goal does not, 3 where neither does.
+    `storeless` is 1 where the start needs no memories, 2 where the goal does not, 3 where neither does.
     """
     tail, head = net.tails[link], net.heads[link]
     bare_start, bare_goal = storeless & 1 != 0, storeless & 2 != 0
-    ends_bare = (bare_start and (tail == start or head == start)) or (bare_goal and (tail == goal or head == goal))
+    ends_bare = (bare_start and start in (tail, head)) or (bare_goal and goal in (tail, head))
     most = 0 if ends_bare or regime == SLOT else MAX_ROUNDS
     for rounds in range(most, -1, -1):
         least = 1 << rounds if regime == MEMORY else rounds + 1
@@ -126,12 +124,12 @@ def _before(menu: Menu, row: int, rate: float, other: int, other_rate: float, re
     if regime == SLOT:
         pace, theirs = menu.successes[row], menu.successes[other]
     if pace != theirs:
-        return pace > theirs
+        return bool(pace > theirs)
     if menu.losses[row] != menu.losses[other]:
-        return menu.losses[row] < menu.losses[other]
+        return bool(menu.losses[row] < menu.losses[other])
     if menu.rounds[row] != menu.rounds[other]:
-        return menu.rounds[row] < menu.rounds[other]
-    return menu.options[row] < menu.options[other]
+        return bool(menu.rounds[row] < menu.rounds[other])
+    return bool(menu.options[row] < menu.options[other])
 
 
 @merged
@@ -142,7 +140,7 @@ def pick(menu: Menu, link: int, regime: int, rounds: int, room: int, kept: Int64
     nor worse than another.
     """
     base, count = menu.first[link], 0
-    scaled = (regime == BUFFERED or regime == AT_ONCE) and room < menu.capacities[link]
+    scaled = regime in (BUFFERED, AT_ONCE) and room < menu.capacities[link]
     if regime == MEMORY:
         for row in range(base, menu.first[link + 1]):
             if menu.rounds[row] <= rounds:
@@ -199,21 +197,21 @@ def surveyed(
     losses = np.full(n_nodes, np.inf)
     losses[goal] = 0.0
     keys, items = np.empty(64, np.float64), np.empty(64, np.int32)
-    size = push(keys, items, 0, 0.0, goal)
+    size = put_float(keys, items, 0, 0.0, goal)
     while size:
         total, node = keys[0], items[0]
-        size = pop(keys, items, size)
+        size = take_float(keys, items, size)
         if total > losses[node] or node == start:
             continue
         onward = total + (0.0 if node == goal else menu.swap_losses[node])
         for place in range(net.first[node], net.first[node + 1]):
             link, far = net.links[place], net.fars[place]
-            if not (site.passable[far] or far == start or far == goal):
+            if not (site.passable[far] or far in (start, goal)):
                 continue
             if count[link] == _UNSEEN:
                 count[link] = 0
                 if menu.regimes[link] == regime and not site.avoided[link]:
-                    rounds = rounds_held(net, menu, site, regime, start, goal, storeless, link)
+                    rounds = rounds_held(net, site, regime, start, goal, storeless, link)
                     if rounds >= 0:
                         count[link] = pick(menu, link, regime, rounds, site.room[link], kept, rates)
                 least = np.inf
@@ -229,7 +227,7 @@ def surveyed(
                     more_keys, more_items = np.empty(2 * size, np.float64), np.empty(2 * size, np.int32)
                     more_keys[:size], more_items[:size] = keys, items
                     keys, items = more_keys, more_items
-                size = push(keys, items, size, reached, far)
+                size = put_float(keys, items, size, reached, far)
     hops = np.full(n_nodes, NO_HOPS, np.int64)
     hops[goal] = 0
     queue = np.empty(n_nodes, np.int32)
@@ -243,7 +241,7 @@ def surveyed(
         for place in range(net.first[node], net.first[node + 1]):
             link, far = net.links[place], net.fars[place]
             if hops[far] == NO_HOPS and count[link] > 0 and losses[far] < np.inf:
-                if site.passable[far] or far == start or far == goal:
+                if site.passable[far] or far in (start, goal):
                     hops[far] = hops[node] + 1
                     queue[found] = far
                     found += 1
@@ -256,7 +254,7 @@ def surveyed(
 
 
 @kernel(
-    numba.types.Tuple([numba.types.Array(numba.int64, 1, "C"), numba.types.Array(numba.float64, 1, "C")])(
+    tuple_of([numba.types.Array(numba.int64, 1, "C"), numba.types.Array(numba.float64, 1, "C")])(
         NET, MENU, SITE, numba.int64, numba.int64, numba.int64, numba.int64, numba.int64
     )
 )
@@ -266,7 +264,7 @@ def picked(
     """Return (rows of the menu, rates) of one link of a regime, as a survey keeps them."""
     kept = np.empty(menu.rounds.size, np.int64)
     rates = np.empty(menu.rounds.size, np.float64)
-    rounds = rounds_held(net, menu, site, regime, start, goal, storeless, link)
+    rounds = rounds_held(net, site, regime, start, goal, storeless, link)
     count = 0 if rounds < 0 else pick(menu, link, regime, rounds, site.room[link], kept, rates)
     first = menu.first[link]
     return kept[first : first + count].copy(), rates[first : first + count].copy()

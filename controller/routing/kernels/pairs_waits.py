@@ -13,9 +13,8 @@ import numba
 import numpy as np
 
 from controller.routing.kernels.compiled import FLOATS, INT64S, kernel, merged
-from controller.routing.kernels.heap import pop, push
 from controller.routing.kernels.net import NET, Floats, Int64s, Net
-from controller.routing.kernels.pairs_menu import MENU, Menu
+from controller.routing.kernels.pairs_menu import MENU, Menu, put_float, take_float, tuple_of
 from controller.routing.kernels.pairs_survey import NO_HOPS, SITE, SURVEY, Site, Survey
 
 _EVEN: Final = 48
@@ -75,16 +74,16 @@ def least_to_goal(
     least = np.full(site.passable.size, np.inf)
     least[goal] = 0.0
     keys, items = np.empty(64, np.float64), np.empty(64, np.int32)
-    size = push(keys, items, 0, 0.0, goal)
+    size = put_float(keys, items, 0, 0.0, goal)
     while size:
         total, node = keys[0], items[0]
-        size = pop(keys, items, size)
+        size = take_float(keys, items, size)
         if total > least[node] or node == start:
             continue
         onward = total + (menu.swap_losses[node] if kind == LOSS and node != goal else 0.0)
         for at in range(net.first[node], net.first[node + 1]):
             link, far = net.links[at], net.fars[at]
-            if survey.count[link] <= 0 or survey.hops[far] == NO_HOPS:
+            if survey.counts[link] <= 0 or survey.hops[far] == NO_HOPS:
                 continue
             reached = onward + of_links[link]
             if reached < least[far]:
@@ -93,12 +92,12 @@ def least_to_goal(
                     more_keys, more_items = np.empty(2 * size, np.float64), np.empty(2 * size, np.int32)
                     more_keys[:size], more_items[:size] = keys, items
                     keys, items = more_keys, more_items
-                size = push(keys, items, size, reached, far)
+                size = put_float(keys, items, size, reached, far)
     return least
 
 
 @kernel(
-    numba.types.Tuple([_F1, _I1, _F2, _I1, _F2, _I1, _F2, _F1, _F1, _F1])(
+    tuple_of([_F1, _I1, _F2, _I1, _F2, _I1, _F2, _F1, _F1, _F1])(
         NET, MENU, SITE, SURVEY, numba.int64, numba.int64, FLOATS
     )
 )
@@ -118,12 +117,12 @@ def waits_of(
         best_success = max(best_success, menu.swap_successes[node])
         for at in range(net.first[node], net.first[node + 1]):
             link = net.links[at]
-            if survey.count[link] <= 0 or link_place[link] >= 0 or survey.hops[net.fars[at]] == NO_HOPS:
+            if survey.counts[link] <= 0 or link_place[link] >= 0 or survey.hops[net.fars[at]] == NO_HOPS:
                 continue
             link_place[link] = links
             links += 1
             least_s[link], paces[link] = np.inf, 0.0
-            for choice in range(menu.first[link], menu.first[link] + survey.count[link]):
+            for choice in range(menu.first[link], menu.first[link] + survey.counts[link]):
                 row = survey.kept[choice]
                 least_s[link] = min(least_s[link], 1.0 / survey.rates_hz[choice])
                 paces[link] = max(paces[link], menu.paces_hz[row])
@@ -139,7 +138,7 @@ def waits_of(
         if link_place[link] < 0:
             continue
         best = link_chances[link_place[link]]
-        for choice in range(menu.first[link], menu.first[link] + survey.count[link]):
+        for choice in range(menu.first[link], menu.first[link] + survey.counts[link]):
             row = survey.kept[choice]
             if menu.rounds[row] != 0:
                 continue

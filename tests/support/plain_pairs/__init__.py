@@ -1,1 +1,1 @@
-"""The searches of entanglement routes in plain Python, as they were before kernels: an oracle, and a peer to measure."""
+"""The searches of entanglement routes in plain Python, as before there were kernels: an oracle, and a peer."""
