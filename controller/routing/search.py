@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from controller.routing.kernels import widest
 from controller.routing.kernels.compiled import NONE
 from controller.routing.kernels.hops import fewest_way
 from controller.routing.kernels.k_shortest import ShortestWays
 from controller.routing.passing import way_through
-from controller.routing.terrain import Meter, Quest, Terrain, whole_quest
+from controller.routing.terrain import ANY_ROOM, Meter, Quest, Terrain, whole_quest
 
 Way = tuple[int, ...]
 """Links by number, from the terrain's start or a quest's place towards the goal."""
@@ -35,17 +36,37 @@ def best_way(terrain: Terrain, need: int, meter: Meter) -> Way | None:
 
 
 def widest_way(terrain: Terrain, meter: Meter) -> tuple[int, Way] | None:
-    """Return the largest room that some way has on all its links, and the best way with it; None without a way."""
+    """Return the largest room that some way has on all its links, and the best way with it; None without a way.
+
+    Raises:
+        TooHard: Something is to be passed, and the exact search for it is out of steps.
+    """
+    if terrain.unmet:
+        return None
+    if not (terrain.must_nodes or terrain.must_links):
+        graph = terrain.graph
+        room, way = widest.widest_way(
+            graph.wiring.net,
+            graph.rooms,
+            terrain.open,
+            terrain.passable,
+            ANY_ROOM,
+            terrain.start,
+            terrain.goal,
+            graph.wiring.hop_marks,
+            most=terrain.most,
+        )
+        return None if way.cost == NONE else (room, tuple(way.links.tolist()))
     rooms: list[int] = np.unique(terrain.graph.rooms[terrain.open]).tolist()
     found: tuple[int, Way] | None = None
     low, high = 0, len(rooms)
     while low < high:
         middle = (low + high) // 2
-        way = best_way(terrain, rooms[middle], meter)
-        if way is None:
+        through = best_way(terrain, rooms[middle], meter)
+        if through is None:
             high = middle
         else:
-            found, low = (rooms[middle], way), middle + 1
+            found, low = (rooms[middle], through), middle + 1
     return found
 
 
