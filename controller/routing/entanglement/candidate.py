@@ -55,3 +55,22 @@ def better(one: tuple[float, Links], other: tuple[float, Links]) -> bool:
     if abs(value - other_value) > SAME * max(value, other_value):
         return value > other_value
     return (len(links), links) < (len(other_links), other_links)
+
+
+def may_win(bound_hz: float, links: Links, fewest: float, best: tuple[float, Links] | None) -> bool:
+    """Tell whether a route that begins with these links can be preferred to the best (value, links) found, if any.
+
+    Args:
+        bound_hz: No such route has more.
+        links: Its beginning, or all of it.
+        fewest: Links that it has at least.
+        best: None before anything is found.
+    """
+    if bound_hz <= 0.0:
+        return False
+    if best is None:
+        return True
+    value, best_links = best
+    if abs(bound_hz - value) > SAME * value:
+        return bound_hz > value
+    return fewest < len(best_links) or (fewest == len(best_links) and links <= best_links[: len(links)])

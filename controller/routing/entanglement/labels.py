@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from controller.routing.entanglement.candidate import Links, better
+from controller.routing.entanglement.candidate import Links, better, may_win
 from controller.routing.entanglement.choices import Choice
-from controller.routing.entanglement.ground import SAME, Ground
+from controller.routing.entanglement.ground import Ground
 
 Figures = TypeVar("Figures")
 
@@ -107,14 +107,8 @@ def best_way(ground: Ground, rules: Rules[Figures]) -> Way[Figures] | None:
 
 
 def _may_win(ground: Ground, way: Way[Figures], best: Way[Figures]) -> bool:
-    if way.rate_hz <= 0.0:
-        return False
-    if abs(way.rate_hz - best.rate_hz) > SAME * best.rate_hz:
-        return way.rate_hz > best.rate_hz
-    hops = len(way.links) + ground.hops_to_goal[way.nodes[-1]]
-    if hops == len(best.links) and way.links == best.links[: len(way.links)]:
-        return way.links != best.links
-    return hops < len(best.links) or (hops == len(best.links) and way.links < best.links[: len(way.links)])
+    fewest = len(way.links) + ground.hops_to_goal[way.nodes[-1]]
+    return may_win(way.rate_hz, way.links, fewest, (best.rate_hz, best.links))
 
 
 def _dominates(rules: Rules[Figures], one: Way[Figures], other: Way[Figures]) -> bool:

@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 
 from controller.domain.refusals import TooHard
-from controller.physics.lane import Lane, LaneHop, LaneNode
+from controller.physics.lane import Lane
 from controller.physics.memory_regime import predict_lane
 from controller.physics.swap_tree import nested_halving
-from controller.routing.entanglement.candidate import Candidate, Links, better
+from controller.routing.entanglement.candidate import Candidate, Links, better, may_win
 from controller.routing.entanglement.choices import Choice, choice_at
 from controller.routing.entanglement.ground import SAME, Ground
+from controller.routing.entanglement.lanes import lane_over
 from controller.routing.entanglement.menu import menu_of
 from controller.routing.kernels.net import Floats, frozen
 from controller.routing.kernels.pairs_lane import TABLES, LaneFigures, Purified, longest_cutoff, predict, purified
@@ -43,31 +44,16 @@ Rows = tuple[int, ...]
 
 def lane_of(ground: Ground, links: Links, choices: Choices, cutoff_s: float | None = None) -> Lane:
     """Return one lane of a route."""
-    network = ground.network
-    edges = [network.wiring.edges[link] for link in links]
-    lane_nodes = []
-    for place, node in enumerate(ground.nodes_on(links)):
-        station = network.wiring.stations[node]
-        decay = 0.0 if node in ground.storeless else station.decay_per_s
-        if place in (0, len(links)):
-            lane_nodes.append(LaneNode(decay_per_s=decay))
-        else:
-            lane_nodes.append(
-                LaneNode(decay_per_s=decay, swap_success=station.swap_success, swap_quality=station.swap_quality)
-            )
-    return Lane(
-        hops=tuple(
-            LaneHop(
-                success_probability=choice.success_probability,
-                attempt_period_s=edge.model.attempt_period_s,
-                werner=choice.raw_werner,
-                purification_rounds=choice.rounds,
-                length_km=edge.length_km,
-            )
-            for edge, choice in zip(edges, choices, strict=True)
+    wiring = ground.network.wiring
+    nodes = ground.nodes_on(links)
+    return lane_over(
+        (
+            (wiring.edges[link], choice.success_probability, choice.raw_werner, choice.rounds)
+            for link, choice in zip(links, choices, strict=True)
         ),
-        nodes=tuple(lane_nodes),
-        cutoff_s=cutoff_s,
+        [wiring.stations[node] for node in nodes],
+        [0.0 if node in ground.storeless else wiring.stations[node].decay_per_s for node in nodes],
+        cutoff_s,
     )
 
 
@@ -188,7 +174,9 @@ class MemorySearch:
         if self._best is not None:
             self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
             _, _, unlimited_hz, _ = predict(lane, ready, math.inf, *TABLES)
-            if unlimited_hz <= 0.0 or not self._may_win(lanes * unlimited_hz * _CUTOFF_GAIN, links):
+            if unlimited_hz <= 0.0 or not may_win(
+                lanes * unlimited_hz * _CUTOFF_GAIN, links, len(links), (self._best.rate_hz, self._best.links)
+            ):
                 return
         self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
         place, cutoff_s, rate_hz, werner = longest_cutoff(lane, ready, self._least_fidelity, *TABLES)
@@ -215,15 +203,6 @@ class MemorySearch:
         )
         if self._best is None or _preferred(candidate, self._best):
             self._best = candidate
-
-    def _may_win(self, bound_hz: float, links: Links) -> bool:
-        """Tell whether a route can be preferred to the best one found."""
-        if self._best is None:
-            return True
-        value, best = self._best.rate_hz, self._best.links
-        if abs(bound_hz - value) > SAME * value:
-            return bound_hz > value
-        return (len(links), links) <= (len(best), best)
 
     def _lanes_in_time(
         self, lane: LaneFigures, lanes: int, links: Links, choices: Choices, cutoff_s: float | None

@@ -9,12 +9,12 @@ from controller.domain.pair_link import Regime
 from controller.domain.path_plan import PathPlan
 from controller.domain.refusals import Precondition
 from controller.domain.route import Route
-from controller.physics.lane import Lane, LaneHop, LaneNode
 from controller.physics.memory_regime import predict_lane
 from controller.physics.purification import nested_rounds
 from controller.physics.slot_regime import slot_rate_hz
 from controller.physics.swap_tree import SwapTree
 from controller.routing.entanglement.buffered_plan import storage_factor_of
+from controller.routing.entanglement.lanes import lane_over
 from controller.routing.entanglement.network import PairEdge, PairNetwork, PairStation
 
 NOTHING = (0, 0.25)
@@ -91,29 +91,14 @@ def _decays(stations: list[PairStation]) -> list[float]:
 
 
 def _memory(hops: list[_Hop], stations: list[PairStation], plan: PathPlan, nodes: list[str]) -> tuple[float, float]:
-    decays = _decays(stations)
     cutoff_ns = next((swap.cutoff_ns for swap in plan.swaps), None)
-    last = len(stations) - 1
     lane = predict_lane(
-        Lane(
-            hops=tuple(
-                LaneHop(
-                    success_probability=hop.option.success_probability,
-                    attempt_period_s=hop.edge.model.attempt_period_s,
-                    werner=hop.werner,
-                    purification_rounds=hop.rounds,
-                    length_km=hop.edge.length_km,
-                )
-                for hop in hops
-            ),
-            nodes=tuple(
-                LaneNode(decay_per_s=decay)
-                if place in (0, last)
-                else LaneNode(decay_per_s=decay, swap_success=station.swap_success, swap_quality=station.swap_quality)
-                for place, (station, decay) in enumerate(zip(stations, decays, strict=True))
-            ),
-            cutoff_s=None if cutoff_ns is None else cutoff_ns / 1e9,
-            tree=tree_of(plan, nodes),
+        lane_over(
+            ((hop.edge, hop.option.success_probability, hop.werner, hop.rounds) for hop in hops),
+            stations,
+            _decays(stations),
+            None if cutoff_ns is None else cutoff_ns / 1e9,
+            tree_of(plan, nodes),
         )
     )
     return plan.lanes * lane.rate_hz, lane.werner

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from controller.physics.buffered_regime import best_tree
-from controller.routing.entanglement.candidate import Candidate, Links, better
+from controller.routing.entanglement.candidate import Candidate, Links, better, may_win
 from controller.routing.entanglement.choices import Choice
-from controller.routing.entanglement.ground import SAME, Ground
+from controller.routing.entanglement.ground import Ground
 from controller.routing.entanglement.reach import fastest_rate_hz, widest_to_goal
 
 Point = tuple[float, float, tuple[Choice, ...]]
@@ -110,13 +110,7 @@ class _Search:
 
     def _may_win(self, bound_hz: float, links: Links, node: int) -> bool:
         """Tell whether a route that begins so can be preferred to the best one found."""
-        if self._best is None:
-            return True
-        value, best = self._best
-        if abs(bound_hz - value) > SAME * value:
-            return bound_hz > value
-        hops = len(links) + self._ground.hops_to_goal[node]
-        return hops < len(best) or (hops == len(best) and links <= best[: len(links)])
+        return may_win(bound_hz, links, len(links) + self._ground.hops_to_goal[node], self._best)
 
     def _bound(self, nodes: Sequence[int], rates: tuple[float, ...]) -> float:
         ground = self._ground

@@ -240,11 +240,11 @@ def surveyed(
             continue
         for place in range(net.first[node], net.first[node + 1]):
             link, far = net.links[place], net.fars[place]
-            if hops[far] == NO_HOPS and count[link] > 0 and losses[far] < np.inf:
-                if site.passable[far] or far in (start, goal):
-                    hops[far] = hops[node] + 1
-                    queue[found] = far
-                    found += 1
+            passable = site.passable[far] or far in (start, goal)
+            if hops[far] == NO_HOPS and count[link] > 0 and losses[far] < np.inf and passable:
+                hops[far] = hops[node] + 1
+                queue[found] = far
+                found += 1
     found = 0
     for node in range(n_nodes):
         if hops[node] != NO_HOPS:
