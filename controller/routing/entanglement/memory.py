@@ -23,7 +23,14 @@ from controller.routing.entanglement.ground import SAME, Ground
 from controller.routing.entanglement.lanes import lane_over
 from controller.routing.entanglement.menu import menu_of
 from controller.routing.kernels.net import Floats, frozen
-from controller.routing.kernels.pairs_lane import TABLES, LaneFigures, Purified, longest_cutoff, predict, purified
+from controller.routing.kernels.pairs_lane import (
+    TABLES,
+    LaneFigures,
+    Purified,
+    longest_cutoff,
+    purified,
+    rate_unlimited,
+)
 from controller.routing.kernels.pairs_likely import likely_plans
 from controller.routing.kernels.pairs_memory import OUT, PLAN, advance, begun, plan_of
 from controller.routing.kernels.pairs_round import FIGURES
@@ -173,10 +180,8 @@ class MemorySearch:
         lane, ready = self._figures(links, rows)
         if self._best is not None:
             self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
-            _, _, unlimited_hz, _ = predict(lane, ready, math.inf, *TABLES)
-            if unlimited_hz <= 0.0 or not may_win(
-                lanes * unlimited_hz * _CUTOFF_GAIN, links, len(links), (self._best.rate_hz, self._best.links)
-            ):
+            most_hz = lanes * rate_unlimited(lane, ready, *TABLES) * _CUTOFF_GAIN
+            if not may_win(most_hz, links, len(links), (self._best.rate_hz, self._best.links)):
                 return
         self._steps -= _STEPS_OF_PREDICTED_HOP * len(links)
         place, cutoff_s, rate_hz, werner = longest_cutoff(lane, ready, self._least_fidelity, *TABLES)

@@ -27,6 +27,7 @@ from controller.routing.kernels.pairs_round import (
     extended,
     heralded,
     joined,
+    joined_in_time,
     with_tail,
 )
 
@@ -550,3 +551,35 @@ def longest_cutoff(
         if found >= 0 or high < grid.size:
             middle = max(low, high - 1) if stride == 2 else (low + high) // 2
     return found, grid[found] if found >= 0 else 0.0, rate_hz, werner
+
+
+@kernel(numba.float64(LANE, PURIFIED, FLOATS, FLOATS, FLOATS))
+def rate_unlimited(lane: LaneFigures, ready: Purified, cosines: Floats, sines: Floats, damping: Floats) -> float:
+    """Return the rate in Hz without a cut-off, as `predict`: without purity, at half the cost."""
+    hops, tables = lane.periods_s.size, (cosines, sines, damping)
+    swaps, at_km = halved(hops), _places_km(lane.lengths_km)
+    slot_s, length = grid_of(lane, swaps, at_km, np.inf)
+    mass, unused, figures = np.empty((hops, length)), np.empty(length), np.empty((hops, FIGURES))
+    for hop in range(hops):
+        if lane.rounds[hop] == 0:
+            heralded(
+                lane.successes[hop], lane.periods_s[hop] / slot_s, lane.werners[hop], mass[hop], unused, figures[hop]
+            )
+        else:
+            first, last = ready.first[hop], ready.first[hop + 1]
+            resampled(
+                ready.mass[first:last], ready.weight[first:last], ready.figures[hop * FIGURES : (hop + 1) * FIGURES],
+                slot_s / ready.slots_s[hop], mass[hop], unused, figures[hop],
+            )  # fmt: skip
+    if hops == 1:
+        return 1.0 / float(figures[0, MEAN] * slot_s)
+    time_s, restart_s = 0.0, 0.0
+    for swap in range(hops - 1):
+        left, node, right, above = swaps[swap, 0], swaps[swap, 1], swaps[swap, 2], swaps[swap, 3]
+        told_s = 0.0 if above < 0 else abs(at_km[above] - at_km[node]) / LIGHT_KM_PER_S
+        restart_s = max(at_km[node] - at_km[left], at_km[right] - at_km[node]) / LIGHT_KM_PER_S
+        time_s = slot_s * joined_in_time(
+            mass[left], figures[left], mass[node], figures[node], lane.swap_successes[node], told_s / slot_s,
+            restart_s / slot_s, tables, above < 0, mass[left], figures[left],
+        )  # fmt: skip
+    return 1.0 / (time_s + restart_s)

@@ -520,3 +520,131 @@ def _renewed(
     for slot in range(mass.size):
         mass[slot] = u[slot] / whole / damping[slot * step]
         weight[slot] = v[slot] / whole / damping[slot * step]
+
+
+@inline
+def joined_in_time(
+    mass1: Floats,
+    figures1: Floats,
+    mass2: Floats,
+    figures2: Floats,
+    success: float,
+    success_delay: float,
+    failure_delay: float,
+    tables: tuple[Floats, Floats, Floats],
+    last: bool,
+    mass: Floats,
+    figures: Floats,
+) -> float:
+    """Join two pairs by a swap without a cut-off, and return the mean slots until it succeeds: as `joined`, less w.
+
+    The figures of the weight, which nothing here asks for, are not told.
+    """
+    length = mass1.size
+    whole = 2 * length
+    lattice = figures1[LATTICE] > 0.0 and figures2[LATTICE] > 0.0
+    f1, f2, met = np.empty(whole), np.empty(whole), np.empty(whole)
+    # Weights are no matter: where they would come, what was met comes next.
+    extended(mass1, mass1, figures1, f1, met)
+    extended(mass2, mass2, figures2, f2, met)
+    own = 0.5
+    total1, total2, met_sum, met_at = 0.0, 0.0, 0.0, 0.0
+    for slot in range(whole):
+        a, b = f1[slot], f2[slot]
+        # Of both in one slot, one sum counts a tie and the other does not, or each the half.
+        met[slot] = b * (total1 + (a if lattice else own * a)) + a * (total2 + (0.0 if lattice else own * b))
+        total1 += a
+        total2 += b
+    for slot in range(whole):
+        met_sum += met[slot]
+        met_at += met[slot] * slot
+    exit_ = min(figures1[EXIT], figures2[EXIT])
+    met_tail = max(0.0, 1.0 - met_sum)
+    total = met_sum + met_tail
+    lasting = met_at + met_tail * (whole + 1.0 / exit_ - 1.0) + failure_delay * (1.0 - success) * total
+    mean = lasting / total / success
+    if last:
+        return float(mean)
+    _renewed_in_time(met, 1.0 / total, met_tail / total, exit_, success, success_delay, failure_delay, tables, mass)
+    mass_sum = 0.0
+    for slot in range(length):
+        mass_sum += mass[slot]
+    figures[MASS], figures[WEIGHT] = max(0.0, 1.0 - mass_sum), 0.0
+    figures[PERIOD], figures[MEAN] = 1.0, mean + success_delay
+    even = lattice and _is_whole(success_delay) and _is_whole(failure_delay)
+    figures[LATTICE] = 1.0 if even else 0.0
+    with_tail(mass, figures, -1.0)
+    return float(mean)
+
+
+@merged
+def _renewed_in_time(
+    met: Floats,
+    scale: float,
+    tail: float,
+    exit_: float,
+    success: float,
+    success_delay: float,
+    failure_delay: float,
+    tables: tuple[Floats, Floats, Floats],
+    mass: Floats,
+) -> None:
+    """Put the mass of rounds repeated until one succeeds; real numbers, two of them as one that is complex."""
+    cosines, sines, damping = tables
+    whole = met.size
+    half = whole // 2
+    step = LARGEST // whole
+    a, b = np.empty(half), np.empty(half)
+    for pair in range(half):
+        a[pair] = scale * damping[2 * pair * step] * met[2 * pair]
+        b[pair] = scale * damping[(2 * pair + 1) * step] * met[2 * pair + 1]
+    transform(a, b, cosines, sines, 1.0)
+    log_radius = _LOG_ALIAS / whole
+    radius, alias = math.exp(log_radius), math.exp(_LOG_ALIAS)
+    again_slots = math.floor(failure_delay + WHOLE)
+    again_part = max(0.0, failure_delay - again_slots)
+    again_radius = math.exp(again_slots * log_radius)
+    ready_slots = math.floor(success_delay + WHOLE)
+    ready_part = max(0.0, success_delay - ready_slots)
+    ready_radius = math.exp(ready_slots * log_radius)
+    around, other = whole - 1, half - 1  # of powers of two
+    xs, ys = np.empty(half + 1), np.empty(half + 1)
+    for k in range(half + 1):
+        here, mirror = k & other, (half - k) & other
+        c, s = cosines[k * step], sines[k * step]
+        zr, zi = radius * c, radius * s
+        even_r, even_i = 0.5 * (a[here] + a[mirror]), 0.5 * (b[here] - b[mirror])
+        odd_r, odd_i = 0.5 * (b[here] + b[mirror]), 0.5 * (a[mirror] - a[here])
+        nr, ni = 1.0 - (1.0 - exit_) * zr, -(1.0 - exit_) * zi
+        norm = nr * nr + ni * ni
+        mr = even_r + c * odd_r - s * odd_i + tail * alias * exit_ * nr / norm
+        mi = even_i + c * odd_i + s * odd_r - tail * alias * exit_ * ni / norm
+        turn = (k * again_slots & around) * step
+        er, ei = again_radius * cosines[turn], again_radius * sines[turn]
+        if again_part > 0.0:
+            pr, pi = (1.0 - again_part) + again_part * zr, again_part * zi
+            er, ei = er * pr - ei * pi, er * pi + ei * pr
+        fr, fi = (1.0 - success) * mr, (1.0 - success) * mi
+        wr, wi = 1.0 - (fr * er - fi * ei), -(fr * ei + fi * er)
+        norm = wr * wr + wi * wi
+        rr, ri = wr / norm, -wi / norm
+        if success_delay > 0.0:
+            turn = (k * ready_slots & around) * step
+            er, ei = ready_radius * cosines[turn], ready_radius * sines[turn]
+            if ready_part > 0.0:
+                pr, pi = (1.0 - ready_part) + ready_part * zr, ready_part * zi
+                er, ei = er * pr - ei * pi, er * pi + ei * pr
+            rr, ri = rr * er - ri * ei, rr * ei + ri * er
+        xs[k] = success * (mr * rr - mi * ri)
+        ys[k] = success * (mr * ri + mi * rr)
+    ys[0], ys[half] = 0.0, 0.0
+    for k in range(half):
+        c, s = cosines[k * step], -sines[k * step]
+        sum_r, sum_i = 0.5 * (xs[k] + xs[half - k]), 0.5 * (ys[k] - ys[half - k])
+        off_r, off_i = 0.5 * (xs[k] - xs[half - k]), 0.5 * (ys[k] + ys[half - k])
+        turned_r, turned_i = c * off_r - s * off_i, c * off_i + s * off_r
+        a[k], b[k] = sum_r - turned_i, sum_i + turned_r
+    transform(a, b, cosines, sines, -1.0)
+    for pair in range(half // 2):
+        mass[2 * pair] = a[pair] / half / damping[2 * pair * step]
+        mass[2 * pair + 1] = b[pair] / half / damping[(2 * pair + 1) * step]

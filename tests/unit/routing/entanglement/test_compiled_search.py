@@ -22,7 +22,7 @@ from controller.routing.entanglement.menu import menu_of
 from controller.routing.entanglement.network import PairNetwork, pair_network_of
 from controller.routing.kernels.net import Floats, frozen
 from controller.routing.kernels.pairs_buffered import split_best
-from controller.routing.kernels.pairs_lane import TABLES, LaneFigures, predict
+from controller.routing.kernels.pairs_lane import TABLES, LaneFigures, predict, rate_unlimited
 from controller.routing.kernels.pairs_survey import share_of
 from tests.bench.entanglement import stations_and_fibres
 from tests.bench.exactness import plainly_equal
@@ -157,6 +157,8 @@ def test_a_lane_delivers_what_the_physics_says() -> None:
         figures = lane_figures(one)
         cutoff_s = math.inf if one.cutoff_s is None else one.cutoff_s
         time_s, restart_s, rate_hz, werner = predict(figures, purified_of(figures), cutoff_s, *TABLES)
+        if one.cutoff_s is None:
+            assert rate_unlimited(figures, purified_of(figures), *TABLES) == pytest.approx(rate_hz, rel=1e-7), seed
         try:
             told = predict_lane(one)
         except ValueError:
