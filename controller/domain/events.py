@@ -219,14 +219,19 @@ class HoldOffEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceImpaired:
-    """Committed: what a service uses, or keeps as its backup, does not work, or not as well. One event for each.
+class ServicesImpaired:
+    """Committed: what these services use, or keep as their backup, does not work, or not as well.
 
-    They come most important service first, each after what was decided of the one before, so that a cut under many
-    services is worked off over many turns and none counts on room that another was given.
+    They come most important first, as many as may be decided together: plain key relays (`is_plain`), or one service of
+    another kind. Commands are carried out as they are yielded, one service after the other in this order; when the turn
+    has taken long enough after one of them, services after its own are handed over again. So a cut under many services
+    is worked off over many turns, and none counts on room that another was given.
+
+    Attributes:
+        services: Their keys; at least one.
     """
 
-    service: str
+    services: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +280,7 @@ AppEvent = (
     | LinkExhausted
     | NetworkImproved
     | HoldOffEnded
-    | ServiceImpaired
+    | ServicesImpaired
     | ServiceWaits
     | ReturnDue
     | PlacementDue

@@ -16,6 +16,18 @@ def generates(snapshot: Snapshot, link: str) -> bool:
     return known is not None and known.admin_enabled and snapshot.condition(link).generating
 
 
+def threatened_links(snapshot: Snapshot) -> frozenset[str]:
+    """Return the links that share a duct with one that is down: what took that one may take them a moment later.
+
+    A link that the operator disabled threatens none. Cost: O(links).
+    """
+    down = [name for name, condition in snapshot.conditions.items() if not condition.generating]
+    ducts = {duct for name in down if (link := snapshot.links.get(name)) is not None for duct in link.ducts}
+    if not ducts:
+        return frozenset()
+    return frozenset(name for name, link in snapshot.links.items() if not ducts.isdisjoint(link.ducts))
+
+
 def down_links(links: Iterable[str], snapshot: Snapshot) -> list[str]:
     """Return those of the links that make nothing, by name."""
     return sorted(link for link in links if not generates(snapshot, link))

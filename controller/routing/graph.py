@@ -79,6 +79,10 @@ class Graph:
         """Return the graph as it is once these routes carry that rate each. Cost: a copy of the rooms."""
         return self.charged(route_charges(routes, rate_millibit_per_s))
 
+    def with_rooms(self, rooms: Int64s) -> "Graph":
+        """Return the graph with other rooms, frozen; shape (n_links,)."""
+        return replace(self, rooms=rooms)
+
     def without_links(self, links: Collection[str], why: str = "left out") -> "Graph":
         """Return the graph in which these links carry nothing new."""
         wiring, usable = self.wiring, self.usable.copy()

@@ -4,7 +4,8 @@ Whoever decides on a service asks here, be it a relay, whose routes hold key rat
 holds pairs of entanglement links, memories and time of nodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +64,7 @@ STEPS_IN_TURN: Final = 100
 """What a search for pairs may look at where the writer waits for it."""
 _SAME: Final = 1e-6
 """Figures that differ by less are the same: a plan is predicted again by the formulas that it was made by."""
+THREATENED: Final = "a link of the same duct is down"
 _RESTS: Final = "its key is authenticated with keys of this relay"
 
 
@@ -73,14 +75,39 @@ class Grounds:
         self._snapshot = snapshot
         self._shared: dict[str, Ground] = {}
 
-    def free_for(self, service: Service) -> Ground:
-        """Return what is free to a service, with what it holds itself not counted."""
+    def free_for(self, service: Service, now: Snapshot | None = None) -> Ground:
+        """Return what is free to a service, with what it holds itself not counted.
+
+        Args:
+            service: As it is.
+            now: The snapshot of now, where other services were moved since; only services may differ.
+        """
         free = self._of(service).freed(service_charges(service))
-        return closed_to(free, self._snapshot, service) if isinstance(service, KeyRelay) else free  # type: ignore[arg-type]
+        snapshot = self._snapshot if now is None else now
+        return closed_to(free, snapshot, service) if isinstance(service, KeyRelay) else free  # type: ignore[arg-type]
 
     def given(self, service: Service, charges: Mapping[str, int]) -> None:
         """Note that a service is to hold this from now on, in the place of what it holds."""
         self._shared[service.collection] = self._of(service).freed(service_charges(service)).charged(charges)
+
+    def replaced(self, before: Service, after: Service) -> None:
+        """Note that one version of a service stands for another."""
+        if before.collection in self._shared:
+            self._shared[before.collection] = (
+                self._of(before).freed(service_charges(before)).charged(service_charges(after))
+            )
+
+    def shared(self) -> Graph:
+        """Return what is free to key relays, with what each holds counted."""
+        graph = self._shared.get(KeyRelay.collection)
+        if graph is None:
+            graph = self._shared[KeyRelay.collection] = graph_of(self._snapshot)
+        assert isinstance(graph, Graph)
+        return graph
+
+    def left(self, graph: Graph) -> None:
+        """Note what several key relays leave that were given their routes together."""
+        self._shared[KeyRelay.collection] = graph
 
     def _of(self, service: Service) -> Ground:
         if service.collection not in self._shared:
@@ -122,6 +149,35 @@ def _untrusting(refusal: Precondition, demand: Demand) -> Precondition:
         f" nodes/{demand.target}: an entanglement path between them, of kind measure and with a key_link, makes one",
         refusal.facts(),
     )
+
+
+def find_clear_place(ground: Ground, service: Service, threatened: Collection[str]) -> Place:
+    """Return the best place off the links that are threatened, or, where there is none, the best over them.
+
+    Args:
+        ground: As of `find_place`.
+        service: As it is.
+        threatened: Links that may fail a moment later, as `threatened_links` tells them.
+
+    Raises:
+        NotFound, Precondition, TooHard: As `find_place`.
+    """
+    if threatened:
+        with suppress(Refusal):
+            return find_place(ground.without_links(threatened, THREATENED), service)
+    return find_place(ground, service)
+
+
+def find_clear_backup(ground: Ground, service: Service, threatened: Collection[str]) -> tuple[Route, ...]:
+    """Return a backup off the links that are threatened, or, where there is none, one over them.
+
+    Raises:
+        NotFound, Precondition, TooHard: As `find_backup_place`.
+    """
+    if threatened:
+        with suppress(Refusal):
+            return find_backup_place(ground.without_links(threatened, THREATENED), service)
+    return find_backup_place(ground, service)
 
 
 def find_backup_place(ground: Ground, service: Service, routes: tuple[Route, ...] | None = None) -> tuple[Route, ...]:

@@ -30,7 +30,7 @@ from controller.domain.service import Phase, Service, ServiceDemand
 from controller.domain.snapshot import Snapshot
 from controller.routing.feasible import check_backup
 from controller.routing.graph import Graph
-from controller.routing.places import Place, check_place, find_place, ground_of
+from controller.routing.places import Ground, Grounds, Place, check_place, find_place, ground_of
 from controller.service.lifecycle import (
     INSTALL_WITHIN_MS,
     backed_up,
@@ -88,7 +88,9 @@ def why_still(snapshot: Snapshot, service: Service) -> str:
     return ""
 
 
-def carried_out(snapshot: Snapshot, service: S, command: Command, *, version: int, now_ms: int) -> S:
+def carried_out(
+    snapshot: Snapshot, service: S, command: Command, *, version: int, now_ms: int, grounds: Grounds | None = None
+) -> S:
     """Return the service after a well-formed command.
 
     Args:
@@ -97,6 +99,7 @@ def carried_out(snapshot: Snapshot, service: S, command: Command, *, version: in
         command: What the app asks.
         version: Route version to give, as `next_version` has it.
         now_ms: Service time.
+        grounds: What is free now, where the caller has it at hand; None to add it up.
 
     Raises:
         Refusal: It does not hold any more, or never did.
@@ -124,14 +127,15 @@ def carried_out(snapshot: Snapshot, service: S, command: Command, *, version: in
         return _staying(service, because)
     match command:
         case MoveService(routes=routes, because=because, backup=backup, plan=plan):
-            check_place(ground_of(snapshot, service), service, Place(routes=routes, plan=plan), backup=backup)
+            check_place(_free(snapshot, service, grounds), service, Place(routes=routes, plan=plan), backup=backup)
             return routed(service, routes, version=version, now_ms=now_ms, because=because, plan=plan, backup=backup)
         case SwitchService(because=because):
             if service.backup is None or not service.backup_installed or fault(snapshot, service.backup):
                 raise Precondition("NO_BACKUP", f"{service.resource} has no backup that works")
             return switched(service, because=because)
         case BackUpService(routes=routes, because=because):
-            return _with_backup(snapshot, service, routes, because, version=version)
+            free = _free(snapshot, service, grounds)
+            return _with_backup(free, service, routes, because, version=version)
         case BlockService(because=because):
             if not service.routes:
                 return replace(service, state_reason=because)
@@ -144,11 +148,14 @@ def _staying(service: S, because: str, *, until_ms: int | None = None) -> S:
     return replace(service, riding=service.plan is None, move_at_ms=until_ms, state_reason=because)
 
 
-def _with_backup(snapshot: Snapshot, service: S, routes: tuple[Route, ...], because: str, *, version: int) -> S:
+def _free(snapshot: Snapshot, service: Service, grounds: Grounds | None) -> Ground:
+    return ground_of(snapshot, service) if grounds is None else grounds.free_for(service, snapshot)
+
+
+def _with_backup(free: Ground, service: S, routes: tuple[Route, ...], because: str, *, version: int) -> S:
     _check_routed(service)
     if not service.demand.protected or not isinstance(service.demand, Demand):
         raise Precondition("UNPROTECTED", f"{service.resource} asks for no backup")
-    free = ground_of(snapshot, service)
     assert isinstance(free, Graph)
     backing = backed_up(service, routes, version=version, because=because)
     if routes:

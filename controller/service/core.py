@@ -32,8 +32,8 @@ from controller.domain.events import (
     NodeUnreachable,
     PlacementDue,
     ReturnDue,
-    ServiceImpaired,
     ServiceReport,
+    ServicesImpaired,
     ServiceWaits,
     TimePassed,
 )
@@ -50,6 +50,8 @@ from controller.domain.snapshot import (
     put_condition,
 )
 from controller.planning.compile import owner_of_service
+from controller.routing.batch import is_plain
+from controller.routing.places import Grounds
 from controller.service.agent_desk import (
     alarm_changed,
     election_ahead,
@@ -60,7 +62,7 @@ from controller.service.alarm_desk import (
     overpromise_alarm,
     protection_alarm,
 )
-from controller.service.app_desk import carried_out, led_around, well_formed
+from controller.service.app_desk import App, carried_out, led_around, well_formed
 from controller.service.holdings import waits_for_better
 from controller.service.key_link_desk import key_link_follows
 from controller.service.lifecycle import (
@@ -89,6 +91,8 @@ SERVICE_TIME_EVERY_MS: Final = 30_000
 """How often elapsed service time is committed."""
 REQUESTS_KEPT_MS: Final = 24 * 3600 * 1000
 """How long after its last use a request id is remembered."""
+IMPAIRED_TOGETHER: Final = 64
+"""Most services that do not work that are handed over at once."""
 _CASCADE_LIMIT: Final = 1_000_000
 _COMMANDS_LIMIT: Final = 100_000
 _SAID_BY_NODES: Final = (AgentLost, ConfigConfirmed, ConfigRefused, LinkReport, ServiceReport, ApplicationAsked)
@@ -192,6 +196,13 @@ class Core(Listening):
         Services that something happened to come one by one, the most important first, and what waits for a better
         network after them.
         """
+        over = False
+
+        def spent() -> bool:
+            nonlocal over
+            over = over or enough()
+            return over
+
         for _ in range(_CASCADE_LIMIT):
             self._by = CONTROLLER
             if self._restless:
@@ -201,7 +212,7 @@ class Core(Listening):
             elif self._events:
                 self._offer(self._events.popleft(), now)
             elif self._impaired:
-                self._offer(ServiceImpaired(service=self._impaired.pop()), now)
+                self._attend(now, spent)
             elif self._waiting:
                 self._try_again(self._waiting.pop(), now)
             elif self._improved_again:
@@ -213,7 +224,7 @@ class Core(Listening):
                 self._place_on(now)
             else:
                 return
-            if enough():
+            if spent():
                 return
         log.error("cascade cut off services=%d events=%d", len(self._restless), len(self._events))
 
@@ -310,7 +321,9 @@ class Core(Listening):
         self._placement_due = False
         for placement in under_way(self._snapshot):
             after = followed(placement, self._snapshot)
-            move = next_move(after) if self._snapshot.frozen is None else None
+            # Before its agents are back a network that was just started looks as if nothing fitted on it.
+            waits = self._snapshot.frozen is not None or self._awaited
+            move = None if waits else next_move(after)
             if after != placement:
                 self._write(put(after))
             if move is None:
@@ -321,6 +334,48 @@ class Core(Listening):
             self._by = CONTROLLER
             if begun != after:
                 self._write(put(begun))
+
+    def _attend(self, now: Now, enough: Enough) -> None:
+        """Hand over services that do not work: several where that saves work. What there is no time for comes later."""
+        taken = self._impaired.pop_several(IMPAIRED_TOGETHER, self._is_plain)
+        self._alone.difference_update(taken)
+        decided = taken
+        for app in self._apps:
+            if decided and issubclass(ServicesImpaired, app.listens_to):
+                decided = self._attended(app, decided, now, enough)
+        self._impaired.add(taken[len(decided) :], self._snapshot)
+
+    def _is_plain(self, key: str) -> bool:
+        service = self._snapshot.service(key)
+        return key not in self._alone and service is not None and is_plain(self._snapshot, service)
+
+    def _attended(self, app: App, services: tuple[str, ...], now: Now, enough: Enough) -> tuple[str, ...]:
+        """Return the services that an app has decided on: all of them, or those up to where the turn has to end."""
+        name = type(app).__name__
+        present = self._at(now)
+        grounds = Grounds(present)  # each command is checked on what those before it leave
+        decided = 0
+        self._last_refusal = ""
+        commands = islice(app.handle(ServicesImpaired(services=services), present), _COMMANDS_LIMIT)
+        while True:
+            try:
+                command = next(commands, None)
+            except Exception:
+                # As of any event; here what was decided before stands, and the others come again one by one.
+                log.exception("app failed app=%s services=%r", name, services[decided:])
+                self._app_failures.append(name)
+                if len(services) == 1:
+                    return services
+                self._alone.update(services[decided:])
+                return services[:decided]
+            if command is None:
+                return services
+            self._by = f"apps/{name}"
+            self._obey(name, command, now, grounds)
+            if well_formed(command) and command.service in services:
+                decided = services.index(command.service) + 1
+                if self._last_refusal or enough():
+                    return services[:decided]
 
     def _offer(self, event: AppEvent, now: Now) -> None:
         obeyed = False
@@ -352,8 +407,8 @@ class Core(Listening):
                 if tried < len(self._holdings.on_link(link)):
                     self._events.append(LinkWeakened(link=link, tried=tried))
 
-    def _obey(self, app: str, command: Any, now: Now) -> bool:
-        """Carry out what an app asks; tell whether that changed something."""
+    def _obey(self, app: str, command: Any, now: Now, grounds: Grounds | None = None) -> bool:
+        """Carry out what an app asks; tell whether that changed something. `grounds` are of now, and kept so."""
         if not well_formed(command):
             log.error("app asks what is no command app=%s command=%r", app, command)
             self._app_failures.append(app)
@@ -363,10 +418,13 @@ class Core(Listening):
             return False
         version = next_version(service, self._revision)
         try:
-            after = carried_out(self._at(now), service, command, version=version, now_ms=now.service_ms)
+            present = self._at(now)
+            after = carried_out(present, service, command, version=version, now_ms=now.service_ms, grounds=grounds)
             if after == service:
                 return False
             self._write(self._storable(put(after)))
+            if grounds is not None:
+                grounds.replaced(service, after)
         except Refusal as refusal:
             log.warning("command refused app=%s service=%s reason=%s: %s", app, service.key, refusal.reason, refusal)
             self._last_refusal = refusal.message

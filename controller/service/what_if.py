@@ -1,16 +1,18 @@
 """What would become of services if nodes or links failed: on the network as it is, and nothing is changed."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from controller.domain.prediction import Outcome, PredictedMove
+from controller.domain.reachability import threatened_links
 from controller.domain.refusals import NotFound, Refusal
 from controller.domain.route import Route
 from controller.domain.service import Protection, Service
 from controller.domain.snapshot import Snapshot
 from controller.routing.feasible import charges_after_move
-from controller.routing.places import Grounds, find_place
+from controller.routing.places import THREATENED, Grounds, find_clear_backup, find_clear_place, find_place
 from controller.service.deployment import by_importance, routed_services
 from controller.service.lifecycle import carries
 
@@ -66,11 +68,11 @@ def what_if(snapshot: Snapshot, failure: Failure, spend: Callable[[], None]) -> 
     hit = by_importance(
         service for service in routed_services(snapshot) if failure.hits(service) or failure.hits_backup(service)
     )
-    grounds = Grounds(failed)
+    grounds, threatened = Grounds(failed), threatened_links(failed)
     # Those that ride out their hold-off move when the others have.
     for service in sorted(hit, key=lambda service: service.demand.hold_off_ms):
         spend()
-        yield _predicted(grounds, service, failed, failure)
+        yield _predicted(grounds, service, failed, failure, threatened)
 
 
 def _backup_stands(service: Service, failed: Snapshot, failure: Failure) -> bool:
@@ -81,6 +83,28 @@ def _backup_stands(service: Service, failed: Snapshot, failure: Failure) -> bool
         and not failure.hits_backup(service)
         and carries(service.backup, failed)
     )
+
+
+def _clear_place(grounds: Grounds, service: Service, threatened: frozenset[str]) -> bool:
+    """Tell whether restoration takes a service elsewhere and not to its backup: that may fail next, and a place not."""
+    if service.backup is None or threatened.isdisjoint(service.backup.links()):
+        return False
+    try:
+        find_place(grounds.free_for(service).without_links(threatened, THREATENED), service)
+    except Refusal:
+        return False
+    return True
+
+
+def _take_another_backup(grounds: Grounds, service: Service, failed: Snapshot, threatened: frozenset[str]) -> None:
+    """Have the others not count on what restoration gives as a backup in the place of one that fails."""
+    backup = service.backup
+    former = service.demand.revertive and backup is not None and backup.version < service.route_version
+    if backup is None or former or _stopped(service, failed):
+        return
+    with suppress(Refusal):
+        routes = find_clear_backup(grounds.free_for(service), service, threatened)
+        grounds.given(service, charges_after_move(service, service.routes, backup=routes))
 
 
 def _ends(service: Service, failure: Failure) -> list[str]:
@@ -96,7 +120,9 @@ def _stopped(service: Service, failed: Snapshot) -> str:
     return ""
 
 
-def _predicted(grounds: Grounds, service: Service, failed: Snapshot, failure: Failure) -> PredictedMove:
+def _predicted(
+    grounds: Grounds, service: Service, failed: Snapshot, failure: Failure, threatened: frozenset[str]
+) -> PredictedMove:
     def told(outcome: Outcome, reason: str) -> PredictedMove:
         routes = () if outcome is Outcome.BLOCKED else service.routes
         return PredictedMove(service=service.key, outcome=outcome, routes=routes, reason=reason)
@@ -105,17 +131,18 @@ def _predicted(grounds: Grounds, service: Service, failed: Snapshot, failure: Fa
     if ends:
         return told(Outcome.BLOCKED, f"ends at {' and '.join(ends)}")
     if not failure.hits(service):
+        _take_another_backup(grounds, service, failed, threatened)
         return told(Outcome.STAYS, "only its backup fails: unprotected until another is found")
     if stopped := _stopped(service, failed):
         return told(Outcome.STAYS, stopped)
     if service.demand.protection is Protection.UNPROTECTED:
         return told(Outcome.BLOCKED, "unprotected: it waits for its route to come back")
-    if _backup_stands(service, failed, failure):
+    if _backup_stands(service, failed, failure) and not _clear_place(grounds, service, threatened):
         assert service.backup is not None
         reason = "its backup stands ready"
         return _after_hold_off(service, failure, Outcome.SWITCHES, service.backup.routes, reason)
     try:
-        place = find_place(grounds.free_for(service), service)
+        place = find_clear_place(grounds.free_for(service), service, threatened)
     except Refusal as refusal:
         return _after_hold_off(service, failure, Outcome.BLOCKED, (), f"fits nowhere: {refusal.message}")
     # As restoration does: a service that has lost its route gets another first, and a backup when there is time.

@@ -118,6 +118,7 @@ class Working:
         for link, condition in self._snapshot.conditions.items():
             self._doubts.decided(link, condition)
         self._impaired = Worklist()
+        self._alone: set[str] = set()
         self._waiting = Worklist()
         self._improved_again = False
         self._left_attended = False
@@ -313,6 +314,7 @@ class Working:
             self._ahead.discard(node)
             self._unreachable.discard(node)
             self._restless |= dict.fromkeys(self._holdings.at_node(node))  # what it held nobody can use any more
+            self._placement_due |= bool(self._placed)  # it is not waited for any more
         elif not known:
             self.configuration.node_created(node)
         else:

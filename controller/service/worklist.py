@@ -1,7 +1,7 @@
 """Services that something is to be done about, most important first; worked off over as many turns as it takes."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from controller.domain.snapshot import Snapshot
 
@@ -32,3 +32,11 @@ class Worklist:
         key = heapq.heappop(self._heap)[1]
         self._keys.discard(key)
         return key
+
+    def pop_several(self, most: int, together: Callable[[str], bool]) -> tuple[str, ...]:
+        """Take the most important one out, and those next to it as long as it and they may be attended together."""
+        keys = [self.pop()]
+        if together(keys[0]):
+            while len(keys) < most and self._heap and together(self._heap[0][1]):
+                keys.append(self.pop())
+        return tuple(keys)

@@ -78,7 +78,7 @@ def fewest_way(
 
 
 @inline
-def _first_way(
+def first_way(
     net: Net,
     rooms: Int64s,
     open: Flags,
@@ -227,4 +227,4 @@ def _search(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
             size += 1
     if away[start] > most:
         return NONE, nothing, settled
-    return away[start], _first_way(net, rooms, open, need, start, barred, cap, away, bounds), settled
+    return away[start], first_way(net, rooms, open, need, start, barred, cap, away, bounds), settled

@@ -9,7 +9,7 @@ from apps.restoration import Restoration
 from apps.retry_blocked import RetryBlocked
 from controller.domain.commands import BlockService, Command, HoldOff, MoveService
 from controller.domain.entanglement_path import EntanglementPath, PairDemand
-from controller.domain.events import AppEvent, HoldOffEnded, LinkWentDown, ServiceImpaired, ServiceWaits
+from controller.domain.events import AppEvent, HoldOffEnded, LinkWentDown, ServicesImpaired, ServiceWaits
 from controller.domain.link import LinkCondition
 from controller.domain.service import Phase, Protection, ServiceState
 from controller.domain.snapshot import Snapshot, put, put_condition
@@ -52,7 +52,7 @@ def test_a_cut_moves_a_path_to_the_plan_that_routing_finds_beside_it() -> None:
     world = cut(NET.applying(put(one)), "a0")
     place = find_place(ground_of(world, one), one)
     assert place.routes[0].transit == ("m1",)
-    assert decided(ServiceImpaired(service="entanglementPaths/one"), world) == [
+    assert decided(ServicesImpaired(services=("entanglementPaths/one",)), world) == [
         MoveService(
             service="entanglementPaths/one", routes=place.routes, plan=place.plan, because="links/a0 is down (cut)"
         )
@@ -74,7 +74,7 @@ def test_of_two_the_more_important_gets_the_room_and_the_other_is_blocked_for_th
 
 def test_it_holds_off_though_it_delivers_nothing_meanwhile_and_moves_then() -> None:
     world = cut(NET.applying(put(path("one", hold_off_ms=500))), "a0")
-    (wait,) = decided(ServiceImpaired(service="entanglementPaths/one"), world)
+    (wait,) = decided(ServicesImpaired(services=("entanglementPaths/one",)), world)
     assert isinstance(wait, HoldOff)
     assert wait.until_ms == 500
     (move,) = decided(HoldOffEnded(service="entanglementPaths/one"), world)
@@ -87,10 +87,10 @@ def test_it_holds_off_though_it_delivers_nothing_meanwhile_and_moves_then() -> N
 def test_links_that_give_less_move_only_what_may_be_moved_and_gets_too_little(kept: dict[str, Any]) -> None:
     weak = NET.applying(put_condition("a0", LinkCondition(pair_rate_permille=300)))
     world = weak.applying(put(path("one")))
-    (move,) = decided(ServiceImpaired(service="entanglementPaths/one"), world)
+    (move,) = decided(ServicesImpaired(services=("entanglementPaths/one",)), world)
     assert isinstance(move, MoveService)
     assert "pairs/s where 20 are asked" in move.because
-    assert decided(ServiceImpaired(service="entanglementPaths/p"), weak.applying(put(path("p", **kept)))) == []
+    assert decided(ServicesImpaired(services=("entanglementPaths/p",)), weak.applying(put(path("p", **kept)))) == []
 
 
 def test_one_that_waits_gets_what_is_free_and_one_that_runs_well_is_left_alone() -> None:
