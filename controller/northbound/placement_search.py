@@ -10,7 +10,7 @@ from typing import Final
 from controller.domain.placement import PlacementAim
 from controller.domain.refusals import Overloaded, TooHard
 from controller.domain.snapshot import Snapshot
-from controller.service.placement_question import LENGTH_BYTES, Answer, Progress, question_about
+from controller.service.placement_question import LENGTH_BYTES, Answer, Progress, framed, question_about
 
 _WORKER: Final = "controller.service.placement_worker"
 _SHOWN_ERROR: Final = 2000
@@ -40,9 +40,8 @@ class PlacementSearch:
             raise Overloaded("BUSY", "another placement is being searched; try again once that has ended", {})
         self._busy = True
         try:
-            question = await asyncio.to_thread(
-                lambda: pickle.dumps(question_about(snapshot, aim=aim, most_moves=most_moves))
-            )
+            ends_at = asyncio.get_running_loop().time() + within_s
+            question = await asyncio.to_thread(lambda: framed(question_about(snapshot, aim=aim, most_moves=most_moves)))
             worker = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -51,10 +50,16 @@ class PlacementSearch:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
+            said = asyncio.create_task(_last_said(worker))
             try:
-                async with asyncio.timeout(within_s):
-                    async for message in _messages(worker, question):
-                        yield message
+                while True:
+                    # Not around the yield: there the time is the client's, and the end would hit what it does.
+                    async with asyncio.timeout_at(ends_at):
+                        message = await _heard(worker, question, said)
+                    question = b""
+                    yield message
+                    if isinstance(message, Answer):
+                        return
             except TimeoutError:
                 raise TooHard(
                     "TOO_HARD",
@@ -64,27 +69,33 @@ class PlacementSearch:
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     worker.kill()
+                said.cancel()
                 await worker.wait()
         finally:
             self._busy = False
 
 
-async def _messages(worker: asyncio.subprocess.Process, question: bytes) -> AsyncGenerator[Progress | Answer, None]:
+async def _heard(worker: asyncio.subprocess.Process, question: bytes, said: asyncio.Task[str]) -> Progress | Answer:
+    """Return the next message, after the question was asked where there is one."""
     assert worker.stdin is not None
     assert worker.stdout is not None
+    if question:
+        with contextlib.suppress(ConnectionError):  # it died at once: what it said says why
+            worker.stdin.write(question)
+            await worker.stdin.drain()
+    try:
+        length = int.from_bytes(await worker.stdout.readexactly(LENGTH_BYTES), "big")
+        message: object = pickle.loads(await worker.stdout.readexactly(length))  # noqa: S301 (of our own process)
+    except asyncio.IncompleteReadError:
+        raise SearchFailed(await said or f"exit code {await worker.wait()}") from None
+    assert isinstance(message, Progress | Answer)
+    return message
+
+
+async def _last_said(worker: asyncio.subprocess.Process) -> str:
+    """Read what the process says to its standard error, so that it never waits for that, and return the end of it."""
     assert worker.stderr is not None
-    with contextlib.suppress(ConnectionError):  # it died at once: what it said says why
-        worker.stdin.write(question)
-        await worker.stdin.drain()
-    worker.stdin.close()
-    while True:
-        try:
-            length = int.from_bytes(await worker.stdout.readexactly(LENGTH_BYTES), "big")
-            message: object = pickle.loads(await worker.stdout.readexactly(length))  # noqa: S301 (of our own process)
-        except asyncio.IncompleteReadError:
-            said = (await worker.stderr.read()).decode(errors="replace").strip()
-            raise SearchFailed(said[-_SHOWN_ERROR:] or f"exit code {await worker.wait()}") from None
-        assert isinstance(message, Progress | Answer)
-        yield message
-        if isinstance(message, Answer):
-            return
+    last = b""
+    while heard := await worker.stderr.read(2**16):
+        last = (last + heard)[-_SHOWN_ERROR:]
+    return last.decode(errors="replace").strip()

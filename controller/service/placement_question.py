@@ -1,5 +1,6 @@
 """What is asked of the process that searches placements, and what it answers; light enough for who only asks."""
 
+import pickle
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,3 +74,9 @@ def question_about(snapshot: Snapshot, *, aim: PlacementAim, most_moves: int | N
         aim=aim,
         most_moves=most_moves,
     )
+
+
+def framed(message: Question | Progress | Answer) -> bytes:
+    """Return a message as it goes through a pipe."""
+    content = pickle.dumps(message)
+    return len(content).to_bytes(LENGTH_BYTES, "big") + content

@@ -1,22 +1,23 @@
 """A process of its own that searches a better placement: python -m controller.service.placement_worker.
 
 On its standard input it gets one question, on its standard output it writes messages; both ends are this program, and
-nobody else writes to the pipes.
+nobody else writes to the pipes. It ends when its standard input does: it never outlives who asked.
 """
 
 import gc
 import os
 import pickle
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from controller.domain.placement import PlacementAim
 from controller.domain.snapshot import Snapshot
 from controller.routing.optimum.placement import Aim
 from controller.routing.optimum.running import Better, searching
-from controller.service.placement_question import LENGTH_BYTES, SEEN, Answer, Progress, Question
+from controller.service.placement_question import LENGTH_BYTES, SEEN, Answer, Progress, Question, framed
 from controller.wire.documents import decode
 
 _AIMS: Final = {PlacementAim.KEY: Aim.KEY, PlacementAim.SPREAD: Aim.SPREAD}
@@ -54,10 +55,11 @@ def _snapshot_of(question: Question) -> Snapshot:
     return replace(Snapshot(connected=question.connected), **seen)
 
 
-def _write(pipe: BinaryIO, message: Progress | Answer) -> None:
-    content = pickle.dumps(message)
-    pipe.write(len(content).to_bytes(LENGTH_BYTES, "big") + content)
-    pipe.flush()
+def _end_with(descriptor: int) -> None:
+    """End this process once nobody holds the other end of a pipe any more: then nobody waits for an answer."""
+    while os.read(descriptor, 1):
+        pass
+    os._exit(1)
 
 
 def main() -> None:
@@ -65,11 +67,15 @@ def main() -> None:
     # Solvers write to descriptor 1 now and then: what we say goes elsewhere, and what they say to standard error.
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    question = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 (of the controller that started this process)
+    asked = sys.stdin.buffer
+    length = int.from_bytes(asked.read(LENGTH_BYTES), "big")
+    question = pickle.loads(asked.read(length))  # noqa: S301 (of the controller that started this process)
     assert isinstance(question, Question)
+    threading.Thread(target=_end_with, args=(asked.fileno(),), daemon=True).start()
     gc.freeze()
     for message in answered(question):
-        _write(pipe, message)
+        pipe.write(framed(message))
+        pipe.flush()
 
 
 if __name__ == "__main__":
