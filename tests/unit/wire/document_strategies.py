@@ -32,7 +32,6 @@ from controller.domain.pair_link import (
     Regime,
 )
 from controller.domain.path_plan import Certificate, HopPlan, PathPlan, SwapStep
-from controller.domain.route import Route
 from controller.domain.placement import (
     Placement,
     PlacementFigures,
@@ -40,6 +39,7 @@ from controller.domain.placement import (
     PlannedMove,
     PlannedMoveState,
 )
+from controller.domain.route import Route
 from controller.domain.snapshot import AgentRecord, Freeze, RequestRecord, document_key
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
