@@ -154,6 +154,7 @@ class Listening(Working):
             if not generates(self._snapshot, link):
                 self._impaired.add(self._holdings.on_link(link), self._snapshot)
         self._strained |= dict.fromkeys(sorted(self._holdings.reserved))
+        self._placement_due |= bool(self._placed)
 
     def _heard(self, node: str, in_force: Mapping[str, bytes], version: int) -> None:
         """Take in what is in force at a node, and look again at every service about which that says something new."""

@@ -7,7 +7,7 @@ from controller.domain.placement import Placement, PlacementState, PlannedMove, 
 from controller.domain.service import Phase, Service
 from controller.domain.snapshot import Snapshot
 
-_REASON: Final = 1000
+_REASON: Final = 300
 """Most characters that are kept of why a move was left out."""
 
 
@@ -61,7 +61,7 @@ def after_turn(placement: Placement, move: PlannedMove, service: Service | None,
     """
     if service is not None and service.routes == move.to_routes and service.route_version != move.from_version:
         return placement.with_move(replace(move, state=PlannedMoveState.MOVING, version=service.route_version))
-    if service is None:
+    if service is None or service.removed:
         refusal = "the service is gone"
     elif service.route_version != move.from_version:
         refusal = "the service has other routes than when the move was planned"
