@@ -22,7 +22,8 @@ SEATS: Final = 16
 MOST_COST: Final = 2**40
 FAR: Final = 2**30
 """Distances in the table are less; a difference that is not says that only one of two nodes is reached."""
-_NOWHERE: Final = 2**31 - 1
+NOWHERE: Final = 2**31 - 1
+"""What the table has for a node that is not joined with the landmark."""
 _FEWEST_NODES: Final = 8
 """A landmark for so many nodes of a connected part; smaller parts are flooded sooner than bounds are read."""
 
@@ -81,11 +82,8 @@ def landmarks(net: Net, costs: Int64s, over: Flags | None = None) -> Landmarks:
     unit = 1
     while int((costs // unit).sum()) >= FAR:
         unit *= 2
-    n_nodes = net.first.size - 1
-    # A row is one line of the cache only where the first begins with one.
-    room = np.zeros(n_nodes * SEATS + SEATS, np.int32)
-    skipped = -(room.ctypes.data // 4) % SEATS
-    table = room[skipped : skipped + n_nodes * SEATS].reshape(n_nodes, SEATS)
+    table = empty_table(net.first.size - 1)
+    table[:] = 0
     seats = tuple(int(seat) for seat in _fill(net, costs // unit, over, table))
     if not seats:
         return no_landmarks()
@@ -107,6 +105,13 @@ def checked_costs(net: Net, costs: Int64s) -> None:
     if wrong.any():
         link = int(wrong.argmax())
         raise InvalidValue("", ("costs", f"link {link} costs {costs[link]}, not between 1 and {MOST_COST}"))
+
+
+def empty_table(n_nodes: int) -> Int32s:
+    """Return a table to be filled, whose rows are lines of the cache: so they are only where the first begins one."""
+    room = np.empty(n_nodes * SEATS + SEATS, np.int32)
+    skipped = -(room.ctypes.data // 4) % SEATS
+    return room[skipped : skipped + n_nodes * SEATS].reshape(n_nodes, SEATS)
 
 
 def _frozen_table(table: Int32s) -> Int32s:
@@ -208,6 +213,6 @@ def _fill(net: Net, costs: Int64s, over: Flags, table: Int32s) -> Int32s:
         given[chosen] += 1
         away = distances(net, costs, over, seat)
         for node in range(n_nodes):
-            table[node, number] = away[node] if away[node] < FAR else _NOWHERE
+            table[node, number] = away[node] if away[node] < FAR else NOWHERE
             nearest[node] = min(nearest[node], away[node])
     return seats
