@@ -56,7 +56,7 @@ def propose(
             "--aim", help="key: relays take as little key as can be. spread: the fullest link gets less full first."
         ),
     ] = AimWish.KEY,
-    max_moves: Annotated[int, typer.Option("--max-moves", min=0, max=100_000, help="Most moves; 0: any number.")] = 0,
+    max_moves: Annotated[int, typer.Option("--max-moves", min=0, max=1000, help="Most moves; 0: up to 1000.")] = 0,
     search_time: Annotated[str, typer.Option("--time", metavar="TIME", help="Search at most so long.")] = "60s",
     carry_out_: Annotated[
         bool, typer.Option("--carry-out", help="Carry out what is found, without asking again.")

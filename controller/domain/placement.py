@@ -10,6 +10,8 @@ from controller.domain.route import Route
 
 MOST_AT_ONCE: Final = 64
 """Most moves of a placement under way at the same time."""
+MOST_MOVES: Final = 1000
+"""Most moves of a placement: it is stored whole whenever one of them begins or ends. Then another can be searched."""
 PLACEMENTS_KEPT: Final = 16
 """Older ones are dropped when another is stored; one that is being carried out never is."""
 
@@ -113,6 +115,8 @@ class Placement:
         label(where, "name", self.name)
         if not 0 <= self.at_once <= MOST_AT_ONCE:
             raise InvalidValue(where, ("at_once", f"{self.at_once} is not in 0..{MOST_AT_ONCE}"))
+        if len(self.moves) > MOST_MOVES:
+            raise InvalidValue(where, ("moves", f"{len(self.moves)} are more than {MOST_MOVES}"))
         keys = [move.service for move in self.moves]
         if len(keys) != len(set(keys)):
             raise InvalidValue(where, ("moves", "a service is moved twice"))

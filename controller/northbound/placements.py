@@ -4,7 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
-from controller.domain.placement import MOST_AT_ONCE, Placement, PlacementAim, PlacementState, PlannedMoveState
+from controller.domain.placement import (
+    MOST_AT_ONCE,
+    MOST_MOVES,
+    Placement,
+    PlacementAim,
+    PlacementState,
+    PlannedMoveState,
+)
 from controller.domain.refusals import InvalidValue, NotFound
 from controller.northbound.asking import Context, caller_of, changed, found, id_in
 from controller.northbound.listing import page_of
@@ -18,7 +25,6 @@ from controller.wire.northbound_values import Mistakes, bit_per_s
 from qinet.northbound.v1 import placement_service_pb2 as pb
 from qinet.northbound.v1 import placement_service_pb2_grpc as rpc
 
-_MOST_MOVES: Final = 100_000
 _SEARCH_S: Final = 60.0
 _SEARCH_NS: Final = (10**9, 600 * 10**9)
 _AT_ONCE: Final = 4
@@ -42,8 +48,8 @@ class PlacementService(rpc.PlacementServiceServicer):
     ) -> AsyncIterator[pb.ProposePlacementResponse]:
         """Search a better placement, and store what is found."""
         mistakes = Mistakes()
-        if request.max_moves > _MOST_MOVES:
-            mistakes.add("max_moves", f"{request.max_moves} is above {_MOST_MOVES}")
+        if request.max_moves > MOST_MOVES:
+            mistakes.add("max_moves", f"{request.max_moves} is above {MOST_MOVES}")
         if request.aim not in _AIMS:
             mistakes.add("aim", f"{request.aim} is no PlacementAim")
         within_s = _SEARCH_S
@@ -57,7 +63,7 @@ class PlacementService(rpc.PlacementServiceServicer):
         searching = self._search.search(
             published.snapshot,
             aim=_AIMS[request.aim],
-            most_moves=request.max_moves or None,
+            most_moves=request.max_moves or MOST_MOVES,
             within_s=within_s,
         )
         async with aclosing(searching) as messages:

@@ -90,7 +90,7 @@ async def test_one_search_at_a_time_and_it_ends_with_its_client(operator: Client
 async def test_what_is_wrong_is_named(operator: Client, world: Controller) -> None:
     placements = operator.placements
     for request, field in (
-        (pb.ProposePlacementRequest(max_moves=100_001), "max_moves"),
+        (pb.ProposePlacementRequest(max_moves=1001), "max_moves"),
         (pb.ProposePlacementRequest(search_time=Duration(nanos=1)), "search_time"),
         (pb.ProposePlacementRequest(search_time=Duration(seconds=601)), "search_time"),
         (pb.ProposePlacementRequest(aim=7), "aim"),  # type: ignore[arg-type]

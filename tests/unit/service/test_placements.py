@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from controller.domain.placement import (
+    MOST_MOVES,
     PLACEMENTS_KEPT,
     Placement,
     PlacementFigures,
@@ -215,3 +216,14 @@ def test_the_oldest_placements_go_and_one_that_is_carried_out_stays() -> None:
     made = world(1)
     names = [stored(made, "r0") for _ in range(PLACEMENTS_KEPT + 3)]
     assert set(made.snapshot.placements) == set(names[3:])
+
+
+def test_a_placement_has_no_more_moves_than_are_stored_at_once() -> None:
+    route = Route(nodes=("a", "b"), links=("ab",))
+    moves = tuple(
+        PlannedMove(service=f"r{number}", from_version=1, from_routes=(), to_routes=(route,))
+        for number in range(MOST_MOVES + 1)
+    )
+    most = Placement(name="x", moves=moves[1:], before=PlacementFigures(), after=PlacementFigures())
+    with pytest.raises(InvalidValue, match=str(MOST_MOVES)):
+        replace(most, moves=moves)

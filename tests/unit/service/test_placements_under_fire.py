@@ -241,6 +241,11 @@ def test_whatever_happens_no_promise_is_broken_and_every_placement_ends(first_se
         for _ in range(4):
             made.pass_time(40_000)
             made.quiet()
+        made.create_blocked("last", "a", "z", 1)
+        made.quiet()
+        every = (move_of(made, one, dice.choice(WAYS)) for one in sorted(made.snapshot.relays))
+        made.ask(CarryOutPlacement(placement=stored(made, *every), at_once=2, caller=ALICE))
+        made.quiet()
         assert not made.core.busy
         _check(made)
         for placement in made.snapshot.placements.values():

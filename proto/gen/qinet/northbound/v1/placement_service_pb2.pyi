@@ -55,7 +55,7 @@ class ProposePlacementRequest(_message.Message):
     SEARCH_TIME_FIELD_NUMBER: _builtins.int
     AIM_FIELD_NUMBER: _builtins.int
     max_moves: _builtins.int
-    """Most services to move; 0: any number. At most 100000."""
+    """Most services to move, at most 1000; 0: 1000."""
     aim: Global___PlacementAim.ValueType
     """What is bettered once all is carried that can be; absent: PLACEMENT_AIM_KEY."""
     @_builtins.property
