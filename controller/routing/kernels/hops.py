@@ -7,9 +7,19 @@ import numpy as np
 
 from controller.domain.refusals import InvalidValue
 from controller.routing.kernels.cheapest import FLOOD_FROM, Found, checked, flood
-from controller.routing.kernels.compiled import FLAGS, INT32S, INT64S, NONE, OUT_OF_STEPS, UNREACHED, inline, kernel
+from controller.routing.kernels.compiled import (
+    FLAGS,
+    INT32S,
+    INT64S,
+    NONE,
+    OUT_OF_STEPS,
+    UNREACHED,
+    inline,
+    kernel,
+    leaf,
+)
 from controller.routing.kernels.heap import grown_items
-from controller.routing.kernels.landmarks import FAR, MARKS, Landmarks, bound_between, landmarks, no_landmarks
+from controller.routing.kernels.landmarks import FAR, MARKS, SEATS, Landmarks, bound_between, landmarks, no_landmarks
 from controller.routing.kernels.net import NET, Flags, Int32s, Int64s, Net
 
 _NO_MARKS: Final = no_landmarks()
@@ -139,8 +149,84 @@ def first_way(
     return way
 
 
+@leaf
+def _is_barred(barred: Int32s, link: int) -> bool:
+    for other in barred:  # noqa: SIM110 (any() would make an array or a generator)
+        if other == link:
+            return True
+    return False
+
+
+@leaf
+def _settle(
+    first: Int32s,
+    links: Int32s,
+    fars: Int32s,
+    rooms: Int64s,
+    open: Flags,
+    passable: Flags,
+    need: int,
+    start: int,
+    most: int,
+    barred: Int32s,
+    table: Int32s,
+    aim: Int32s,
+    unit: int,
+    away: Int32s,
+    bounds: Int32s,
+    items: Int32s,
+    below: Int32s,
+    tops: Int32s,
+    total: int,
+    size: int,
+    settled: int,
+    stop: int,
+) -> tuple[int, int, int, bool]:
+    """Settle nodes until the way is found, there is none, so many are settled, or the stacks might overflow.
+
+    Returns:
+        The total, what the stacks hold, nodes settled, and whether the search is at its end.
+    """
+    led = table.shape[0] > 0
+    empty = 0
+    while empty < 3 and total <= most and total <= away[start]:
+        top = tops[total % 3]
+        if top < 0:
+            total += 1
+            empty += 1
+            continue
+        empty = 0
+        node = items[top]
+        here = away[node]
+        if here + bounds[node] != total or node == start:
+            tops[total % 3] = below[top]
+            continue
+        begin, end = first[node], first[node + 1]
+        if settled >= stop or size + end - begin > items.size:
+            return total, size, settled, False
+        tops[total % 3] = below[top]
+        settled += 1
+        for place in range(begin, end):
+            link, far = links[place], fars[place]
+            known = away[far]
+            if here + 1 >= known or rooms[link] < need or not open[link]:
+                continue
+            if far == start and _is_barred(barred, link):
+                continue
+            if known == _OFF:
+                if not passable[far] and far != start:
+                    continue
+                bounds[far] = bound_between(table, far, aim) * unit if led else 0
+            away[far] = here + 1
+            turn = (here + 1 + bounds[far]) % 3
+            items[size], below[size] = far, tops[turn]
+            tops[turn] = size
+            size += 1
+    return total, size, settled, True
+
+
 @kernel(_FOUND(NET, INT64S, FLAGS, FLAGS, _INT, _INT, _INT, _INT, INT32S, _INT, MARKS, _INT, _INT))
-def _search(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
+def _search(
     net: Net,
     rooms: Int64s,
     open: Flags,
@@ -158,11 +244,10 @@ def _search(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
     nothing = np.empty(0, np.int32)
     if start == goal:
         return 0, nothing, 0
-    led = table.shape[0] > 0
-    aim = np.zeros(1, np.int32)
+    aim = np.zeros(SEATS, np.int32)
     total = 0  # a way by the nodes looked at now has at least so many links; it only grows
-    if led:
-        aim = table[start].copy()
+    if table.shape[0] > 0:
+        aim[:] = table[start]
         total = bound_between(table, goal, aim) * unit
         if total >= FAR or total > most:
             return NONE, nothing, 0
@@ -176,55 +261,52 @@ def _search(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
     items[0], below[0] = goal, -1
     tops[total % 3] = 0
     seen, queue = np.empty(0, np.bool_), nothing
-    head, tail, flood_at = 0, 0, FLOOD_FROM
-    settled, empty = 0, 0
-    while empty < 3 and total <= most and total <= away[start]:
-        top = tops[total % 3]
-        if top < 0:
-            total += 1
-            empty += 1
-            continue
-        empty = 0
-        node = items[top]
-        tops[total % 3] = below[top]
-        here = away[node]
-        if here + bounds[node] != total or node == start:
-            continue
-        settled += 1
-        if settled > steps:
+    head, tail, flood_at, settled = 0, 0, FLOOD_FROM, 0
+    while True:
+        total, size, settled, ended = _settle(
+            net.first,
+            net.links,
+            net.fars,
+            rooms,
+            open,
+            passable,
+            need,
+            start,
+            most,
+            barred,
+            table,
+            aim,
+            unit,
+            away,
+            bounds,
+            items,
+            below,
+            tops,
+            total,
+            size,
+            settled,
+            min(steps, flood_at),
+        )
+        if ended:
+            break
+        if settled >= steps:
             return OUT_OF_STEPS, nothing, settled
-        if settled == flood_at and away[start] == _OFF:
-            # As many nodes from the other end: whichever end is in the smaller pocket tells.
-            if tail == 0:
-                seen, queue = np.zeros(n_nodes, np.bool_), np.empty(n_nodes, np.int32)
-                seen[start] = True
-                queue[0] = start
-                tail = 1
-            head, tail, met = flood(net, rooms, open, passable, need, away, _OFF, seen, queue, head, tail, settled)
-            if not met and head == tail:
-                return NONE, nothing, settled
-            flood_at = UNREACHED if met else 2 * settled
-        for place in range(net.first[node], net.first[node + 1]):
-            link = net.links[place]
-            if rooms[link] < need or not open[link]:
-                continue
-            far = net.fars[place]
-            known = away[far]
-            if here + 1 >= known:
-                continue
-            if far == start and (barred == link).any():
-                continue
-            if known == _OFF:
-                if not passable[far] and far != start:
-                    continue
-                bounds[far] = bound_between(table, far, aim) * unit if led else 0
-            away[far] = here + 1
-            if size == items.size:
-                items, below = grown_items(items), grown_items(below)
-            turn = (here + 1 + bounds[far]) % 3
-            items[size], below[size] = far, tops[turn]
-            tops[turn] = size
-            size += 1
+        if settled >= flood_at:
+            flood_at = UNREACHED
+            if away[start] == _OFF:
+                # As many nodes from the other end: whichever end is in the smaller pocket tells.
+                if tail == 0:
+                    seen, queue = np.zeros(n_nodes, np.bool_), np.empty(n_nodes, np.int32)
+                    seen[start] = True
+                    queue[0] = start
+                    tail = 1
+                head, tail, met = flood(net, rooms, open, passable, need, away, _OFF, seen, queue, head, tail, settled)
+                if not met and head == tail:
+                    return NONE, nothing, settled
+                if not met:
+                    flood_at = 2 * settled
+        else:
+            items, below = grown_items(items), grown_items(below)
     if away[start] > most:
         return NONE, nothing, settled
     return away[start], first_way(net, rooms, open, need, start, barred, cap, away, bounds), settled
