@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import compress
-from operator import eq, is_not
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from controller.routing.usable import Unusable, why_unusable
 from controller.routing.wiring import Wiring, wiring_of
 
 V = TypeVar("V")
+_STRETCH: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +121,9 @@ def _touched(ground: Ground, snapshot: Snapshot) -> Iterable[str] | None:
     if conditions is None:
         both = made.conditions.keys() | snapshot.conditions.keys()
         conditions = [name for name in both if made.condition(name) is not snapshot.condition(name)]
-    ends = {*nodes, *(made.connected ^ snapshot.connected)}
+    ends = set(nodes)
+    if made.connected is not snapshot.connected:
+        ends |= made.connected ^ snapshot.connected
     touched = dict.fromkeys(links) | dict.fromkeys(name for name in conditions if name in snapshot.links)
     if ends:
         touched |= dict.fromkeys(name for name, link in snapshot.links.items() if not ends.isdisjoint(link.nodes))
@@ -133,9 +134,18 @@ def _differing(before: Mapping[str, V], after: Mapping[str, V]) -> list[str] | N
     """Return the keys of what is another object now; None where there are other keys, or in another order."""
     if before is after:
         return []
-    if len(before) != len(after) or not all(map(eq, before, after)):
+    keys = list(before)
+    if keys != list(after):
         return None
-    return list(compress(after, map(is_not, before.values(), after.values())))
+    old, new = list(before.values()), list(after.values())
+    # Lists are compared by identity first: most stretches are done at once.
+    return [
+        keys[number]
+        for begin in range(0, len(keys), _STRETCH)
+        if old[begin : begin + _STRETCH] != new[begin : begin + _STRETCH]
+        for number in range(begin, min(begin + _STRETCH, len(keys)))
+        if old[number] is not new[number]
+    ]
 
 
 def _built(link: Link) -> tuple[object, ...]:
