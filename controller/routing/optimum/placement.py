@@ -155,8 +155,12 @@ def search(
 
 
 def _progress(standing: Standing, shuffle: Shuffle, step: str, done: int, total: int) -> Progress:
-    now = figures(standing, shuffle.ways())
-    return Progress(step, done, total, now.carried, now.key_use)
+    carried, key_use = 0, 0
+    for service, way in zip(standing.services, shuffle.ways(), strict=True):
+        if way is not None:
+            carried += service.want.volume
+            key_use += service.want.volume * len(way)
+    return Progress(step, done, total, carried, key_use)
 
 
 def _proof(value: float, bound: float) -> Proof:
@@ -185,12 +189,19 @@ def _spared(standing: Standing, moves: Sequence[Move], aim: Aim) -> tuple[Move, 
     kept = list(moves)
     best = _merit(standing, after(standing, kept), aim)
     for move in reversed(moves):
+        if _is_worth_most(move, aim):
+            continue
         without = [other for other in kept if other is not move]
         if possible(standing, without):
             merit = _merit(standing, after(standing, without), aim)
             if merit >= best:
                 kept, best = without, merit
     return tuple(kept)
+
+
+def _is_worth_most(move: Move, aim: Aim) -> bool:
+    """Tell whether what is compared first is worse without a move, whatever the others are."""
+    return move.before is None or (aim is Aim.KEY and len(move.after) < len(move.before))
 
 
 def _merit(standing: Standing, ways: Ways, aim: Aim) -> tuple[float, ...]:
