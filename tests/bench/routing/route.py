@@ -5,7 +5,7 @@ import math
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from statistics import mean, median
@@ -21,6 +21,7 @@ import topohub
 from controller.routing.kernels.cheapest import cheapest_way
 from controller.routing.kernels.compiled import NONE
 from controller.routing.kernels.landmarks import Landmarks, landmarks, parts
+from controller.routing.kernels.live_landmarks import live_landmarks
 from controller.routing.kernels.net import Flags, Int64s, Net, net_of
 from tests.bench.collected import Works
 from tests.bench.gabriel import gabriel
@@ -233,6 +234,76 @@ def route(n_nodes: int, n_demands: int = 200) -> Lines:
     yield from compared(f"route-{n_nodes}-refused", on, on.parted, more)
 
 
+def live(n_nodes: int, work: str, changing: int, every: int, n_demands: int = 150) -> Lines:
+    """Compare while links fill up and become free between demands; what keeps landmarks valid is counted in ours.
+
+    Peers are handed their filtered graphs anew for nothing.
+
+    Args:
+        changing: Links that fill up, and as many that become free, each time.
+        every: Demands from one time to the next.
+    """
+    on = gabriel_field(n_nodes, n_demands)
+    dice = np.random.default_rng(3)
+    kept = live_landmarks(on.net, on.costs, on.rooms >= _NEED)
+    kinds: dict[str, list[float]] = {"repaired": [], "repair": [], "fixed": []}
+    theirs: dict[str, list[float]] = {"networkx bidirectional Dijkstra": [], "igraph": []}
+    renewed, sides = 0, peers(on)
+    for number, (a, b) in enumerate(on.joined):
+        repair_s = 0.0
+        if number % every == 0:
+            on = changed(on, dice, changing)
+            sides = peers(on)
+            repair_s, after = math.inf, kept
+            for _ in range(_ROUNDS):
+                begun = perf_counter()
+                after = kept.covering(on.rooms >= _NEED)
+                repair_s = min(repair_s, perf_counter() - begun)
+            renewed += after is not kept and after.joined == 0
+            kept = after
+        told = best_of({"led": partial(on.way, kept.marks), "fixed": partial(on.way, on.fixed)}, a, b)
+        kinds["repair"].append(repair_s)
+        kinds["repaired"].append(repair_s + told["led"][0])
+        kinds["fixed"].append(told["fixed"][0])
+        assert told["led"][1] == told["fixed"][1], (a, b)
+        for peer, (took, answer) in best_of({name: sides[name][0] for name in theirs}, a, b).items():
+            assert cost_of(on, peer, answer, (a, b)) == (on.cost(told["led"][1]) if told["led"][1] else None), peer
+            theirs[peer].append(took)
+    for peer, times in theirs.items():
+        yield time_line(
+            work,
+            mean(kinds["repaired"]) * 1e6,
+            "us",
+            peer,
+            mean(times) * 1e6,
+            search_us=round((mean(kinds["repaired"]) - mean(kinds["repair"])) * 1e6, 1),
+            repair_us=round(mean(kinds["repair"]) * 1e6, 1),
+            fixed_us=round(mean(kinds["fixed"]) * 1e6, 1),
+            fixed_ratio=round(mean(times) / mean(kinds["fixed"]), 2),
+            renewed=renewed,
+            links_changing_a_demand=changing / every,
+            demands=len(times),
+            nodes=n_nodes,
+            links=on.net.tails.size,
+        )
+
+
+def changed(on: Field, dice: np.random.Generator, changing: int) -> Field:
+    """Return the field once so many links filled up, and as many became free."""
+    rooms = on.rooms.copy()
+    rooms[dice.choice(np.flatnonzero(on.rooms < _NEED), changing, replace=False)] = 100
+    rooms[dice.choice(np.flatnonzero(on.rooms >= _NEED), changing, replace=False)] = 0
+    return replace(on, rooms=rooms, kept=np.flatnonzero(rooms >= _NEED).tolist())
+
+
+def best_of(asks: dict[str, Ask], a: int, b: int) -> dict[str, tuple[float, Any]]:
+    """Return for each side what a demand took, the least of several rounds in s, and the answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # igraph's word for no way
+        told = timed({name: (ask, 1) for name, ask in asks.items()}, [(a, b)])
+    return {name: answers[0] for name, answers in told.items()}
+
+
 def real_routes() -> Lines:
     """Compare on networks as they are built, and on larger ones made like them."""
     for name in _REAL:
@@ -302,6 +373,8 @@ WORKS: Final[Works] = {
     "route-1000": partial(route, 1000),
     "route-10000": partial(route, 10_000),
     "route-100000": partial(route, 100_000, 60),
+    "route-10000-live": partial(live, 10_000, "route-10000-live", 10, 1),
+    "route-10000-live-calm": partial(live, 10_000, "route-10000-live-calm", 1, 10),
     "route-real": real_routes,
     "route-growth": growth,
     "route-memory": memory,
