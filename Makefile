@@ -11,10 +11,10 @@ ORACLES := .venv-oracles
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-oracles test-kill test-moves test-emulation test-routes check bench bench-routing bench-routing-100000 bench-admission proto proto-check golden
+.PHONY: help install run test test-oracles test-kill test-moves test-emulation test-routes check bench bench-routing bench-routing-large bench-admission proto proto-check golden
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) $(COMPILED) ## make .venv with everything that running and testing need
 
@@ -64,7 +64,7 @@ bench: $(COMPILED) ## measure ours beside bare peers, one JSON object a line
 bench-routing: $(COMPILED) ## measure searches beside networkx, igraph and rustworkx: make bench-routing [WORK=route-10000]
 	@$(BIN)/python -m tests.bench.routing $(WORK)
 
-bench-routing-100000: $(COMPILED) ## the same on one graph of 100,000 nodes
+bench-routing-large: $(COMPILED) ## the same on one graph of 100,000 nodes
 	@$(BIN)/python -m tests.bench.routing route-100000
 
 bench-admission: $(COMPILED) ## measure what is accepted beside the optimum: make bench-admission [WORK=online]
