@@ -81,7 +81,7 @@ from controller.service.relay_desk import deadline_passed
 from controller.service.request_desk import decide
 from controller.service.requests import CHANGES_IN_PLACE, Create, Request, Result
 from controller.service.standing import with_state
-from controller.service.working import CONTROLLER, Enough, Now, never, storable
+from controller.service.working import CONTROLLER, IMPAIRED_TOGETHER, Enough, Now, never, storable
 
 __all__ = ["Core", "Enough", "Now", "never", "storable"]
 
@@ -91,8 +91,7 @@ SERVICE_TIME_EVERY_MS: Final = 30_000
 """How often elapsed service time is committed."""
 REQUESTS_KEPT_MS: Final = 24 * 3600 * 1000
 """How long after its last use a request id is remembered."""
-IMPAIRED_TOGETHER: Final = 64
-"""Most services that do not work that are handed over at once."""
+_FEWEST_TOGETHER: Final = 4
 _CASCADE_LIMIT: Final = 1_000_000
 _COMMANDS_LIMIT: Final = 100_000
 _SAID_BY_NODES: Final = (AgentLost, ConfigConfirmed, ConfigRefused, LinkReport, ServiceReport, ApplicationAsked)
@@ -337,13 +336,18 @@ class Core(Listening):
 
     def _attend(self, now: Now, enough: Enough) -> None:
         """Hand over services that do not work: several where that saves work. What there is no time for comes later."""
-        taken = self._impaired.pop_several(IMPAIRED_TOGETHER, self._is_plain)
+        taken = self._impaired.pop_several(self._together, self._is_plain)
         self._alone.difference_update(taken)
         decided = taken
         for app in self._apps:
             if decided and issubclass(ServicesImpaired, app.listens_to):
                 decided = self._attended(app, decided, now, enough)
         self._impaired.add(taken[len(decided) :], self._snapshot)
+        # What is handed over in vain is looked at again: about as many as a turn carries out.
+        if len(decided) < len(taken):
+            self._together = max(_FEWEST_TOGETHER, len(decided))
+        elif len(taken) == self._together:
+            self._together = min(2 * self._together, IMPAIRED_TOGETHER)
 
     def _is_plain(self, key: str) -> bool:
         service = self._snapshot.service(key)

@@ -58,6 +58,10 @@ Enough = Callable[[], bool]
 """Tells that a turn has taken long enough; what is left then is done in later ones."""
 CONTROLLER: Final = "controller"
 """Who caused what nobody asked for."""
+IMPAIRED_TOGETHER: Final = 64
+"""Most services that do not work that are handed over at once."""
+IMPAIRED_AT_FIRST: Final = 8
+"""How many at first; twice as many each time that a turn had time for all."""
 
 
 def never() -> bool:
@@ -119,6 +123,7 @@ class Working:
             self._doubts.decided(link, condition)
         self._impaired = Worklist()
         self._alone: set[str] = set()
+        self._together = IMPAIRED_AT_FIRST
         self._waiting = Worklist()
         self._improved_again = False
         self._left_attended = False

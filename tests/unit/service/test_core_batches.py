@@ -7,7 +7,7 @@ from apps.restoration import Restoration
 from controller.domain.commands import Command, MoveService
 from controller.domain.events import AppEvent, ServicesImpaired
 from controller.domain.snapshot import Snapshot
-from controller.service import core
+from controller.service.working import IMPAIRED_AT_FIRST, IMPAIRED_TOGETHER
 from tests.support.networks import network
 from tests.support.virtual_agents import VirtualNetwork
 
@@ -54,14 +54,18 @@ def in_order(relays: int) -> list[str]:
     return [f"r{number:03}" for number in sorted(range(relays), key=lambda number: (-(number % 3), number))]
 
 
-def test_what_a_cut_hits_is_handed_over_together_most_important_first_and_no_more_than_a_turn_holds() -> None:
+def test_what_a_cut_hits_is_handed_over_together_most_important_first_and_ever_more_while_there_is_time() -> None:
     app = Watching()
-    world = world_with(app, core.IMPAIRED_TOGETHER + 2)
+    sizes = [IMPAIRED_AT_FIRST]
+    while sizes[-1] < IMPAIRED_TOGETHER:
+        sizes.append(2 * sizes[-1])
+    sizes.append(2)
+    world = world_with(app, sum(sizes))
     world.cut("ab", at="a")
     while world.work():
         pass
-    assert list(map(len, app.seen[:2])) == [core.IMPAIRED_TOGETHER, 2]
-    assert [key for keys in app.seen[:2] for key in keys] == in_order(core.IMPAIRED_TOGETHER + 2)
+    assert list(map(len, app.seen[: len(sizes)])) == sizes
+    assert [key for keys in app.seen[: len(sizes)] for key in keys] == in_order(sum(sizes))
     world.check_promises()
 
 
@@ -77,7 +81,9 @@ def test_a_turn_that_took_long_enough_ends_amid_a_batch_and_the_rest_is_handed_o
     assert {later - sooner for sooner, later in pairwise(counts)} <= {0, 1}
     order = in_order(9)
     assert moved(world) == set(order)
-    assert [keys for keys in app.seen if len(keys) > 1] == [tuple(order[begin:]) for begin in range(8)]
+    # Some at first; then about as many as a turn carries out.
+    few = [tuple(order[begin : begin + 4]) for begin in range(1, 8)]
+    assert [keys for keys in app.seen if len(keys) > 1] == [tuple(order[:IMPAIRED_AT_FIRST]), *few]
 
 
 def test_an_app_that_fails_at_one_service_still_serves_the_others() -> None:
@@ -97,4 +103,4 @@ def test_after_a_command_that_does_not_hold_the_others_are_asked_for_again() -> 
     while world.work():
         pass
     assert moved(world) == set(in_order(9)) - {"r002"}
-    assert app.seen[1] == tuple(key for key in in_order(9) if key != "r002")
+    assert app.seen[1][0] == in_order(9)[1]
