@@ -220,7 +220,7 @@ def _grow_tree(
 
 
 @inline
-def _reach(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
+def _reach(
     net: Net,
     rooms: Int64s,
     open: Flags,
@@ -349,7 +349,7 @@ def _turn_round(
         _INT,
     )
 )
-def _serve(  # noqa: PLR0915 (one loop, whose parts share all that it holds)
+def _serve(
     net: Net,
     rooms: Int64s,
     most_held: Int64s,
