@@ -28,7 +28,8 @@ $(STAMP): setup.cfg setup.py constraints.txt
 # A kernel is kept by the state of its own file alone: where one file changed, all are compiled anew.
 $(COMPILED): $(STAMP) $(KERNELS)
 	@rm -f controller/routing/kernels/__pycache__/*.nb[ic]
-	@$(BIN)/python -m controller.routing.kernels
+	@$(BIN)/python -m controller.routing.kernels 'pairs_*' & \
+		$(BIN)/python -m controller.routing.kernels '!pairs_*' && wait $$!
 	@touch $@
 
 run: $(COMPILED) ## run the demonstration until Ctrl-C: make run [TOPOLOGY=tokyo-2010] [ONCE=1]
