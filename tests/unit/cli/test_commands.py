@@ -19,6 +19,8 @@ from tests.support.command_line import Run
 TOPOLOGIES = Path(__file__).parents[3] / "topologies"
 ENGINE = (
     "networkx",
+    "numba",
+    "scipy",
     "controller.routing",
     "controller.planning",
     "controller.service",
