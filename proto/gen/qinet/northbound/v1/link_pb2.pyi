@@ -246,7 +246,7 @@ class Link(_message.Message):
     @_builtins.property
     def ducts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What else it shares a fate with, by name: fibre ducts, cables, buildings that it passes. Shares, and a backup,
-        keep off links of one duct. At most 64 DNS labels; read back in order. Set by the client.
+        keep off one duct where they can. At most 64 DNS labels; read back in order. Set by the client.
         """
 
     def __init__(
